@@ -1,0 +1,5 @@
+//! The proxy's configuration.
+
+/// Every setting of the proxy.
+#[derive(Debug, Clone)]
+pub struct ProxyConfig {}

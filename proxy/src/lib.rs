@@ -1,0 +1,16 @@
+//! `codis-proxy`: a thread-per-core RESP proxy that makes many Redis servers look like one.
+//!
+//! `docs/architecture.md` is the map; the order to read the code in is [`engine`], [`shard`],
+//! [`uring`], [`control`].
+
+pub mod clients;
+pub mod command;
+pub mod config;
+pub mod control;
+pub mod engine;
+pub mod messages;
+pub mod resp;
+pub mod slots;
+pub mod stats;
+pub mod topology;
+pub mod uring;

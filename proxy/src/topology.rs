@@ -1,0 +1,89 @@
+//! The topology: which group serves which slot, at one epoch.
+//!
+//! A topology is immutable and numbered. Whoever makes a new one (today a `--fillslots` file, later
+//! the meta group) hands the same [`Topology`] to every shard by message; a shard never sees half of
+//! a change.
+
+mod fillslots;
+
+pub use fillslots::{FillslotsError, parse as parse_fillslots};
+
+use crate::slots::SLOT_COUNT;
+use std::sync::Arc;
+
+/// Where a server listens: `host:port`, an IPv6 `[addr]:port`, or the path of a unix socket
+/// (starting with `/`).
+pub type Address = Arc<str>;
+
+/// One master and its replicas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The operator's number for the group, 1..=9999; 0 where a slots file names none.
+    pub id: u32,
+    /// The server that takes writes.
+    pub master: Address,
+    /// Replicas that may serve reads, in sets of falling preference (same data center first).
+    pub replicas: Vec<Vec<Address>>,
+}
+
+/// An index into [`Topology::groups`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupIndex(pub u16);
+
+/// What a slot is doing. See DESIGN section 5 for the one rule that holds between states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlotState {
+    /// No group serves the slot: its keys answer an error.
+    Offline,
+    /// One group serves the slot.
+    Stable(GroupIndex),
+    /// The slot is about to move: requests wait, nothing is sent to either group.
+    Preparing {
+        /// The group that has the slot's keys.
+        from: GroupIndex,
+        /// The group that will have them.
+        to: GroupIndex,
+    },
+    /// The slot's keys are moving.
+    Migrating {
+        /// The group that still has some of the slot's keys.
+        from: GroupIndex,
+        /// The group that serves the slot.
+        to: GroupIndex,
+    },
+}
+
+/// One slot of a topology.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    /// What the slot is doing.
+    pub state: SlotState,
+    /// Requests for the slot wait until a topology comes that unlocks it.
+    pub locked: bool,
+}
+
+/// Which group serves which slot, at one epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topology {
+    /// Rises by one with every change; 0 is the empty topology that a proxy starts with.
+    pub epoch: u64,
+    /// Every group that a slot names.
+    pub groups: Vec<Group>,
+    /// One entry for each slot, `SLOT_COUNT` of them.
+    pub slots: Vec<Slot>,
+}
+
+impl Topology {
+    /// The topology in which every slot is offline.
+    #[must_use]
+    pub fn offline() -> Self {
+        let slot = Slot { state: SlotState::Offline, locked: false };
+        Self { epoch: 0, groups: Vec::new(), slots: vec![slot; SLOT_COUNT] }
+    }
+
+    /// The group at `index`.
+    #[must_use]
+    pub fn group(&self, index: GroupIndex) -> &Group {
+        &self.groups[usize::from(index.0)]
+    }
+}
