@@ -333,7 +333,7 @@ mod tests {
         fn every_size_is_read_back_as_it_was_written(bytes in 0..=i64::MAX as u64, shift in 0..63) {
             let size = ByteSize(bytes >> shift);
             prop_assert_eq!(size.to_string().parse(), Ok(size));
-            let round = ByteSize((bytes >> shift) & !0xfffff);
+            let round = ByteSize((bytes >> shift) & !0xf_ffff_u64);
             prop_assert_eq!(round.to_string().parse(), Ok(round));
         }
 
