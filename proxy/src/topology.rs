@@ -77,8 +77,15 @@ impl Topology {
     /// The topology in which every slot is offline.
     #[must_use]
     pub fn offline() -> Self {
-        let slot = Slot { state: SlotState::Offline, locked: false };
-        Self { epoch: 0, groups: Vec::new(), slots: vec![slot; SLOT_COUNT] }
+        let slot = Slot {
+            state: SlotState::Offline,
+            locked: false,
+        };
+        Self {
+            epoch: 0,
+            groups: Vec::new(),
+            slots: vec![slot; SLOT_COUNT],
+        }
     }
 
     /// The group at `index`.

@@ -56,8 +56,12 @@ impl ProxyConfig {
     /// Every setting that has a meaning and is no secret, as CONFIG GET shows it: (key, value).
     #[must_use]
     pub fn entries(&self) -> Vec<(&'static str, String)> {
-        let shown = KEYS.iter().filter(|key| !key.is_ignored() && !(key.get)(self).is_secret());
-        shown.map(|key| (key.name, (key.get)(self).written().plain())).collect()
+        let shown = KEYS
+            .iter()
+            .filter(|key| !key.is_ignored() && !(key.get)(self).is_secret());
+        shown
+            .map(|key| (key.name, (key.get)(self).written().plain()))
+            .collect()
     }
 
     /// The `config` object of Codis's `/proxy` page: sizes and times as text, and keys without meaning
