@@ -29,6 +29,8 @@ mod session;
 mod settings;
 mod show;
 mod slowlog;
+#[cfg(test)]
+mod tests;
 
 pub use effect::Effect;
 pub use output::Segment;
@@ -187,6 +189,7 @@ impl Engine {
     pub fn on_settings(&mut self, settings: Settings) {
         self.settings = settings;
         self.schedule_sweep();
+        self.schedule_backends();
     }
 
     /// A client has connected. `client` is unique in the process.
@@ -325,11 +328,10 @@ impl Engine {
             return;
         };
         target.counters.bytes_out += bytes as u64;
-        target.alive_us = self.now_us;
         if target.state != backend::State::Ready {
             return;
         }
-        target.output.sent(bytes);
+        target.count_sent(bytes, self.now_us);
         if !target.waiters.is_empty()
             && target.output.unsent() <= self.settings.backend_output_bytes_max / 2
             && target.in_flight.len() <= self.settings.backend_requests_max / 2

@@ -33,6 +33,8 @@ impl Flags {
     pub(super) const REPLY_SKIP: Self = Self(1 << 9);
     /// CLIENT NO-EVICT ON.
     pub(super) const NO_EVICT: Self = Self(1 << 10);
+    /// What waited in its input is being run.
+    pub(super) const RUNNING: Self = Self(1 << 11);
 
     #[inline]
     pub(super) fn has(self, any: Self) -> bool {
