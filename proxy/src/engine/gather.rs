@@ -16,7 +16,7 @@ pub(super) struct Gather {
     pub(super) silent: bool,
     command: CommandId,
     since_us: u32,
-    missing: u16,
+    pub(super) missing: u16,
     split: Split,
     /// MGET: for each key, the part that has its value.
     order: Vec<u16>,

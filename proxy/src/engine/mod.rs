@@ -16,6 +16,7 @@
 //! again after `on_client_closed`, and after the last reply that was in flight for it; a backend's
 //! after `on_backend_closed` for one that was retired.
 
+mod audit;
 mod backend;
 mod deliver;
 mod dispatch;
@@ -32,6 +33,7 @@ mod slowlog;
 #[cfg(test)]
 mod tests;
 
+pub use audit::Audit;
 pub use effect::Effect;
 pub use output::Segment;
 pub use settings::Settings;
