@@ -248,9 +248,7 @@ impl Engine {
     /// Keeps what was read of a large request; a small one is read again when more has come.
     #[inline]
     fn keep_progress(&mut self, session: u32, mut progress: Progress, left: usize) {
-        if left >= KEEP_PROGRESS_BYTES && !progress.args.is_empty()
-            || left >= KEEP_PROGRESS_BYTES && progress.is_started()
-        {
+        if left >= KEEP_PROGRESS_BYTES && progress.is_started() {
             self.sessions[session as usize].partial = Some(Box::new(progress));
         } else {
             progress.clear();
