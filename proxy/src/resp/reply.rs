@@ -174,6 +174,10 @@ fn short_number(rest: &[u8]) -> Option<(usize, usize)> {
     for (i, &byte) in rest.iter().take(7).enumerate() {
         let digit = byte.wrapping_sub(b'0');
         if digit <= 9 {
+            if i == 1 && value == 0 {
+                // A leading zero: the slow way refuses it.
+                return None;
+            }
             value = value * 10 + usize::from(digit);
         } else {
             return (byte == b'\r' && i > 0 && rest.get(i + 1) == Some(&b'\n'))
@@ -228,6 +232,7 @@ mod tests {
             b"$x\r\n",
             b"$-2\r\n",
             b"*1\r\n?",
+            b"$01\r\na\r\n",
             b"$1\n",
         ] {
             assert!(end(bytes).is_err(), "{}", bytes.escape_ascii());
