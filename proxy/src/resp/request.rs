@@ -191,7 +191,7 @@ fn number_line(bytes: &[u8], kind: u8) -> Line {
             return if i + 1 < bytes.len() {
                 Line::Number(value, i + 2)
             } else {
-                Line::Incomplete
+                number_line_slow(bytes, kind)
             };
         } else {
             return number_line_slow(bytes, kind);
