@@ -3,6 +3,7 @@
 //! `docs/architecture.md` is the map; the order to read the code in is [`engine`], [`shard`],
 //! [`uring`], [`control`].
 
+pub mod address;
 pub mod clients;
 pub mod command;
 pub mod config;

@@ -127,11 +127,11 @@ settings! {
         /// Where to send the proxy's stats as JSON by HTTP POST, such as "http://localhost:28000". Empty
         /// for nowhere.
         (Restart) metrics_report_server: String = String::new();
-        /// How often to send them.
+        /// How often to send them; less than a second counts as one.
         (Restart) metrics_report_period: Period = Period::from_secs(1);
         /// Where to send stats as InfluxDB lines, such as "http://localhost:8086". Empty for nowhere.
         (Restart) metrics_report_influxdb_server: String = String::new();
-        /// How often to send them.
+        /// How often to send them; less than a second counts as one.
         (Restart) metrics_report_influxdb_period: Period = Period::from_secs(1);
         /// The user at InfluxDB.
         (Restart) metrics_report_influxdb_username: String = String::new();
@@ -141,7 +141,7 @@ settings! {
         (Restart) metrics_report_influxdb_database: String = String::new();
         /// Where to send stats by UDP in statsd's format, such as "localhost:8125". Empty for nowhere.
         (Restart) metrics_report_statsd_server: String = String::new();
-        /// How often to send them.
+        /// How often to send them; less than a second counts as one.
         (Restart) metrics_report_statsd_period: Period = Period::from_secs(1);
         /// What the names of the stats begin with in statsd.
         (Restart) metrics_report_statsd_prefix: String = String::new();

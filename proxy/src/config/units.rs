@@ -148,7 +148,7 @@ impl FromStr for SlowThreshold {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match SIZES.iter().find(|(_, factor)| self.0 != 0 && self.0 % factor == 0) {
+        match SIZES.iter().find(|(_, factor)| self.0 != 0 && self.0.is_multiple_of(*factor)) {
             Some((unit, factor)) => write!(f, "{}{unit}", self.0 / factor),
             None => write!(f, "{}", self.0),
         }
@@ -161,7 +161,7 @@ impl fmt::Display for Period {
         if nanos == 0 {
             return write!(f, "0");
         }
-        let fits = |(_, factor): &&(&str, u64)| nanos % u128::from(*factor) == 0;
+        let fits = |(_, factor): &&(&str, u64)| nanos.is_multiple_of(u128::from(*factor));
         let (unit, factor) = TIMES.iter().find(fits).expect("one nanosecond divides every time");
         write!(f, "{}{unit}", nanos / u128::from(*factor))
     }
@@ -323,7 +323,7 @@ mod tests {
         assert_eq!(SlowThreshold(None).to_string(), "off");
         assert_eq!(SlowThreshold(Some(Duration::from_millis(10))).to_string(), "10ms");
         assert_eq!(
-            "soon".parse::<SlowThreshold>().unwrap_err().to_string(),
+            "soon".parse::<SlowThreshold>().expect_err("no time").to_string(),
             "\"soon\" is not a time; write it as \"10ms\", as a number of microseconds, or \"off\""
         );
     }
@@ -333,7 +333,7 @@ mod tests {
         fn every_size_is_read_back_as_it_was_written(bytes in 0..=i64::MAX as u64, shift in 0..63) {
             let size = ByteSize(bytes >> shift);
             prop_assert_eq!(size.to_string().parse(), Ok(size));
-            let round = ByteSize((bytes >> shift) & !0xfffff);
+            let round = ByteSize((bytes >> shift) & !0xf_ffff_u64);
             prop_assert_eq!(round.to_string().parse(), Ok(round));
         }
 

@@ -16,6 +16,8 @@ pub enum Written {
     Float(f64),
     /// `true`
     Truth(bool),
+    /// What no setting takes: "an array", "a date", "a table".
+    Other(&'static str),
 }
 
 /// A type that a setting can have.
@@ -81,6 +83,7 @@ impl Written {
             Self::Integer(n) => format!("the number {n}"),
             Self::Float(n) => format!("the number {n}"),
             Self::Truth(truth) => format!("{truth}"),
+            Self::Other(what) => (*what).into(),
         }
     }
 
@@ -92,6 +95,7 @@ impl Written {
             Self::Integer(n) => n.to_string(),
             Self::Float(n) => n.to_string(),
             Self::Truth(truth) => truth.to_string(),
+            Self::Other(what) => (*what).into(),
         }
     }
 }
@@ -151,9 +155,10 @@ macro_rules! integers {
                 let Written::Integer(n) = given else {
                     return Err(format!("wants a whole number, not {}", given.kind()));
                 };
-                *self = Self::try_from(*n).map_err(|_| {
-                    format!("{n} is out of range: it must be between 0 and {}", Self::MAX)
-                })?;
+                if *n < 0 {
+                    return Err(format!("{n} is negative; it cannot be"));
+                }
+                *self = Self::try_from(*n).map_err(|_| format!("{n} is out of range"))?;
                 Ok(())
             }
 
