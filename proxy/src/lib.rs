@@ -4,11 +4,13 @@
 //! [`uring`], [`control`].
 
 pub mod address;
+pub mod cli;
 pub mod clients;
 pub mod command;
 pub mod config;
 pub mod control;
 pub mod engine;
+pub mod logging;
 pub mod messages;
 pub mod resp;
 pub mod slots;
