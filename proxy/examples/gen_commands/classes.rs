@@ -45,128 +45,40 @@ pub const SPLIT: &[(&str, &str)] = &[
 /// Answered by the proxy itself: the command, its `Local` variant, and how the answer differs from
 /// that of a Redis server (empty: not at all).
 pub const LOCAL: &[(&str, &str, &str)] = &[
-    (
-        "auth",
-        "Auth",
-        "checks the proxy's `session_auth`; a user name must be `default`",
-    ),
-    (
-        "hello",
-        "Hello",
-        "protocol 2 only; `HELLO 3` is refused with NOPROTO",
-    ),
-    (
-        "select",
-        "Select",
-        "up to the proxy's `backend_number_databases`",
-    ),
+    ("auth", "Auth", "checks the proxy's `session_auth`; a user name must be `default`"),
+    ("hello", "Hello", "protocol 2 only; `HELLO 3` is refused with NOPROTO"),
+    ("select", "Select", "up to the proxy's `backend_number_databases`"),
     ("ping", "Ping", "answered by the proxy, no server is asked"),
     ("echo", "Echo", ""),
     ("quit", "Quit", ""),
     ("reset", "Reset", ""),
     ("time", "Time", "the proxy's clock"),
-    (
-        "command",
-        "Command",
-        "only the commands that the proxy supports",
-    ),
-    (
-        "command|count",
-        "CommandCount",
-        "only the commands that the proxy supports",
-    ),
-    (
-        "command|info",
-        "CommandInfo",
-        "nil for commands that the proxy does not support",
-    ),
-    (
-        "command|docs",
-        "CommandDocs",
-        "only the commands that the proxy supports",
-    ),
+    ("command", "Command", "only the commands that the proxy supports"),
+    ("command|count", "CommandCount", "only the commands that the proxy supports"),
+    ("command|info", "CommandInfo", "nil for commands that the proxy does not support"),
+    ("command|docs", "CommandDocs", "only the commands that the proxy supports"),
     ("command|getkeys", "CommandGetKeys", ""),
     ("command|getkeysandflags", "CommandGetKeysAndFlags", ""),
-    (
-        "command|list",
-        "CommandList",
-        "only the commands that the proxy supports",
-    ),
-    (
-        "client|id",
-        "ClientId",
-        "the id of the connection to the proxy",
-    ),
-    (
-        "client|setname",
-        "ClientSetName",
-        "names the connection to the proxy",
-    ),
-    (
-        "client|getname",
-        "ClientGetName",
-        "names the connection to the proxy",
-    ),
-    (
-        "client|setinfo",
-        "ClientSetInfo",
-        "as in Redis 7.2, whatever the servers' version",
-    ),
+    ("command|list", "CommandList", "only the commands that the proxy supports"),
+    ("client|id", "ClientId", "the id of the connection to the proxy"),
+    ("client|setname", "ClientSetName", "names the connection to the proxy"),
+    ("client|getname", "ClientGetName", "names the connection to the proxy"),
+    ("client|setinfo", "ClientSetInfo", "as in Redis 7.2, whatever the servers' version"),
     ("client|info", "ClientInfo", "the connection to the proxy"),
-    (
-        "client|list",
-        "ClientList",
-        "the clients of this proxy, all shards",
-    ),
-    (
-        "client|kill",
-        "ClientKill",
-        "the clients of this proxy, all shards",
-    ),
-    (
-        "client|no-evict",
-        "ClientNoEvict",
-        "accepted and shown; the proxy evicts no clients",
-    ),
+    ("client|list", "ClientList", "the clients of this proxy, all shards"),
+    ("client|kill", "ClientKill", "the clients of this proxy, all shards"),
+    ("client|no-evict", "ClientNoEvict", "accepted and shown; the proxy evicts no clients"),
     ("client|reply", "ClientReply", ""),
     ("info", "Info", "the proxy's own sections"),
     ("config|get", "ConfigGet", "the proxy's own settings"),
     ("config|set", "ConfigSet", "the proxy's own settings"),
-    (
-        "config|resetstat",
-        "ConfigResetStat",
-        "the proxy's own counters",
-    ),
-    (
-        "slowlog|get",
-        "SlowlogGet",
-        "requests that were slow as seen by this proxy",
-    ),
-    (
-        "slowlog|len",
-        "SlowlogLen",
-        "requests that were slow as seen by this proxy",
-    ),
-    (
-        "slowlog|reset",
-        "SlowlogReset",
-        "requests that were slow as seen by this proxy",
-    ),
-    (
-        "slotsinfo",
-        "SlotsInfo",
-        "Codis's own: the slots and their groups",
-    ),
-    (
-        "slotsmapping",
-        "SlotsMapping",
-        "Codis's own: the slots and their servers",
-    ),
-    (
-        "slotshashkey",
-        "SlotsHashKey",
-        "Codis's own: the slot of each key",
-    ),
+    ("config|resetstat", "ConfigResetStat", "the proxy's own counters"),
+    ("slowlog|get", "SlowlogGet", "requests that were slow as seen by this proxy"),
+    ("slowlog|len", "SlowlogLen", "requests that were slow as seen by this proxy"),
+    ("slowlog|reset", "SlowlogReset", "requests that were slow as seen by this proxy"),
+    ("slotsinfo", "SlotsInfo", "Codis's own: the slots and their groups"),
+    ("slotsmapping", "SlotsMapping", "Codis's own: the slots and their servers"),
+    ("slotshashkey", "SlotsHashKey", "Codis's own: the slot of each key"),
 ];
 
 /// Forwarded commands that differ from one Redis server in more than the one-slot rule.
@@ -176,22 +88,13 @@ pub const DIFFERENCES: &[(&str, &str)] = &[
         "BY and GET only with a pattern whose hash tag is of the key's slot, or GET #",
     ),
     ("xread xreadgroup", "without BLOCK"),
-    (
-        "eval eval_ro evalsha evalsha_ro fcall fcall_ro",
-        "with at least one declared key",
-    ),
-    (
-        "pfcount",
-        "keys of different slots are refused, not counted together",
-    ),
+    ("eval eval_ro evalsha evalsha_ro fcall fcall_ro", "with at least one declared key"),
+    ("pfcount", "keys of different slots are refused, not counted together"),
 ];
 
 /// Not supported yet, and why.
 pub const UNSUPPORTED: &[(&str, &str)] = &[
-    (
-        "multi exec discard watch unwatch",
-        "transactions need a server connection of their own",
-    ),
+    ("multi exec discard watch unwatch", "transactions need a server connection of their own"),
     (
         "blpop brpop blmove brpoplpush blmpop bzmpop bzpopmax bzpopmin",
         "a blocking command needs a server connection of its own",
@@ -215,10 +118,7 @@ pub const UNSUPPORTED: &[(&str, &str)] = &[
         "client|caching client|getredir client|tracking client|trackinginfo",
         "client-side caching needs invalidation messages from the servers",
     ),
-    (
-        "client|pause client|unpause client|unblock",
-        "concerns state that the proxy does not keep",
-    ),
+    ("client|pause client|unpause client|unblock", "concerns state that the proxy does not keep"),
     ("monitor", "would have to gather from every server"),
     (
         "acl acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log \
@@ -293,10 +193,7 @@ pub const ADDED: &[Added] = &[
         since: "1.0.0",
         group: "cluster",
         complexity: "O(N) where N is the number of slots asked for",
-        arguments: &[
-            ("start", "integer", &["optional"]),
-            ("count", "integer", &["optional"]),
-        ],
+        arguments: &[("start", "integer", &["optional"]), ("count", "integer", &["optional"])],
     },
     Added {
         name: "slotsmapping",

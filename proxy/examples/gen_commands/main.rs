@@ -15,9 +15,7 @@ use std::path::Path;
 
 fn main() -> io::Result<()> {
     let Some(address) = std::env::args().nth(1) else {
-        return Err(io::Error::other(
-            "give the address of a redis-server 7.0: HOST:PORT",
-        ));
+        return Err(io::Error::other("give the address of a redis-server 7.0: HOST:PORT"));
     };
     let mut client = server::Client::connect(&address)?;
     let version = facts::version(&mut client)?;

@@ -55,10 +55,7 @@ impl Value {
 
     /// The value of `key` in a map written as a flat array.
     pub fn field(&self, key: &str) -> Option<&Value> {
-        let pair = self
-            .items()
-            .chunks_exact(2)
-            .find(|pair| pair[0].text() == key)?;
+        let pair = self.items().chunks_exact(2).find(|pair| pair[0].text() == key)?;
         Some(&pair[1])
     }
 
@@ -99,18 +96,12 @@ impl Client {
     pub fn connect(address: &str) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        Ok(Self {
-            stream: BufReader::new(stream),
-        })
+        Ok(Self { stream: BufReader::new(stream) })
     }
 
     /// Sends one request and reads its reply.
     pub fn ask<A: AsRef<[u8]>>(&mut self, args: &[A]) -> io::Result<Value> {
-        let request = Value::Array(
-            args.iter()
-                .map(|a| Value::Bulk(a.as_ref().to_vec()))
-                .collect(),
-        );
+        let request = Value::Array(args.iter().map(|a| Value::Bulk(a.as_ref().to_vec())).collect());
         let mut bytes = Vec::new();
         request.encode(&mut bytes);
         self.stream.get_mut().write_all(&bytes)?;

@@ -37,9 +37,7 @@ impl LookupError {
             }
         };
         // An argument may hold anything; a line's end would end the reply.
-        text.iter_mut()
-            .filter(|byte| matches!(byte, b'\r' | b'\n'))
-            .for_each(|byte| *byte = b' ');
+        text.iter_mut().filter(|byte| matches!(byte, b'\r' | b'\n')).for_each(|byte| *byte = b' ');
         text
     }
 }
@@ -57,13 +55,7 @@ fn unknown_command(request: &Request<'_>) -> Vec<u8> {
         args.extend_from_slice(b"' ");
     }
     let name = shown(request.arg(0), SHOWN_BYTES_MAX);
-    [
-        b"ERR unknown command '",
-        name,
-        b"', with args beginning with: ",
-        &args,
-    ]
-    .concat()
+    [b"ERR unknown command '", name, b"', with args beginning with: ", &args].concat()
 }
 
 /// At most `bytes_max` of `arg`, and nothing from its first zero byte on, as C prints a string.

@@ -41,11 +41,7 @@ fn variable(id: CommandId, request: &Request<'_>) -> Option<KeyFlags> {
         ids::BITFIELD => bitfield_only_reads(request),
         _ => return None,
     };
-    Some(if read {
-        K::of(&[K::RO, K::ACCESS])
-    } else {
-        K::of(&[K::RW, K::ACCESS, K::UPDATE])
-    })
+    Some(if read { K::of(&[K::RO, K::ACCESS]) } else { K::of(&[K::RW, K::ACCESS, K::UPDATE]) })
 }
 
 /// Whether a BITFIELD has nothing but GET.

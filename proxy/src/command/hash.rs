@@ -42,9 +42,7 @@ pub(crate) const fn bucket(word: u64, multiplier: u64) -> usize {
 /// The bucket of a longer name.
 #[inline(always)]
 pub(crate) const fn bucket_long(words: [u64; 3], multiplier: u64) -> usize {
-    let rest = (words[1] | CASE)
-        .wrapping_mul(31)
-        .wrapping_add(words[2] | CASE);
+    let rest = (words[1] | CASE).wrapping_mul(31).wrapping_add(words[2] | CASE);
     bucket(words[0], multiplier) ^ bucket(rest, multiplier)
 }
 

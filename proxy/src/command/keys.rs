@@ -104,9 +104,7 @@ impl IntoIterator for Positions {
         std::iter::Map<std::iter::StepBy<std::ops::RangeInclusive<usize>>, fn(usize) -> u32>;
 
     fn into_iter(self) -> Self::IntoIter {
-        (self.first..=self.last)
-            .step_by(self.step)
-            .map(|at| at as u32)
+        (self.first..=self.last).step_by(self.step).map(|at| at as u32)
     }
 }
 
@@ -171,9 +169,7 @@ fn keyword(word: &[u8], from: i8, request: &Request<'_>) -> Option<usize> {
     if from > 0 {
         (usize::from(from.unsigned_abs())..request.len()).find(is_word)
     } else {
-        let start = request
-            .len()
-            .checked_sub(usize::from(from.unsigned_abs()))?;
+        let start = request.len().checked_sub(usize::from(from.unsigned_abs()))?;
         (2..=start).rev().find(is_word)
     }
 }
@@ -268,11 +264,7 @@ impl Streams {
                 if group_command && !group {
                     return Err(KeysError::NoGroup);
                 }
-                return Ok(Self {
-                    first: i as u32 + 1,
-                    count: more as u32 / 2,
-                    blocks,
-                });
+                return Ok(Self { first: i as u32 + 1, count: more as u32 / 2, blocks });
             } else if is(b"group") && more >= 2 {
                 if !group_command {
                     return Err(KeysError::OnlyForGroups("GROUP"));

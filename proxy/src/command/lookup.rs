@@ -51,10 +51,7 @@ static INDEX: [u16; BUCKETS] = {
     let (mut number, mut i) = (0, 0);
     while i < COMMANDS.len() {
         let bucket = hash::bucket_of(COMMANDS[i].name.as_bytes(), MULTIPLIER);
-        assert!(
-            index[bucket] == EMPTY,
-            "two names share a bucket: generate the table again"
-        );
+        assert!(index[bucket] == EMPTY, "two names share a bucket: generate the table again");
         index[bucket] = number;
         number += 1;
         i += 1 + COMMANDS[i].subcommands as usize;
@@ -64,16 +61,8 @@ static INDEX: [u16; BUCKETS] = {
 
 /// Makes [`NAMES`] and [`RESTS`].
 const fn names() -> ([Name; NAME_COUNT], [Rest; NAME_COUNT]) {
-    let mut names = [Name {
-        lower: 0,
-        letters: 0,
-        len: 0,
-        id: CommandId(0),
-    }; NAME_COUNT];
-    let mut rests = [Rest {
-        lower: [0; 2],
-        letters: [0; 2],
-    }; NAME_COUNT];
+    let mut names = [Name { lower: 0, letters: 0, len: 0, id: CommandId(0) }; NAME_COUNT];
+    let mut rests = [Rest { lower: [0; 2], letters: [0; 2] }; NAME_COUNT];
     let (mut number, mut i) = (0, 0);
     while number < NAME_COUNT {
         let name = COMMANDS[i].name.as_bytes();
@@ -85,10 +74,7 @@ const fn names() -> ([Name; NAME_COUNT], [Rest; NAME_COUNT]) {
             len: name.len() as u8,
             id: CommandId(i as u16),
         };
-        rests[number] = Rest {
-            lower: [lower[1], lower[2]],
-            letters: [letters[1], letters[2]],
-        };
+        rests[number] = Rest { lower: [lower[1], lower[2]], letters: [letters[1], letters[2]] };
         number += 1;
         i += 1 + COMMANDS[i].subcommands as usize;
     }
@@ -164,11 +150,7 @@ pub fn resolve(request: &Request<'_>) -> Result<CommandId, LookupError> {
     if id.command().container() && request.len() > 1 {
         id = subcommand(id, request.arg(1)).ok_or(LookupError::UnknownSubcommand)?;
     }
-    if arity_fits(id, request.len()) {
-        Ok(id)
-    } else {
-        Err(LookupError::WrongArity(id))
-    }
+    if arity_fits(id, request.len()) { Ok(id) } else { Err(LookupError::WrongArity(id)) }
 }
 
 /// Whether the command may have `len` arguments, its name included.
@@ -176,9 +158,5 @@ pub fn resolve(request: &Request<'_>) -> Result<CommandId, LookupError> {
 pub(super) fn arity_fits(id: CommandId, len: usize) -> bool {
     let arity = isize::from(id.command().arity);
     let len = len as isize;
-    if arity > 0 {
-        len == arity
-    } else {
-        len >= -arity
-    }
+    if arity > 0 { len == arity } else { len >= -arity }
 }

@@ -15,9 +15,7 @@ pub fn refusal(id: CommandId, request: &Request<'_>) -> Option<String> {
         _ if command.route == Route::Unsupported => "",
         ids::XREAD | ids::XREADGROUP => {
             // A request that Redis would not understand gets its error from the search for keys.
-            Streams::parse(id, request)
-                .ok()
-                .filter(|streams| streams.blocks)?;
+            Streams::parse(id, request).ok().filter(|streams| streams.blocks)?;
             " with BLOCK"
         }
         ids::SORT | ids::SORT_RO => {
@@ -28,10 +26,7 @@ pub fn refusal(id: CommandId, request: &Request<'_>) -> Option<String> {
         }
         _ => return None,
     };
-    Some(format!(
-        "ERR '{}'{what} is not supported by this proxy yet",
-        command.name
-    ))
+    Some(format!("ERR '{}'{what} is not supported by this proxy yet", command.name))
 }
 
 /// Whether SORT's BY or GET may read keys that are not in the slot of the key that it sorts.

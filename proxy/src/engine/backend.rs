@@ -187,9 +187,7 @@ impl Backend {
     pub(super) fn append_bulk(&mut self, pool: &mut Pool, bytes: &[u8]) {
         let before = self.output.unsent();
         self.output.write_with(pool, |out| write::bulk(out, bytes));
-        self.written = self
-            .written
-            .wrapping_add((self.output.unsent() - before) as u32);
+        self.written = self.written.wrapping_add((self.output.unsent() - before) as u32);
     }
 
     /// Takes the next bytes to send.
@@ -214,10 +212,7 @@ impl Backend {
         if self.in_flight.is_empty() {
             pool.put(segment);
         } else {
-            self.sent.push_back(Sent {
-                end: self.taken,
-                segment,
-            });
+            self.sent.push_back(Sent { end: self.taken, segment });
         }
     }
 

@@ -30,10 +30,7 @@ impl Engine {
     /// The driver has connected a backend.
     pub fn on_backend_open(&mut self, backend: u32) {
         let auth = self.settings.product_auth.as_bytes();
-        let name = format!(
-            "codis-proxy:{}:{}",
-            self.settings.token, self.routes.topology.epoch
-        );
+        let name = format!("codis-proxy:{}:{}", self.settings.token, self.routes.topology.epoch);
         let target = &mut self.backends[backend as usize];
         if target.state != State::Connecting {
             return;
@@ -148,11 +145,7 @@ impl Engine {
                     // Half of the reply is out: only the end of the connection says so.
                     self.cut(entry.session, CutReason::Backend);
                 }
-                let text = if entry.kind == Kind::Silent {
-                    b""
-                } else {
-                    error
-                };
+                let text = if entry.kind == Kind::Silent { b"" } else { error };
                 self.deliver(entry.session, entry.sequence, text);
                 if self.settings.break_on_failure && self.sessions.contains(entry.session as usize)
                 {
@@ -215,21 +208,13 @@ impl Engine {
         let now = self.now_us;
         let target = &self.backends[backend as usize];
         let ping = self.settings.ping_us;
-        let mut due = if ping > 0 {
-            target.pinged_us + ping
-        } else {
-            u64::MAX
-        };
+        let mut due = if ping > 0 { target.pinged_us + ping } else { u64::MAX };
         if let Some(oldest) = target.in_flight.front() {
             let waited = u64::from(since_us(now).wrapping_sub(oldest.since_us));
             let waited = waited.min(now - target.alive_us);
             for (limit, applies, key) in [
                 (self.settings.recv_timeout_us, true, "backend_recv_timeout"),
-                (
-                    self.settings.send_timeout_us,
-                    target.output.unsent() > 0,
-                    "backend_send_timeout",
-                ),
+                (self.settings.send_timeout_us, target.output.unsent() > 0, "backend_send_timeout"),
             ] {
                 if limit == 0 || !applies {
                     continue;

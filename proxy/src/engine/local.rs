@@ -102,16 +102,8 @@ impl Engine {
         target.references += 1;
         let sequence = target.sequence();
         let client = target.client;
-        let args = (0..request.len())
-            .map(|i| request.arg(i).to_vec())
-            .collect();
-        self.effects.push(Effect::Ask {
-            session,
-            client,
-            sequence,
-            question,
-            args,
-        });
+        let args = (0..request.len()).map(|i| request.arg(i).to_vec()).collect();
+        self.effects.push(Effect::Ask { session, client, sequence, question, args });
         Flow::Next
     }
 
@@ -131,9 +123,7 @@ impl Engine {
         if user != b"default" || !right {
             return Err(WRONG_PASSWORD.into());
         }
-        self.sessions[session as usize]
-            .flags
-            .set(Flags::AUTHENTICATED);
+        self.sessions[session as usize].flags.set(Flags::AUTHENTICATED);
         ok()
     }
 
@@ -165,10 +155,7 @@ impl Engine {
         if let Some((user, password)) = credentials {
             self.authenticate(session, user, password)?;
         }
-        if !self.sessions[session as usize]
-            .flags
-            .has(Flags::AUTHENTICATED)
-        {
+        if !self.sessions[session as usize].flags.has(Flags::AUTHENTICATED) {
             return Err(HELLO_UNAUTHENTICATED.into());
         }
         if let Some(name) = name {
@@ -268,11 +255,7 @@ impl Engine {
             ));
         };
         let identity = self.sessions[session as usize].identity_mut();
-        *(if is_lib_name {
-            &mut identity.lib_name
-        } else {
-            &mut identity.lib_ver
-        }) = value;
+        *(if is_lib_name { &mut identity.lib_name } else { &mut identity.lib_ver }) = value;
         ok()
     }
 
@@ -368,8 +351,7 @@ impl Engine {
         write::array(out, replicas.len());
         for set in replicas {
             write::array(out, set.len());
-            set.iter()
-                .for_each(|address| write::bulk(out, address.as_bytes()));
+            set.iter().for_each(|address| write::bulk(out, address.as_bytes()));
         }
     }
 

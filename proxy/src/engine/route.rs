@@ -79,12 +79,7 @@ impl ServerList {
         }
         let index = self.servers.len() as u16;
         let backends = self.old.remove(address).unwrap_or_default();
-        self.servers.push(Server {
-            address: Arc::clone(address),
-            group,
-            replica,
-            backends,
-        });
+        self.servers.push(Server { address: Arc::clone(address), group, replica, backends });
         self.by_address.insert(Arc::clone(address), index);
         index
     }
@@ -101,10 +96,7 @@ impl Engine {
         let mut list = ServerList {
             servers: Vec::new(),
             by_address: AHashMap::new(),
-            old: old
-                .into_iter()
-                .map(|server| (server.address, server.backends))
-                .collect(),
+            old: old.into_iter().map(|server| (server.address, server.backends)).collect(),
         };
         let mut replicas = vec![Vec::new()];
         let mut groups = Vec::new();
@@ -121,10 +113,7 @@ impl Engine {
                 replicas.push(sets);
                 (replicas.len() - 1) as u16
             };
-            groups.push(Route::Server {
-                master,
-                replicas: replicas_index,
-            });
+            groups.push(Route::Server { master, replicas: replicas_index });
         }
         for (route, slot) in self.routes.slots.iter_mut().zip(&topology.slots) {
             *route = match slot.state {
@@ -139,12 +128,7 @@ impl Engine {
         self.routes.replicas = replicas;
         self.routes.topology = Arc::clone(topology);
         self.keep_facts_true();
-        for backend in list
-            .old
-            .into_values()
-            .flatten()
-            .filter(|backend| *backend != NONE)
-        {
+        for backend in list.old.into_values().flatten().filter(|backend| *backend != NONE) {
             self.retire(backend);
         }
         self.connect_masters();
@@ -235,11 +219,7 @@ impl Engine {
         } else {
             self.settings.primary_parallel
         };
-        let lane = if parallel == 1 {
-            0
-        } else {
-            usize::from(slot) % parallel
-        };
+        let lane = if parallel == 1 { 0 } else { usize::from(slot) % parallel };
         let place = usize::from(database) * parallel + lane;
         match entry.backends.get(place) {
             Some(&backend) if backend != NONE => backend,

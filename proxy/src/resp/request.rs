@@ -188,11 +188,7 @@ fn number_line(bytes: &[u8], kind: u8) -> Line {
             }
             value = value * 10 + i64::from(digit);
         } else if bytes[i] == b'\r' && i > 1 {
-            return if i + 1 < bytes.len() {
-                Line::Number(value, i + 2)
-            } else {
-                Line::Incomplete
-            };
+            return if i + 1 < bytes.len() { Line::Number(value, i + 2) } else { Line::Incomplete };
         } else {
             return number_line_slow(bytes, kind);
         }
@@ -293,10 +289,7 @@ fn parse_arguments(bytes: &[u8], progress: &mut Progress, limits: &Limits) -> Pa
             progress.position = position;
             return Parsed::Incomplete;
         }
-        progress.args.push(Span {
-            start: (position + header) as u32,
-            len: len as u32,
-        });
+        progress.args.push(Span { start: (position + header) as u32, len: len as u32 });
         progress.missing -= 1;
         position = end;
     }
@@ -358,16 +351,8 @@ mod tests {
     fn whole(bytes: &[u8]) -> (Parsed, Vec<Vec<u8>>) {
         let mut progress = Progress::default();
         let parsed = parse(bytes, &mut progress, &LIMITS);
-        let request = Request {
-            bytes,
-            args: &progress.args,
-        };
-        (
-            parsed,
-            (0..request.len())
-                .map(|i| request.arg(i).to_vec())
-                .collect(),
-        )
+        let request = Request { bytes, args: &progress.args };
+        (parsed, (0..request.len()).map(|i| request.arg(i).to_vec()).collect())
     }
 
     #[test]
@@ -420,10 +405,7 @@ mod tests {
             assert_eq!(error.to_string(), format!("Protocol error: {words}"));
         }
         let long = [b"*".to_vec(), b"1".repeat(LINE_BYTES_MAX + 1)].concat();
-        assert_eq!(
-            whole(&long).0,
-            Parsed::Invalid(ProtocolError::MultibulkLine)
-        );
+        assert_eq!(whole(&long).0, Parsed::Invalid(ProtocolError::MultibulkLine));
         let long = [b"*1\r\n$".to_vec(), b"1".repeat(LINE_BYTES_MAX + 1)].concat();
         assert_eq!(whole(&long).0, Parsed::Invalid(ProtocolError::BulkLine));
         let long = b"x".repeat(LINE_BYTES_MAX + 1);
@@ -440,10 +422,7 @@ mod tests {
         };
         let one = |bytes: &[u8]| parse(bytes, &mut Progress::default(), &limits);
         assert_eq!(one(b"*10\r\n"), Parsed::Incomplete);
-        assert_eq!(
-            one(b"*11\r\n"),
-            Parsed::Invalid(ProtocolError::UnauthenticatedMultibulkLength)
-        );
+        assert_eq!(one(b"*11\r\n"), Parsed::Invalid(ProtocolError::UnauthenticatedMultibulkLength));
         assert_eq!(one(b"*1\r\n$16384\r\n"), Parsed::Incomplete);
         assert_eq!(
             one(b"*1\r\n$16385\r\n"),
