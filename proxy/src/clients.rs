@@ -4,6 +4,10 @@ use crate::messages::KillFilter;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
+/// The reason in `ShardStats::sessions_cut` under which a shard counts clients that came when
+/// `proxy_max_clients` were there already.
+pub const CUT_MAX_CLIENTS: &str = "max_clients";
+
 /// What stands for the address of an end that has none: a unix socket's.
 const UNIX_ADDR: &str = "unix:0";
 

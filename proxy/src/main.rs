@@ -3,7 +3,7 @@
 
 use clap::Parser;
 use codis_proxy::cli::{Cli, resolve_ncpu};
-use codis_proxy::config::{self, Listen, ProxyConfig, ProtoType};
+use codis_proxy::config::{self, Listen, ProtoType, ProxyConfig};
 use codis_proxy::control::{self, Control, Facts, ShardMailbox};
 use codis_proxy::engine::Settings;
 use codis_proxy::logging::Logging;
@@ -183,8 +183,7 @@ fn allowed_cores() -> Result<Vec<usize>, String> {
 
 /// Raises the limit on descriptors as far as `--ulimit` or `proxy_max_clients` asks.
 fn raise_descriptors(asked: Option<u64>, config: &ProxyConfig) -> Result<(), String> {
-    let wanted =
-        asked.unwrap_or(config.proxy_max_clients as u64 + DESCRIPTORS_BESIDE_SESSIONS);
+    let wanted = asked.unwrap_or(config.proxy_max_clients as u64 + DESCRIPTORS_BESIDE_SESSIONS);
     let now = getrlimit(Resource::Nofile);
     if now.current.is_none_or(|current| current >= wanted) {
         return Ok(());

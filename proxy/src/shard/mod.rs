@@ -90,9 +90,8 @@ pub fn run(config: ShardConfig) -> Result<(), String> {
 
 impl Shard {
     fn new(config: ShardConfig) -> Result<Self, String> {
-        let mut ring = Ring::new(&config.ring).map_err(|error| {
-            format!("shard {} cannot make its io_uring: {error}", config.shard)
-        })?;
+        let mut ring = Ring::new(&config.ring)
+            .map_err(|error| format!("shard {} cannot make its io_uring: {error}", config.shard))?;
         let wake = config.mailbox.wake().map_err(|error| {
             format!("shard {} cannot copy its eventfd: {error}; raise --ulimit", config.shard)
         })?;
@@ -186,7 +185,7 @@ impl Shard {
             },
             Event::Connected { user } => engine.on_backend_open(User::from(user).index),
             Event::Failed { user, error, .. } => {
-                failed.push((User::from(user), crate::shard::connections::words(&error)));
+                failed.push((User::from(user), connections::words(&error)));
             }
             Event::Closed { user } => connections.closed(engine, User::from(user)),
             Event::Accepted(socket) => accepted.push(socket),
@@ -344,18 +343,18 @@ impl Shard {
             ShardMessage::Answer { session, client, sequence, reply } => {
                 self.engine.on_answer(session, client, sequence, &reply);
             }
-            ShardMessage::Stats(answer) => drop(answer.send(self.stats())),
+            ShardMessage::Stats(answer) => give(answer, self.stats()),
             ShardMessage::Clients(answer) => {
                 let clients = self.clients().into_iter().map(|(_, client)| client).collect();
-                drop(answer.send(clients));
+                give(answer, clients);
             }
             ShardMessage::Kill(filter, answer) => {
                 let clients = self.clients();
                 let matching = clients.iter().filter(|(_, client)| filter.matches(client));
                 let killed = matching.map(|(session, _)| self.engine.kill(*session)).count();
-                drop(answer.send(killed as u64));
+                give(answer, killed as u64);
             }
-            ShardMessage::Slowlog(answer) => drop(answer.send(self.engine.slowlog())),
+            ShardMessage::Slowlog(answer) => give(answer, self.engine.slowlog()),
             ShardMessage::SlowlogReset => self.engine.reset_slowlog(),
             ShardMessage::StatsReset => self.engine.reset_stats(),
             ShardMessage::Drain => {
@@ -408,6 +407,13 @@ impl Shard {
         if acceptor.hand_over(shard, accepted).is_err() {
             self.loads[shard].fetch_sub(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// Answers the control thread; it has gone on without the answer if it waited too long.
+fn give<T>(answer: tokio::sync::oneshot::Sender<T>, value: T) {
+    if answer.send(value).is_err() {
+        tracing::debug!("an answer came too late");
     }
 }
 

@@ -350,7 +350,8 @@ impl<B: StableBytes> Ring<B> {
         if socket.operations == 0 {
             return self.free(token);
         }
-        for (op, there) in [(Op::Receive, receiving), (Op::Send, sending), (Op::Connect, connecting)]
+        for (op, there) in
+            [(Op::Receive, receiving), (Op::Send, sending), (Op::Connect, connecting)]
         {
             if there {
                 self.cancel(op.data(token));
@@ -422,9 +423,8 @@ impl<B: StableBytes> Ring<B> {
     #[inline]
     pub fn reap(&mut self, mut on_event: impl FnMut(Event<'_, B>)) {
         let mut batch = std::mem::take(&mut self.batch);
-        batch.extend(
-            self.ring.completion().map(|cqe| (cqe.user_data(), cqe.result(), cqe.flags())),
-        );
+        batch
+            .extend(self.ring.completion().map(|cqe| (cqe.user_data(), cqe.result(), cqe.flags())));
         for (user_data, result, flags) in batch.drain(..) {
             self.complete(user_data, result, flags, &mut on_event);
         }
