@@ -182,3 +182,93 @@ pub(super) fn arity_fits(id: CommandId, len: usize) -> bool {
         len >= -arity
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `lookup` must find, the slow way.
+    fn search(name: &[u8]) -> Option<CommandId> {
+        let found = COMMANDS.iter().position(|command| {
+            !command.name.contains('|') && command.name.as_bytes().eq_ignore_ascii_case(name)
+        });
+        found.map(|at| CommandId(at as u16))
+    }
+
+    fn check(name: &[u8]) {
+        assert_eq!(lookup(name), search(name), "{}", name.escape_ascii());
+    }
+
+    #[test]
+    fn every_name_is_found_in_any_letter_case() {
+        for (at, command) in COMMANDS.iter().enumerate() {
+            let id = (!command.name.contains('|')).then_some(CommandId(at as u16));
+            let mixed: Vec<u8> = command
+                .name
+                .bytes()
+                .enumerate()
+                .map(|(i, byte)| {
+                    if i % 2 == 0 {
+                        byte.to_ascii_uppercase()
+                    } else {
+                        byte
+                    }
+                })
+                .collect();
+            assert_eq!(lookup(command.name.as_bytes()), id, "{}", command.name);
+            assert_eq!(
+                lookup(command.name.to_uppercase().as_bytes()),
+                id,
+                "{}",
+                command.name
+            );
+            assert_eq!(lookup(&mixed), id, "{}", command.name);
+        }
+    }
+
+    #[test]
+    fn a_name_with_one_byte_changed_added_or_taken_is_another_name() {
+        for command in &COMMANDS {
+            let name = command.name.as_bytes();
+            for byte in 0..=u8::MAX {
+                for i in 0..name.len() {
+                    let mut changed = name.to_vec();
+                    changed[i] = byte;
+                    check(&changed);
+                }
+                check(&[name, &[byte]].concat());
+                check(&[&[byte], name].concat());
+            }
+            check(&name[1..]);
+            check(&name[..name.len() - 1]);
+        }
+        check(b"");
+        check(&[b'a'; 1000]);
+    }
+
+    #[test]
+    fn a_subcommand_is_found_by_its_container_and_its_name() {
+        for (at, command) in COMMANDS.iter().enumerate() {
+            let Some((container, name)) = command.name.split_once('|') else {
+                continue;
+            };
+            let id = lookup(container.as_bytes()).expect("a container stands in the table");
+            let found = Some(CommandId(at as u16));
+            assert_eq!(
+                subcommand(id, name.to_uppercase().as_bytes()),
+                found,
+                "{}",
+                command.name
+            );
+            assert_eq!(
+                by_full_name(command.name.as_bytes()),
+                found,
+                "{}",
+                command.name
+            );
+        }
+        let client = lookup(b"client").expect("CLIENT is a command");
+        assert_eq!(subcommand(client, b"nosuch"), None);
+        assert_eq!(subcommand(client, b""), None);
+    }
+}
