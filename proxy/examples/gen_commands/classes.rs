@@ -225,6 +225,7 @@ pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
          acl|save acl|setuser acl|users acl|whoami",
         "the proxy has one password, no users",
     ),
+    ("lolwut", "no client depends on it"),
     (
         "readonly readwrite asking restore-asking cluster|addslots cluster|addslotsrange \
          cluster|bumpepoch cluster|count-failure-reports cluster|countkeysinslot cluster|delslots \
@@ -237,7 +238,7 @@ pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
     ),
     (
         "config|rewrite debug failover latency|doctor latency|graph latency|histogram \
-         latency|history latency|latest latency|reset lolwut memory|doctor memory|malloc-stats \
+         latency|history latency|latest latency|reset memory|doctor memory|malloc-stats \
          memory|purge memory|stats migrate module|list module|load module|loadex module|unload \
          pfdebug pfselftest psync replconf replicaof role shutdown slaveof sync",
         "administers one server: connect to that server",

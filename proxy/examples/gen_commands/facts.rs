@@ -2,7 +2,7 @@
 
 use crate::classes::{ADDED, Added};
 use crate::server::{Client, Value};
-use std::io;
+use std::io::{self, Read, Write};
 
 /// One command or subcommand.
 pub(crate) struct Fact {
@@ -45,7 +45,7 @@ impl Fact {
 }
 
 /// The server's version.
-pub(crate) fn version(client: &mut Client) -> io::Result<String> {
+pub(crate) fn version<S: Read + Write>(client: &mut Client<S>) -> io::Result<String> {
     let info = client.ask(&["INFO", "server"])?;
     let line = info
         .text()
@@ -57,7 +57,7 @@ pub(crate) fn version(client: &mut Client) -> io::Result<String> {
 
 /// Every command of the server and those that the proxy adds, sorted by name: a container's
 /// subcommands follow it.
-pub(crate) fn gather(client: &mut Client) -> io::Result<Vec<Fact>> {
+pub(crate) fn gather<S: Read + Write>(client: &mut Client<S>) -> io::Result<Vec<Fact>> {
     let mut facts = Vec::new();
     let entries = client.ask(&["COMMAND"])?;
     for entry in entries.items() {

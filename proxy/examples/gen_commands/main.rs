@@ -11,6 +11,7 @@ mod page;
 mod server;
 
 use std::io::{self, Write};
+use std::net::TcpStream;
 use std::path::Path;
 
 fn main() -> io::Result<()> {
@@ -19,7 +20,7 @@ fn main() -> io::Result<()> {
             "give the address of a redis-server 7.0: HOST:PORT",
         ));
     };
-    let mut client = server::Client::connect(&address)?;
+    let mut client = server::Client::new(TcpStream::connect(&address)?);
     let version = facts::version(&mut client)?;
     let output =
         generate::generate(&version, facts::gather(&mut client)?).map_err(io::Error::other)?;

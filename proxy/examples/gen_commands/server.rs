@@ -1,7 +1,6 @@
 //! A small RESP2 client: what the generator asks a server with.
 
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 /// One RESP2 value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,19 +88,17 @@ impl Value {
     }
 }
 
-/// A connection to a server.
-pub(crate) struct Client {
-    stream: BufReader<TcpStream>,
+/// A connection to a server, over a socket of some kind.
+pub(crate) struct Client<S> {
+    stream: BufReader<S>,
 }
 
-impl Client {
-    /// Connects to `host:port`.
-    pub(crate) fn connect(address: &str) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        Ok(Self {
-            stream: BufReader::new(stream),
-        })
+impl<S: Read + Write> Client<S> {
+    /// Uses a connected socket.
+    pub(crate) fn new(socket: S) -> Self {
+        Self {
+            stream: BufReader::new(socket),
+        }
     }
 
     /// Sends one request and reads its reply.

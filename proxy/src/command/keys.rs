@@ -269,49 +269,57 @@ pub(super) struct Streams {
 
 impl Streams {
     /// Reads the request in the order and with the complaints of Redis 7.
+    ///
+    /// Words that Redis 7 does not know are passed over: a newer server may know them, and an older
+    /// one says so itself.
     pub(super) fn parse(id: CommandId, request: &Request<'_>) -> Result<Self, KeysError> {
-        let len = request.len();
-        let group_command = id == ids::XREADGROUP;
-        let (mut blocks, mut group, mut i) = (false, false, 1);
+        let (len, group_command) = (request.len(), id == ids::XREADGROUP);
+        let (mut blocks, mut group, mut unknown) = (false, false, false);
+        // Redis complains of the unknown word, if of anything.
+        let wrong = |unknown: bool, error| Err(if unknown { KeysError::Syntax } else { error });
+        let mut i = 1;
         while i < len {
             let more = len - i - 1;
-            let is = |word: &[u8]| request.arg(i).eq_ignore_ascii_case(word);
-            if is(b"block") && more > 0 {
-                match integer(request.arg(i + 1)) {
-                    None => return Err(KeysError::TimeoutNotInteger),
-                    Some(..0) => return Err(KeysError::TimeoutNegative),
+            let option = request.arg(i);
+            let is = |word: &[u8]| option.eq_ignore_ascii_case(word);
+            i += 1;
+            if is(b"streams") && more > 0 {
+                if !more.is_multiple_of(2) {
+                    return wrong(unknown, KeysError::Unbalanced);
+                }
+                if group_command && !group {
+                    return wrong(unknown, KeysError::NoGroup);
+                }
+                return Ok(Self {
+                    first: i as u32,
+                    count: more as u32 / 2,
+                    blocks,
+                });
+            } else if is(b"block") && more > 0 {
+                match integer(request.arg(i)) {
+                    None => return wrong(unknown, KeysError::TimeoutNotInteger),
+                    Some(..0) => return wrong(unknown, KeysError::TimeoutNegative),
                     Some(_) => blocks = true,
                 }
                 i += 1;
             } else if is(b"count") && more > 0 {
-                integer(request.arg(i + 1)).ok_or(KeysError::NotInteger)?;
+                if integer(request.arg(i)).is_none() {
+                    return wrong(unknown, KeysError::NotInteger);
+                }
                 i += 1;
-            } else if is(b"streams") && more > 0 {
-                if !more.is_multiple_of(2) {
-                    return Err(KeysError::Unbalanced);
-                }
-                if group_command && !group {
-                    return Err(KeysError::NoGroup);
-                }
-                return Ok(Self {
-                    first: i as u32 + 1,
-                    count: more as u32 / 2,
-                    blocks,
-                });
             } else if is(b"group") && more >= 2 {
                 if !group_command {
-                    return Err(KeysError::OnlyForGroups("GROUP"));
+                    return wrong(unknown, KeysError::OnlyForGroups("GROUP"));
                 }
                 group = true;
                 i += 2;
             } else if is(b"noack") {
                 if !group_command {
-                    return Err(KeysError::OnlyForGroups("NOACK"));
+                    return wrong(unknown, KeysError::OnlyForGroups("NOACK"));
                 }
             } else {
-                return Err(KeysError::Syntax);
+                unknown = true;
             }
-            i += 1;
         }
         Err(KeysError::Syntax)
     }

@@ -158,9 +158,10 @@ fn misleads(call: &Call) -> bool {
             .count()
     };
     match call.args[0].as_slice() {
-        // It takes the first STREAMS after the group's place, and the first of several STORE, be
-        // they options or names.
-        b"xread" | b"xreadgroup" => is("streams") > 1,
+        // It takes the first STREAMS after the group's usual place, and the first of several STORE,
+        // be they options or names.
+        b"xread" => is("streams") > 1,
+        b"xreadgroup" => is("streams") > 1 || !call.args[1].eq_ignore_ascii_case(b"group"),
         b"georadius" | b"georadiusbymember" => is("store") + is("storedist") > 1 || is("count") > 0,
         // It takes the name of a destination for another option.
         b"sort" => is("store") > 1,
@@ -243,6 +244,7 @@ fn keys_are_found_where_getkeys_goes_astray() {
             "XREAD COUNT 1 STREAMS streams streams 0 0",
             vec!["streams", "streams"],
         ),
+        ("XREADGROUP NEWER 5 GROUP g c STREAMS k >", vec!["k"]),
         ("GEORADIUS k 1 1 1 m STORE a STORE b", vec!["k", "b"]),
         ("GEORADIUS k 1 1 1 m STORE a STOREDIST b", vec!["k", "b"]),
         ("GEORADIUSBYMEMBER k x 1 m COUNT 3 STORE d", vec!["k", "d"]),

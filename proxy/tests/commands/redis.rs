@@ -4,57 +4,42 @@ use crate::facts;
 use crate::server::{Client, Value};
 use codis_proxy::command::REDIS_VERSION;
 use std::io::Write;
-use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// A running server; it ends with this value.
 pub(crate) struct Redis {
     child: Child,
     /// A connection to it.
-    pub(crate) client: Client,
+    pub(crate) client: Client<UnixStream>,
+    /// Where its socket is.
+    _folder: TempDir,
 }
 
 impl Redis {
-    /// Starts a server on a free port of this machine.
+    /// Starts a server on a unix socket: unlike a port, nobody else can take it.
     pub(crate) fn start() -> Self {
-        // Another process may take the port between the look and the start: then try another.
-        for _ in 0..10 {
-            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-            let port = listener
-                .local_addr()
-                .expect("a bound socket has an address")
-                .port();
-            drop(listener);
-            let child = Command::new("redis-server")
-                .args([
-                    "--port",
-                    &port.to_string(),
-                    "--bind",
-                    "127.0.0.1",
-                    "--save",
-                    "",
-                ])
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .spawn()
-                .expect("these tests need redis-server on the PATH");
-            if let Some(redis) = Self::reach(child, &format!("127.0.0.1:{port}")) {
-                return redis;
-            }
-        }
-        panic!("no redis-server could be started");
-    }
-
-    /// Connects to the server once it listens; nothing if it ended instead.
-    fn reach(mut child: Child, address: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder for temporary files");
+        let path = folder.path().join("redis.sock");
+        let mut child = Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--unixsocket"])
+            .arg(&path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("these tests need redis-server on the PATH");
         loop {
-            if child.try_wait().expect("the server is our child").is_some() {
-                return None;
+            if let Ok(socket) = UnixStream::connect(&path) {
+                return Self {
+                    child,
+                    client: Client::new(socket),
+                    _folder: folder,
+                };
             }
-            if let Ok(client) = Client::connect(address) {
-                return Some(Self { child, client });
-            }
+            let ended = child.try_wait().expect("the server is our child");
+            assert!(ended.is_none(), "redis-server ended: {ended:?}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
