@@ -162,10 +162,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 /// Passes bytes on until either side closes.
 fn pump(mut from: TcpStream, mut to: TcpStream, shared: &Shared, replies: bool) {
     let mut buffer = [0; 64 << 10];
-    loop {
-        let Ok(count @ 1..) = from.read(&mut buffer) else {
-            break;
-        };
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
         let allowed = if replies {
             shared.allowed_reply_bytes(count)
         } else {
