@@ -1,6 +1,11 @@
 //! What is known of one client connection, as `CLIENT LIST` and `CLIENT INFO` show it.
 
+use crate::messages::KillFilter;
+use std::fmt::Write;
 use std::net::SocketAddr;
+
+/// What stands for the address of an end that has none: a unix socket's.
+const UNIX_ADDR: &str = "unix:0";
 
 /// One client connection at one moment.
 #[derive(Debug, Clone, Default)]
@@ -56,4 +61,129 @@ pub struct SlowEntry {
     pub name: String,
     /// The backend that answered; empty when the proxy did.
     pub backend: String,
+}
+
+/// How `CLIENT LIST` and `CLIENT INFO` write an end of a connection, and what `CLIENT KILL` compares.
+#[must_use]
+pub fn address(end: Option<SocketAddr>) -> String {
+    end.map_or_else(|| UNIX_ADDR.to_owned(), |end| end.to_string())
+}
+
+/// The client as one line of `CLIENT LIST`, without the end of line.
+///
+/// Fields and order are those of Redis 7.0, then `lib-name` and `lib-ver` of 7.2, then our own: `shard`
+/// and `in-flight` (requests without a reply yet).
+#[must_use]
+pub fn line(client: &ClientInfo) -> String {
+    let ClientInfo { id, fd, name, age_s, idle_s, db, query_bytes, output_bytes, .. } = client;
+    let memory = query_bytes + output_bytes;
+    let mut line = String::with_capacity(320);
+    // Writing to a String cannot fail.
+    let _ = write!(
+        line,
+        "id={id} addr={} laddr={} fd={fd} name={name} age={age_s} idle={idle_s} flags={} db={db} \
+         sub=0 psub=0 ssub=0 multi=-1 qbuf={query_bytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
+         obl={output_bytes} oll=0 omem={output_bytes} tot-mem={memory} events=r cmd={} user=default \
+         redir=-1 resp=2 lib-name={} lib-ver={} shard={} in-flight={}",
+        address(client.addr),
+        address(client.laddr),
+        flags(client),
+        client.command,
+        client.lib_name,
+        client.lib_ver,
+        client.shard,
+        client.in_flight,
+    );
+    line
+}
+
+/// Redis's letters for a client: `U` unix socket, `e` not to be evicted, `N` none of these.
+fn flags(client: &ClientInfo) -> &'static str {
+    match (client.addr.is_none(), client.no_evict) {
+        (false, false) => "N",
+        (false, true) => "e",
+        (true, false) => "U",
+        (true, true) => "Ue",
+    }
+}
+
+impl KillFilter {
+    /// Whether the filter means `client`.
+    #[must_use]
+    pub fn matches(&self, client: &ClientInfo) -> bool {
+        !self.none
+            && self.id.is_none_or(|id| id == client.id)
+            && self.not.is_none_or(|not| not != client.id)
+            && self.max_age_s.is_none_or(|least| client.age_s >= least)
+            && self.addr.as_ref().is_none_or(|addr| *addr == address(client.addr))
+            && self.laddr.as_ref().is_none_or(|laddr| *laddr == address(client.laddr))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client() -> ClientInfo {
+        ClientInfo {
+            id: 7,
+            addr: Some("127.0.0.1:52972".parse().expect("an address")),
+            laddr: Some("127.0.0.1:19000".parse().expect("an address")),
+            shard: 1,
+            fd: 8,
+            name: "worker".into(),
+            age_s: 30,
+            idle_s: 2,
+            db: 3,
+            query_bytes: 26,
+            output_bytes: 5,
+            in_flight: 1,
+            command: "client|list",
+            ..ClientInfo::default()
+        }
+    }
+
+    #[test]
+    fn a_line_has_the_fields_of_redis_in_their_order() {
+        assert_eq!(
+            line(&client()),
+            "id=7 addr=127.0.0.1:52972 laddr=127.0.0.1:19000 fd=8 name=worker age=30 idle=2 flags=N db=3 \
+             sub=0 psub=0 ssub=0 multi=-1 qbuf=26 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=5 oll=0 \
+             omem=5 tot-mem=31 events=r cmd=client|list user=default redir=-1 resp=2 lib-name= lib-ver= \
+             shard=1 in-flight=1"
+        );
+    }
+
+    #[test]
+    fn a_client_over_a_unix_socket_has_an_address_and_a_flag_that_say_so() {
+        let line = line(&ClientInfo { addr: None, laddr: None, no_evict: true, ..client() });
+        assert!(line.contains(" addr=unix:0 laddr=unix:0 "), "{line}");
+        assert!(line.contains(" flags=Ue "), "{line}");
+    }
+
+    #[test]
+    fn a_filter_means_a_client_only_when_each_of_its_conditions_holds() {
+        let client = client();
+        let all = KillFilter {
+            id: Some(7),
+            addr: Some("127.0.0.1:52972".into()),
+            laddr: Some("127.0.0.1:19000".into()),
+            not: Some(8),
+            max_age_s: Some(30),
+            none: false,
+        };
+        assert!(KillFilter::default().matches(&client));
+        assert!(all.matches(&client));
+        let broken = [
+            KillFilter { id: Some(6), ..all.clone() },
+            KillFilter { addr: Some("127.0.0.1:1".into()), ..all.clone() },
+            KillFilter { laddr: Some("127.0.0.1:1".into()), ..all.clone() },
+            KillFilter { not: Some(7), ..all.clone() },
+            KillFilter { max_age_s: Some(31), ..all.clone() },
+            KillFilter { none: true, ..all },
+        ];
+        for filter in broken {
+            assert!(!filter.matches(&client), "{filter:?}");
+        }
+    }
 }

@@ -6,7 +6,7 @@
 
 mod fillslots;
 
-pub use fillslots::{FillslotsError, parse as parse_fillslots};
+pub use fillslots::{FillslotsError, parse as parse_fillslots, to_json as slots_to_json};
 
 use crate::slots::SLOT_COUNT;
 use std::sync::Arc;
