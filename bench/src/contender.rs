@@ -40,10 +40,7 @@ pub struct Contender {
 #[derive(Debug)]
 enum Running {
     Codis(Box<Proxy>),
-    Nutcracker(
-        Process,
-        #[expect(dead_code, reason = "removed when dropped")] TempDir,
-    ),
+    Nutcracker(Process, #[expect(dead_code, reason = "removed when dropped")] TempDir),
     Direct,
 }
 
@@ -73,21 +70,13 @@ impl Contender {
 pub fn start(kind: Kind, proxy: &Path, backends: &[Redis], core: usize) -> Contender {
     let addresses: Vec<String> = backends.iter().map(Redis::address).collect();
     match kind {
-        Kind::Direct => Contender {
-            kind,
-            port: backends[0].port(),
-            running: Running::Direct,
-        },
+        Kind::Direct => Contender { kind, port: backends[0].port(), running: Running::Direct },
         Kind::Codis => {
             let mut options =
                 ProxyOptions::over(proxy, &addresses).set("proxy_max_clients = 20000");
             options.core = Some(core);
             let proxy = Proxy::start(&options);
-            Contender {
-                kind,
-                port: proxy.port(),
-                running: Running::Codis(Box::new(proxy)),
-            }
+            Contender { kind, port: proxy.port(), running: Running::Codis(Box::new(proxy)) }
         }
         Kind::Nutcracker => start_nutcracker(&addresses, core),
     }
@@ -96,10 +85,7 @@ pub fn start(kind: Kind, proxy: &Path, backends: &[Redis], core: usize) -> Conte
 fn start_nutcracker(backends: &[String], core: usize) -> Contender {
     let folder = TempDir::with_prefix("codis-bench-").expect("a temporary folder can be made");
     let (port, stats_port) = (free_port(), free_port());
-    let servers: String = backends
-        .iter()
-        .map(|address| format!("   - {address}:1\n"))
-        .collect();
+    let servers: String = backends.iter().map(|address| format!("   - {address}:1\n")).collect();
     let config = include_str!("../nutcracker.yml")
         .replace("@PORT@", &port.to_string())
         .replace("@SERVERS@\n", &servers);
@@ -112,18 +98,10 @@ fn start_nutcracker(backends: &[String], core: usize) -> Contender {
         ("-s", stats_port.to_string()),
         ("-a", "127.0.0.1".to_owned()),
     ];
-    let args: Vec<String> = args
-        .into_iter()
-        .flat_map(|(flag, value)| [flag.to_owned(), value])
-        .collect();
+    let args: Vec<String> =
+        args.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
     let output = folder.path().join("output");
     let process = Process::start_on_core(core, &PathBuf::from("nutcracker"), &args, &output);
-    eventually("nutcracker takes connections", || {
-        Client::try_connect(("127.0.0.1", port)).is_ok()
-    });
-    Contender {
-        kind: Kind::Nutcracker,
-        port,
-        running: Running::Nutcracker(process, folder),
-    }
+    eventually("nutcracker takes connections", || Client::try_connect(("127.0.0.1", port)).is_ok());
+    Contender { kind: Kind::Nutcracker, port, running: Running::Nutcracker(process, folder) }
 }

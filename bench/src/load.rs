@@ -66,18 +66,9 @@ impl Bench {
             let total_us = used.total_ns as f64 / 1000.0;
             let ticks = (used.user_us + used.system_us).max(1) as f64;
             let user = total_us * used.user_us as f64 / ticks;
-            (
-                user / self.requests as f64,
-                (total_us - user) / self.requests as f64,
-            )
+            (user / self.requests as f64, (total_us - user) / self.requests as f64)
         });
-        Sample {
-            per_second,
-            p50_ms,
-            p99_ms,
-            user_us,
-            system_us,
-        }
+        Sample { per_second, p50_ms, p99_ms, user_us, system_us }
     }
 
     fn redis_benchmark(&self, port: u16) -> String {
@@ -90,40 +81,24 @@ impl Bench {
             ("-n", self.requests),
         ];
         let mut command = Command::new("taskset");
-        command.args([
-            "-c",
-            &self.core.to_string(),
-            "redis-benchmark",
-            "-h",
-            "127.0.0.1",
-        ]);
+        command.args(["-c", &self.core.to_string(), "redis-benchmark", "-h", "127.0.0.1"]);
         for (flag, number) in numbers {
             command.args([flag, &number.to_string()]);
         }
         command.args(["-t", self.command, "--csv"]);
-        let output = command
-            .output()
-            .unwrap_or_else(|error| panic!("redis-benchmark: {error}"));
+        let output = command.output().unwrap_or_else(|error| panic!("redis-benchmark: {error}"));
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(
-            output.status.success(),
-            "{text}{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
         text
     }
 }
 
 /// Requests a second, p50 and p99 out of `"SET","100000.00","0.25",min,p50,p95,p99,max`.
 fn parse_csv(text: &str) -> Option<[f64; 3]> {
-    let line = text
-        .lines()
-        .rfind(|line| line.starts_with("\"GET\"") || line.starts_with("\"SET\""))?;
-    let fields: Vec<f64> = line
-        .split(',')
-        .skip(1)
-        .map_while(|field| field.trim_matches('"').parse().ok())
-        .collect();
+    let line =
+        text.lines().rfind(|line| line.starts_with("\"GET\"") || line.starts_with("\"SET\""))?;
+    let fields: Vec<f64> =
+        line.split(',').skip(1).map_while(|field| field.trim_matches('"').parse().ok()).collect();
     match fields[..] {
         [per_second, _average, _min, p50, _p95, p99, _max] => Some([per_second, p50, p99]),
         _ => None,
@@ -162,11 +137,7 @@ mod tests {
 
     #[test]
     fn the_median_is_taken_of_each_number_on_its_own() {
-        let sample = |user_us, p50_ms| Sample {
-            user_us,
-            p50_ms,
-            ..Sample::default()
-        };
+        let sample = |user_us, p50_ms| Sample { user_us, p50_ms, ..Sample::default() };
         let middle = median(&[sample(3.0, 1.0), sample(1.0, 2.0), sample(2.0, 9.0)]);
         assert!((middle.user_us - 2.0).abs() < 1e-9 && (middle.p50_ms - 2.0).abs() < 1e-9);
     }

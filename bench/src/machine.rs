@@ -15,13 +15,9 @@ pub fn describe() -> String {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cores = codis_testbed::cores();
     let redis = first_line("redis-server", "--version");
-    let redis = redis
-        .split_whitespace()
-        .find_map(|word| word.strip_prefix("v="))
-        .unwrap_or("unknown");
-    let commit = Command::new("git")
-        .args(["describe", "--always", "--dirty"])
-        .output();
+    let redis =
+        redis.split_whitespace().find_map(|word| word.strip_prefix("v=")).unwrap_or("unknown");
+    let commit = Command::new("git").args(["describe", "--always", "--dirty"]).output();
     let commit = commit.map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
     format!(
         "{processor}, {cores} cores, Linux {}; Redis {redis}; {}; commit {}",
@@ -37,9 +33,5 @@ fn first_line(program: &str, flag: &str) -> String {
     };
     // nutcracker prints its version to standard error.
     let text = [output.stdout, output.stderr].concat();
-    String::from_utf8_lossy(&text)
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned()
 }

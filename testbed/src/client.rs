@@ -37,9 +37,7 @@ impl Client {
     pub fn try_connect(address: impl ToSocketAddrs) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        let client = Self {
-            reader: BufReader::with_capacity(64 << 10, Socket::Tcp(stream)),
-        };
+        let client = Self { reader: BufReader::with_capacity(64 << 10, Socket::Tcp(stream)) };
         client.set_patience(PATIENCE);
         Ok(client)
     }
@@ -50,9 +48,7 @@ impl Client {
     /// Those of the operating system.
     pub fn try_connect_small(address: impl ToSocketAddrs) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
-        let client = Self {
-            reader: BufReader::with_capacity(128, Socket::Tcp(stream)),
-        };
+        let client = Self { reader: BufReader::with_capacity(128, Socket::Tcp(stream)) };
         client.set_patience(PATIENCE);
         Ok(client)
     }
@@ -63,9 +59,7 @@ impl Client {
     /// Those of the operating system.
     pub fn try_connect_unix(path: &Path) -> io::Result<Self> {
         let stream = UnixStream::connect(path)?;
-        let client = Self {
-            reader: BufReader::new(Socket::Unix(stream)),
-        };
+        let client = Self { reader: BufReader::new(Socket::Unix(stream)) };
         client.set_patience(PATIENCE);
         Ok(client)
     }
@@ -73,17 +67,14 @@ impl Client {
     /// How long a read or a write may take before it fails.
     pub fn set_patience(&self, patience: Duration) {
         let (read, write) = match self.reader.get_ref() {
-            Socket::Tcp(s) => (
-                s.set_read_timeout(Some(patience)),
-                s.set_write_timeout(Some(patience)),
-            ),
-            Socket::Unix(s) => (
-                s.set_read_timeout(Some(patience)),
-                s.set_write_timeout(Some(patience)),
-            ),
+            Socket::Tcp(s) => {
+                (s.set_read_timeout(Some(patience)), s.set_write_timeout(Some(patience)))
+            }
+            Socket::Unix(s) => {
+                (s.set_read_timeout(Some(patience)), s.set_write_timeout(Some(patience)))
+            }
         };
-        read.and(write)
-            .expect("a timeout can be set on an open socket");
+        read.and(write).expect("a timeout can be set on an open socket");
     }
 
     /// `ip:port` of this end, as CLIENT LIST shows it.
@@ -138,8 +129,7 @@ impl Client {
     /// # Panics
     /// When none comes in time or the connection is lost.
     pub fn read(&mut self) -> Value {
-        self.try_read()
-            .unwrap_or_else(|error| panic!("no reply: {error}"))
+        self.try_read().unwrap_or_else(|error| panic!("no reply: {error}"))
     }
 
     /// Reads exactly one reply.
@@ -169,10 +159,9 @@ impl Client {
             Ok(_) => {}
             // A peer that closes with unread bytes of ours in its socket resets the connection.
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-            Err(error) => panic!(
-                "the connection was not closed: {error}; read {} bytes",
-                bytes.len()
-            ),
+            Err(error) => {
+                panic!("the connection was not closed: {error}; read {} bytes", bytes.len())
+            }
         }
         bytes
     }
@@ -197,8 +186,7 @@ impl Client {
     /// When the connection is lost or no reply comes.
     pub fn run(&mut self, line: &str) -> Value {
         self.send(encode(&split_words(line)));
-        self.try_read()
-            .unwrap_or_else(|error| panic!("no reply to `{line}`: {error}"))
+        self.try_read().unwrap_or_else(|error| panic!("no reply to `{line}`: {error}"))
     }
 
     /// Sends all commands at once, then reads as many replies.
@@ -206,10 +194,7 @@ impl Client {
     /// # Panics
     /// When the connection is lost or a reply does not come.
     pub fn pipeline(&mut self, lines: &[&str]) -> Vec<Value> {
-        let bytes: Vec<u8> = lines
-            .iter()
-            .flat_map(|line| encode(&split_words(line)))
-            .collect();
+        let bytes: Vec<u8> = lines.iter().flat_map(|line| encode(&split_words(line))).collect();
         self.send(bytes);
         lines.iter().map(|_| self.read()).collect()
     }
@@ -238,9 +223,9 @@ pub fn split_words(line: &str) -> Vec<String> {
     let mut rest = line.trim_start();
     while !rest.is_empty() {
         let (word, after) = match rest.strip_prefix('"') {
-            Some(quoted) => quoted
-                .split_once('"')
-                .unwrap_or_else(|| panic!("an open quote in `{line}`")),
+            Some(quoted) => {
+                quoted.split_once('"').unwrap_or_else(|| panic!("an open quote in `{line}`"))
+            }
             None => rest.split_once(' ').unwrap_or((rest, "")),
         };
         words.push(word.to_owned());
@@ -277,10 +262,7 @@ mod tests {
 
     #[test]
     fn a_line_is_cut_into_words_and_quotes_keep_blanks() {
-        assert_eq!(
-            split_words(r#"SET k "a b"  "" c"#),
-            ["SET", "k", "a b", "", "c"]
-        );
+        assert_eq!(split_words(r#"SET k "a b"  "" c"#), ["SET", "k", "a b", "", "c"]);
     }
 
     #[test]

@@ -22,30 +22,18 @@ pub struct HttpAnswer {
 pub fn http_get(address: &str, path: &str) -> HttpAnswer {
     let mut stream = TcpStream::connect(address)
         .unwrap_or_else(|error| panic!("cannot connect to the admin port {address}: {error}"));
-    stream
-        .set_read_timeout(Some(PATIENCE))
-        .expect("a timeout can be set on an open socket");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set on an open socket");
     // HTTP/1.0 so that the answer is not chunked and ends with the connection.
-    write!(
-        stream,
-        "GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap_or_else(|error| panic!("cannot ask {address}{path}: {error}"));
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n")
+        .unwrap_or_else(|error| panic!("cannot ask {address}{path}: {error}"));
     let mut bytes = Vec::new();
     stream
         .read_to_end(&mut bytes)
         .unwrap_or_else(|error| panic!("no answer from {address}{path}: {error}"));
     let text = String::from_utf8_lossy(&bytes);
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|word| word.parse().ok())
-        .unwrap_or(0);
-    HttpAnswer {
-        status,
-        body: body.to_owned(),
-    }
+    let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
+    HttpAnswer { status, body: body.to_owned() }
 }
 
 /// The sum of a metric over all of its labels, in a Prometheus text; 0 when it is not there.
@@ -60,13 +48,9 @@ pub fn metric_by_label(text: &str, name: &str, label: &str) -> BTreeMap<String, 
     let start = format!("{label}=\"");
     let mut sums = BTreeMap::new();
     for (labels, value) in samples(text, name) {
-        let found = labels
-            .split(',')
-            .find_map(|pair| pair.trim().strip_prefix(start.as_str()));
+        let found = labels.split(',').find_map(|pair| pair.trim().strip_prefix(start.as_str()));
         if let Some(found) = found {
-            *sums
-                .entry(found.trim_end_matches('"').to_owned())
-                .or_insert(0.0) += value;
+            *sums.entry(found.trim_end_matches('"').to_owned()).or_insert(0.0) += value;
         }
     }
     sums
@@ -102,9 +86,6 @@ mod tests {
     #[test]
     fn a_metric_is_summed_by_one_label() {
         let sums = metric_by_label(TEXT, "a_total", "shard");
-        assert_eq!(
-            sums.into_iter().collect::<Vec<_>>(),
-            [("0".into(), 3.0), ("1".into(), 9.0)]
-        );
+        assert_eq!(sums.into_iter().collect::<Vec<_>>(), [("0".into(), 3.0), ("1".into(), 9.0)]);
     }
 }

@@ -40,10 +40,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
-        assert!(
-            Instant::now() < deadline,
-            "within {PATIENCE:?} this did not happen: {what}"
-        );
+        assert!(Instant::now() < deadline, "within {PATIENCE:?} this did not happen: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

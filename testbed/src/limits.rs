@@ -12,15 +12,8 @@ pub fn need_open_files(count: u64) {
     if enough(limit.current) {
         return;
     }
-    let maximum = if enough(limit.maximum) {
-        limit.maximum
-    } else {
-        Some(count)
-    };
-    let wanted = Rlimit {
-        current: maximum,
-        maximum,
-    };
+    let maximum = if enough(limit.maximum) { limit.maximum } else { Some(count) };
+    let wanted = Rlimit { current: maximum, maximum };
     if let Err(error) = setrlimit(Resource::Nofile, wanted) {
         panic!(
             "this needs {count} open files, but the hard limit is {:?} and raising it failed ({error}): \

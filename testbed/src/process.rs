@@ -48,31 +48,17 @@ impl Process {
     /// When it cannot be started.
     #[must_use]
     pub fn start(program: &Path, args: &[String], log: &Path) -> Self {
-        let name = program
-            .file_name()
-            .unwrap_or(program.as_os_str())
-            .to_string_lossy()
-            .into_owned();
-        let out = File::options()
-            .create(true)
-            .append(true)
-            .open(log)
-            .expect("the log can be made");
+        let name =
+            program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
+        let out = File::options().create(true).append(true).open(log).expect("the log can be made");
         let err = out.try_clone().expect("a descriptor can be duplicated");
         // A program started by setpriv gets SIGKILL from the kernel when its parent thread ends.
         let mut command = Command::new("setpriv");
-        command
-            .args(["--pdeathsig", "KILL", "--"])
-            .arg(program)
-            .args(args);
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(args);
         command.stdin(Stdio::null()).stdout(out).stderr(err);
         let child = spawn_from_lasting_thread(command)
             .unwrap_or_else(|error| panic!("cannot start {name} through setpriv: {error}"));
-        Self {
-            name,
-            child,
-            log: log.to_owned(),
-        }
+        Self { name, child, log: log.to_owned() }
     }
 
     /// Starts `program` so that it, and what it starts, runs on one core only.
@@ -81,11 +67,7 @@ impl Process {
     /// When it cannot be started.
     #[must_use]
     pub fn start_on_core(core: usize, program: &Path, args: &[String], log: &Path) -> Self {
-        let mut bound = vec![
-            "-c".to_owned(),
-            core.to_string(),
-            program.display().to_string(),
-        ];
+        let mut bound = vec!["-c".to_owned(), core.to_string(), program.display().to_string()];
         bound.extend_from_slice(args);
         Self::start(Path::new("taskset"), &bound, log)
     }
@@ -166,10 +148,8 @@ impl Process {
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
         let status = self.proc_file("status");
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .unwrap_or_else(|| {
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_else(|| {
                 panic!("{} has ended; it printed: {}", self.name, self.printed());
             });
         let kib = line.trim().trim_end_matches("kB").trim().parse::<u64>();
@@ -183,11 +163,8 @@ impl Process {
     #[must_use]
     pub fn cpu_time(&self) -> CpuTime {
         const TICK_US: u64 = 10_000; // USER_HZ is 100 on every architecture that we run on.
-        let ticks = |field: usize| {
-            self.stat_field(field)
-                .parse::<u64>()
-                .expect("ticks are a number")
-        };
+        let ticks =
+            |field: usize| self.stat_field(field).parse::<u64>().expect("ticks are a number");
         CpuTime {
             user_us: ticks(14) * TICK_US,
             system_us: ticks(15) * TICK_US,
@@ -200,15 +177,9 @@ impl Process {
         let used = |path: PathBuf| -> u64 {
             // A thread may end between the two looks.
             let text = std::fs::read_to_string(path.join("schedstat")).unwrap_or_default();
-            text.split(' ')
-                .next()
-                .and_then(|ns| ns.parse().ok())
-                .unwrap_or(0)
+            text.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0)
         };
-        tasks
-            .filter_map(Result::ok)
-            .map(|task| used(task.path()))
-            .sum()
+        tasks.filter_map(Result::ok).map(|task| used(task.path())).sum()
     }
 
     /// `R`, `S`, `T` and so on; `None` when it has ended.
@@ -221,10 +192,7 @@ impl Process {
         let stat = self.proc_file("stat");
         // The second field is the name in parentheses, which may hold spaces.
         let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        rest.split_whitespace()
-            .nth(number - 3)
-            .unwrap_or_default()
-            .to_owned()
+        rest.split_whitespace().nth(number - 3).unwrap_or_default().to_owned()
     }
 
     fn proc_file(&self, file: &str) -> String {
@@ -261,12 +229,8 @@ fn spawn_from_lasting_thread(command: Command) -> io::Result<Child> {
         Mutex::new(jobs)
     });
     let (answer, result) = channel();
-    let spawner = SPAWNER
-        .lock()
-        .expect("nothing panics while it holds the lock");
-    spawner
-        .send((command, answer))
-        .expect("the spawner never ends");
+    let spawner = SPAWNER.lock().expect("nothing panics while it holds the lock");
+    spawner.send((command, answer)).expect("the spawner never ends");
     drop(spawner);
     result.recv().expect("the spawner always answers")
 }
@@ -284,11 +248,7 @@ mod tests {
     fn parent_that_waits() {
         let folder = std::env::var_os("CODIS_TESTBED_FOLDER").expect("the other test has set it");
         let folder = Path::new(&folder);
-        let child = Process::start(
-            Path::new("sleep"),
-            &["600".to_owned()],
-            &folder.join("output"),
-        );
+        let child = Process::start(Path::new("sleep"), &["600".to_owned()], &folder.join("output"));
         std::fs::write(folder.join("written"), child.id().to_string()).expect("it can be written");
         std::fs::rename(folder.join("written"), folder.join("id")).expect("it can be renamed");
         std::thread::sleep(crate::PATIENCE);

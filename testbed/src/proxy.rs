@@ -126,13 +126,7 @@ impl Proxy {
             None => Process::start(&options.binary, &args, &log),
             Some(core) => Process::start_on_core(core, &options.binary, &args, &log),
         };
-        let mut proxy = Self {
-            port,
-            admin,
-            folder,
-            unix: options.unix,
-            process,
-        };
+        let mut proxy = Self { port, admin, folder, unix: options.unix, process };
         proxy.wait_until_ready();
         proxy
     }
@@ -162,10 +156,7 @@ impl Proxy {
     #[must_use]
     pub fn client(&self) -> Client {
         self.try_client().unwrap_or_else(|error| {
-            panic!(
-                "cannot connect to the proxy: {error}; it printed: {}",
-                self.process.printed()
-            )
+            panic!("cannot connect to the proxy: {error}; it printed: {}", self.process.printed())
         })
     }
 
@@ -203,10 +194,7 @@ impl Proxy {
         let deadline = Instant::now() + PATIENCE;
         while let Err(error) = self.try_client() {
             if let Some(status) = self.process.ended() {
-                panic!(
-                    "the proxy ended ({status}); it printed: {}",
-                    self.process.printed()
-                );
+                panic!("the proxy ended ({status}); it printed: {}", self.process.printed());
             }
             let printed = || self.process.printed();
             assert!(
@@ -243,16 +231,9 @@ mod tests {
     #[test]
     fn slots_are_split_evenly_and_none_is_left_out() {
         let ranges = split_evenly(&["a:1".into(), "b:2".into(), "c:3".into()]);
-        let slots: Vec<usize> = ranges
-            .iter()
-            .flat_map(|range| range.slots.clone())
-            .collect();
+        let slots: Vec<usize> = ranges.iter().flat_map(|range| range.slots.clone()).collect();
         assert_eq!(slots, (0..1024).collect::<Vec<_>>());
-        assert!(
-            ranges
-                .iter()
-                .all(|range| (341..=342).contains(&range.slots.len()))
-        );
+        assert!(ranges.iter().all(|range| (341..=342).contains(&range.slots.len())));
     }
 
     #[test]

@@ -20,12 +20,7 @@ pub struct RedisOptions {
 
 impl Default for RedisOptions {
     fn default() -> Self {
-        Self {
-            host: "127.0.0.1",
-            password: "",
-            args: Vec::new(),
-            core: None,
-        }
+        Self { host: "127.0.0.1", password: "", args: Vec::new(), core: None }
     }
 }
 
@@ -48,10 +43,7 @@ impl Redis {
     /// Starts one that asks for a password.
     #[must_use]
     pub fn start_with_password(password: &'static str) -> Self {
-        Self::start_with(RedisOptions {
-            password,
-            ..RedisOptions::default()
-        })
+        Self::start_with(RedisOptions { password, ..RedisOptions::default() })
     }
 
     /// Starts one.
@@ -63,12 +55,7 @@ impl Redis {
         let folder = TempDir::with_prefix("codis-redis-").expect("a temporary folder can be made");
         let port = free_port();
         let process = launch(&options, port, folder.path());
-        let mut redis = Self {
-            options,
-            port,
-            folder,
-            process,
-        };
+        let mut redis = Self { options, port, folder, process };
         redis.wait_until_ready();
         redis
     }
@@ -94,10 +81,7 @@ impl Redis {
     pub fn client(&self) -> Client {
         let mut client = Client::connect(self.address());
         if !self.options.password.is_empty() {
-            assert_eq!(
-                client.call(&["AUTH", self.options.password]),
-                crate::Value::ok()
-            );
+            assert_eq!(client.call(&["AUTH", self.options.password]), crate::Value::ok());
         }
         client
     }
@@ -124,10 +108,7 @@ impl Redis {
         let deadline = Instant::now() + crate::PATIENCE;
         loop {
             if let Some(status) = self.process.ended() {
-                panic!(
-                    "redis-server ended ({status}); it printed: {}",
-                    self.process.printed()
-                );
+                panic!("redis-server ended ({status}); it printed: {}", self.process.printed());
             }
             let answer = Client::try_connect(self.address()).and_then(|mut client| {
                 client.try_send(crate::encode(&["PING"]))?;
@@ -136,10 +117,7 @@ impl Redis {
             if answer.is_ok() {
                 return;
             }
-            assert!(
-                Instant::now() < deadline,
-                "redis-server does not answer: {answer:?}"
-            );
+            assert!(Instant::now() < deadline, "redis-server does not answer: {answer:?}");
             std::thread::sleep(Duration::from_millis(2));
         }
     }

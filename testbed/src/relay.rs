@@ -135,12 +135,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let Ok(server) = TcpStream::connect(&shared.upstream) else {
             continue;
         };
-        let copies = [
-            client.try_clone(),
-            server.try_clone(),
-            client.try_clone(),
-            server.try_clone(),
-        ];
+        let copies =
+            [client.try_clone(), server.try_clone(), client.try_clone(), server.try_clone()];
         let Ok([a, b, c, d]) = copies
             .into_iter()
             .collect::<Result<Vec<_>, _>>()
@@ -148,11 +144,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         else {
             continue;
         };
-        shared
-            .connections
-            .lock()
-            .expect("no panic under this lock")
-            .extend([a, b]);
+        shared.connections.lock().expect("no panic under this lock").extend([a, b]);
         let (up, down) = (Arc::clone(shared), Arc::clone(shared));
         thread::spawn(move || pump(client, server, &up, false));
         thread::spawn(move || pump(d, c, &down, true));
@@ -163,11 +155,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 fn pump(mut from: TcpStream, mut to: TcpStream, shared: &Shared, replies: bool) {
     let mut buffer = [0; 64 << 10];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
-        let allowed = if replies {
-            shared.allowed_reply_bytes(count)
-        } else {
-            count
-        };
+        let allowed = if replies { shared.allowed_reply_bytes(count) } else { count };
         let passed = pass_on(&buffer[..allowed], &mut to, shared);
         if !passed || allowed < count {
             let _ = from.shutdown(Shutdown::Both);
@@ -224,10 +212,7 @@ mod tests {
         let mut client = Client::connect(relay.address());
         client.send("PING\r\n");
         assert_eq!(client.read_to_end(), b"+PON");
-        assert_eq!(
-            Client::connect(relay.address()).run("PING"),
-            Value::Simple(b"PONG".to_vec())
-        );
+        assert_eq!(Client::connect(relay.address()).run("PING"), Value::Simple(b"PONG".to_vec()));
     }
 
     #[test]

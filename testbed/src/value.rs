@@ -97,9 +97,7 @@ impl Value {
     /// Those of the reader; `InvalidData` when the bytes are not RESP2.
     pub fn read(reader: &mut impl BufRead) -> io::Result<Self> {
         let line = read_line(reader)?;
-        let (kind, rest) = line
-            .split_first()
-            .ok_or_else(|| invalid("an empty line", &line))?;
+        let (kind, rest) = line.split_first().ok_or_else(|| invalid("an empty line", &line))?;
         Ok(match kind {
             b'+' => Self::Simple(rest.to_vec()),
             b'-' => Self::Error(rest.to_vec()),
@@ -110,11 +108,7 @@ impl Value {
             },
             b'*' => match number(rest)? {
                 -1 => Self::NullArray,
-                len => Self::Array(
-                    (0..len)
-                        .map(|_| Self::read(reader))
-                        .collect::<Result<_, _>>()?,
-                ),
+                len => Self::Array((0..len).map(|_| Self::read(reader)).collect::<Result<_, _>>()?),
             },
             _ => return Err(invalid("an unknown kind of reply", &line)),
         })
@@ -125,10 +119,7 @@ fn read_line(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     reader.read_until(b'\n', &mut line)?;
     if line.is_empty() {
-        return Err(io::Error::new(
-            ErrorKind::UnexpectedEof,
-            "the connection was closed",
-        ));
+        return Err(io::Error::new(ErrorKind::UnexpectedEof, "the connection was closed"));
     }
     match line.strip_suffix(b"\r\n") {
         Some(text) => Ok(text.to_vec()),
@@ -154,19 +145,12 @@ fn read_bulk(reader: &mut impl BufRead, len: i64) -> io::Result<Vec<u8>> {
 fn number(digits: &[u8]) -> io::Result<i64> {
     let text = std::str::from_utf8(digits).map_err(|_| invalid("a number", digits))?;
     let value: i64 = text.parse().map_err(|_| invalid("a number", digits))?;
-    if value.to_string() == text {
-        Ok(value)
-    } else {
-        Err(invalid("a number", digits))
-    }
+    if value.to_string() == text { Ok(value) } else { Err(invalid("a number", digits)) }
 }
 
 fn invalid(what: &str, bytes: &[u8]) -> io::Error {
     let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned();
-    io::Error::new(
-        ErrorKind::InvalidData,
-        format!("not RESP2: {what}: {shown:?}"),
-    )
+    io::Error::new(ErrorKind::InvalidData, format!("not RESP2: {what}: {shown:?}"))
 }
 
 impl fmt::Debug for Value {
@@ -220,14 +204,8 @@ mod tests {
 
     #[test]
     fn what_redis_would_not_write_is_refused() {
-        for bytes in [
-            &b":01\r\n"[..],
-            b":+1\r\n",
-            b"+OK\n",
-            b"?\r\n",
-            b"$1\r\nab\r\n",
-            b"$-2\r\n",
-        ] {
+        for bytes in [&b":01\r\n"[..], b":+1\r\n", b"+OK\n", b"?\r\n", b"$1\r\nab\r\n", b"$-2\r\n"]
+        {
             assert_eq!(read(bytes), Err(ErrorKind::InvalidData), "{bytes:?}");
         }
     }

@@ -1,10 +1,6 @@
 //! The memory of a proxy with one shard: at start, with idle connections, and after a crowd has gone.
 //! Prints a Markdown table.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "its output is its purpose"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is its purpose")]
 
 use clap::Parser;
 use codis_bench::{Contender, Kind, describe_machine, start};
@@ -46,24 +42,13 @@ fn main() {
     println!("{}.\n", describe_machine());
     println!(
         "| | {} |",
-        options
-            .only
-            .iter()
-            .map(|kind| kind.name())
-            .collect::<Vec<_>>()
-            .join(" | ")
+        options.only.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" | ")
     );
     println!("|---|{}", "--:|".repeat(options.only.len()));
-    let columns: Vec<Vec<(String, String)>> = options
-        .only
-        .iter()
-        .map(|&kind| measure(&options, kind, &backends))
-        .collect();
+    let columns: Vec<Vec<(String, String)>> =
+        options.only.iter().map(|&kind| measure(&options, kind, &backends)).collect();
     for row in 0..columns[0].len() {
-        let values: Vec<&str> = columns
-            .iter()
-            .map(|column| column[row].1.as_str())
-            .collect();
+        let values: Vec<&str> = columns.iter().map(|column| column[row].1.as_str()).collect();
         println!("| {} | {} |", columns[0][row].0, values.join(" | "));
     }
 }
@@ -72,10 +57,7 @@ fn measure(options: &Options, kind: Kind, backends: &[Redis]) -> Vec<(String, St
     let core = codis_testbed::cores() - 1;
     let contender = start(kind, &options.proxy, backends, core);
     let value = "x".repeat(VALUE_BYTES);
-    assert_eq!(
-        Client::connect(contender.address()).call(&["SET", "key", &value]),
-        Value::ok()
-    );
+    assert_eq!(Client::connect(contender.address()).call(&["SET", "key", &value]), Value::ok());
     let at_start = settled(&contender);
     let idle = hold_idle(&contender, options.idle);
     let with_idle = settled(&contender);
@@ -87,20 +69,11 @@ fn measure(options: &Options, kind: Kind, backends: &[Redis]) -> Vec<(String, St
     let mb = |bytes: u64| format!("{:.1} MB", bytes as f64 / f64::from(1 << 20));
     vec![
         ("at start".to_owned(), mb(at_start)),
-        (
-            format!("with {} connections that have done a GET", options.idle),
-            mb(with_idle),
-        ),
-        (
-            "of that, each connection".to_owned(),
-            format!("{each:.0} bytes"),
-        ),
+        (format!("with {} connections that have done a GET", options.idle), mb(with_idle)),
+        ("of that, each connection".to_owned(), format!("{each:.0} bytes")),
         ("after they have gone".to_owned(), mb(without_idle)),
         (
-            format!(
-                "most with {} clients pipelining {PIPELINE} GETs of 1 KB",
-                options.crowd
-            ),
+            format!("most with {} clients pipelining {PIPELINE} GETs of 1 KB", options.crowd),
             mb(most),
         ),
         ("after they have gone".to_owned(), mb(after_crowd)),
@@ -122,9 +95,7 @@ fn settled(contender: &Contender) -> u64 {
 }
 
 fn resident(contender: &Contender) -> u64 {
-    contender
-        .process()
-        .map_or(0, |process| process.resident_bytes())
+    contender.process().map_or(0, |process| process.resident_bytes())
 }
 
 fn hold_idle(contender: &Contender, count: usize) -> Vec<Client> {
@@ -155,9 +126,8 @@ fn pipeline_as_a_crowd(contender: &Contender, count: usize) -> u64 {
         }
     };
     thread::scope(|scope| {
-        let drivers: Vec<_> = (0..THREADS)
-            .map(|_| scope.spawn(|| drive(count / THREADS)))
-            .collect();
+        let drivers: Vec<_> =
+            (0..THREADS).map(|_| scope.spawn(|| drive(count / THREADS))).collect();
         let mut most = 0;
         while drivers.iter().any(|driver| !driver.is_finished()) {
             most = most.max(resident(contender));

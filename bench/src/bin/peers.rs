@@ -1,10 +1,6 @@
 //! codis-proxy beside nutcracker and a direct connection: everything on one core, the same load, CPU
 //! time a request out of /proc. Prints a Markdown table.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "its output is its purpose"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is its purpose")]
 
 use clap::Parser;
 use codis_bench::{Bench, Contender, Kind, Sample, describe_machine, median, start};
@@ -43,35 +39,16 @@ struct Depth {
 }
 
 const DEPTHS: [Depth; 3] = [
-    Depth {
-        pipeline: 1,
-        requests: 200_000,
-        ratio_goal: 0.70,
-        user_goal_us: None,
-    },
-    Depth {
-        pipeline: 16,
-        requests: 1_000_000,
-        ratio_goal: 0.28,
-        user_goal_us: Some(0.30),
-    },
-    Depth {
-        pipeline: 100,
-        requests: 2_000_000,
-        ratio_goal: 0.10,
-        user_goal_us: Some(0.30),
-    },
+    Depth { pipeline: 1, requests: 200_000, ratio_goal: 0.70, user_goal_us: None },
+    Depth { pipeline: 16, requests: 1_000_000, ratio_goal: 0.28, user_goal_us: Some(0.30) },
+    Depth { pipeline: 100, requests: 2_000_000, ratio_goal: 0.10, user_goal_us: Some(0.30) },
 ];
 const COMMANDS: [&str; 2] = ["set", "get"];
 
 fn main() {
     let options = Options::parse();
-    let redis = || {
-        Redis::start_with(RedisOptions {
-            core: Some(options.core),
-            ..RedisOptions::default()
-        })
-    };
+    let redis =
+        || Redis::start_with(RedisOptions { core: Some(options.core), ..RedisOptions::default() });
     let backends = [redis(), redis()];
     let contenders: Vec<Contender> = options
         .only
@@ -110,14 +87,7 @@ fn main() {
 fn bench(options: &Options, depth: &Depth, command: &'static str) -> Bench {
     let requests = (depth.requests * options.percent / 100).max(1000);
     let Depth { pipeline, .. } = *depth;
-    Bench {
-        command,
-        pipeline,
-        requests,
-        clients: 50,
-        value_bytes: 64,
-        core: options.core,
-    }
+    Bench { command, pipeline, requests, clients: 50, value_bytes: 64, core: options.core }
 }
 
 /// The contenders take turns within each round, so that a slow moment of the machine hits them alike.
@@ -150,36 +120,21 @@ fn measure(
 }
 
 fn of_kind(results: &[(Kind, Sample)], kind: Kind) -> Option<Sample> {
-    results
-        .iter()
-        .find(|(found, _)| *found == kind)
-        .map(|(_, sample)| *sample)
+    results.iter().find(|(found, _)| *found == kind).map(|(_, sample)| *sample)
 }
 
 fn print_rows(depth: &Depth, command: &str, results: &[(Kind, Sample)]) {
     let peer = of_kind(results, Kind::Nutcracker);
     for (kind, sample) in results {
-        let Sample {
-            per_second,
-            p50_ms,
-            p99_ms,
-            user_us,
-            system_us,
-        } = *sample;
-        let head = format!(
-            "| {} | {} | {}",
-            depth.pipeline,
-            command.to_uppercase(),
-            kind.name()
-        );
+        let Sample { per_second, p50_ms, p99_ms, user_us, system_us } = *sample;
+        let head = format!("| {} | {} | {}", depth.pipeline, command.to_uppercase(), kind.name());
         let load = format!("{per_second:.0} | {p50_ms:.3} | {p99_ms:.3}");
         if *kind == Kind::Direct {
             println!("{head} | {load} | | | | |");
             continue;
         }
-        let ratio = peer.map_or(String::new(), |peer| {
-            format!("{:.2}", sample.cpu_us() / peer.cpu_us())
-        });
+        let ratio =
+            peer.map_or(String::new(), |peer| format!("{:.2}", sample.cpu_us() / peer.cpu_us()));
         println!(
             "{head} | {load} | {:.3} | {user_us:.3} | {system_us:.3} | {ratio} |",
             sample.cpu_us()

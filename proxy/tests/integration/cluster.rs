@@ -33,17 +33,11 @@ impl Cluster {
     /// The given servers and a proxy with changed options.
     pub fn over(backends: Vec<Redis>, change: impl FnOnce(ProxyOptions) -> ProxyOptions) -> Self {
         if std::env::var("CODIS_TEST_TARGET").as_deref() == Ok("redis") {
-            return Self {
-                front: Front::Redis(Redis::start()),
-                backends,
-            };
+            return Self { front: Front::Redis(Redis::start()), backends };
         }
         let addresses: Vec<String> = backends.iter().map(Redis::address).collect();
         let options = change(ProxyOptions::over(Path::new(BINARY), &addresses));
-        Self {
-            front: Front::Proxy(Box::new(Proxy::start(&options))),
-            backends,
-        }
+        Self { front: Front::Proxy(Box::new(Proxy::start(&options))), backends }
     }
 
     /// A new connection.
@@ -104,11 +98,7 @@ impl Pair {
 
     /// Of the given servers.
     pub fn of(cluster: Cluster, redis: Redis) -> Self {
-        Self {
-            tested: cluster.client(),
-            reference: redis.client(),
-            _servers: (cluster, redis),
-        }
+        Self { tested: cluster.client(), reference: redis.client(), _servers: (cluster, redis) }
     }
 
     /// Sends the same command to both. A line that begins with `?` answers an array whose order is the
@@ -123,10 +113,7 @@ impl Pair {
         if unordered {
             (ours, theirs) = (ours.sorted(), theirs.sorted());
         }
-        assert_eq!(
-            ours, theirs,
-            "`{line}`: left is the proxy's reply, right is Redis's"
-        );
+        assert_eq!(ours, theirs, "`{line}`: left is the proxy's reply, right is Redis's");
         ours
     }
 

@@ -352,12 +352,7 @@ fn hyperloglog_redis_too() {
             "LPUSH @l x",
             "PFCOUNT @l",
         ],
-        one_slot: &[
-            "PFADD @q d e",
-            "PFCOUNT @p @q",
-            "PFMERGE @r @p @q",
-            "PFCOUNT @r",
-        ],
+        one_slot: &["PFADD @q d e", "PFCOUNT @p @q", "PFMERGE @r @p @q", "PFCOUNT @r"],
     });
 }
 

@@ -31,6 +31,7 @@ fn a_client_library_authenticates() -> RedisResult<()> {
         redis::Client::open(format!("redis://:{password}@{}/", cluster.address()))?.get_connection()
     };
     assert!(open("wrong").is_err());
-    assert_eq!(open("sesame")?.set_nx::<_, _, bool>("a", 1)?, true);
+    let was_set: bool = open("sesame")?.set_nx("a", 1)?;
+    assert!(was_set);
     Ok(())
 }

@@ -20,20 +20,12 @@ fn ten_thousand_connections_work_at_once_redis_too() {
         .collect();
     for round in 0..2 {
         for (i, client) in clients.iter_mut().enumerate() {
-            client.send(encode(&[
-                "SET",
-                &format!("key:{i}"),
-                &format!("{round}:{i}"),
-            ]));
+            client.send(encode(&["SET", &format!("key:{i}"), &format!("{round}:{i}")]));
             client.send(encode(&["GET", &format!("key:{i}")]));
         }
         for (i, client) in clients.iter_mut().enumerate() {
             assert_eq!(client.read(), Value::ok(), "connection {i}");
-            assert_eq!(
-                client.read(),
-                Value::bulk(format!("{round}:{i}")),
-                "connection {i}"
-            );
+            assert_eq!(client.read(), Value::bulk(format!("{round}:{i}")), "connection {i}");
         }
     }
 }
@@ -45,10 +37,7 @@ fn a_client_beyond_the_limit_is_told_so_and_closed() {
     for client in &mut clients {
         assert_eq!(client.run("PING"), Value::Simple(b"PONG".to_vec()));
     }
-    assert_eq!(
-        cluster.client().read_to_end(),
-        b"-ERR max number of clients reached\r\n"
-    );
+    assert_eq!(cluster.client().read_to_end(), b"-ERR max number of clients reached\r\n");
     drop(clients.pop());
     eventually("a place is free again", || {
         let mut client = cluster.client();
@@ -66,10 +55,7 @@ fn values_of_100_mb_pass_both_ways_redis_too() {
     assert_eq!(client.call(&[b"SET", &b"big"[..], &value]), Value::ok());
     assert_eq!(client.run("STRLEN big"), Value::Integer(100 * MB as i64));
     let reply = client.run("GET big");
-    assert!(
-        reply == Value::Bulk(value),
-        "the value came back changed: {reply:?}"
-    );
+    assert!(reply == Value::Bulk(value), "the value came back changed: {reply:?}");
     drop((client, reply));
     let mut other = cluster.client();
     assert_eq!(other.run("DEL big"), Value::Integer(1));
@@ -98,12 +84,9 @@ fn a_pipeline_of_a_million_commands_is_answered_in_order_with_bounded_memory() {
     // The client writes all of it regardless of replies, from a thread of its own.
     let writing = thread::spawn(move || {
         for start in (0..COUNT).step_by(1000) {
-            let batch: Vec<u8> = (start..start + 1000)
-                .flat_map(|i| encode(&["ECHO", &i.to_string()]))
-                .collect();
-            writer
-                .write_all(&batch)
-                .expect("the proxy takes it all in the end");
+            let batch: Vec<u8> =
+                (start..start + 1000).flat_map(|i| encode(&["ECHO", &i.to_string()])).collect();
+            writer.write_all(&batch).expect("the proxy takes it all in the end");
         }
     });
     let mut most = 0;
@@ -129,9 +112,7 @@ fn a_million_sets_sent_at_once_are_answered_with_bounded_memory() {
         for start in (0..COUNT).step_by(1000) {
             let set = |i: usize| encode(&["SET", &format!("key:{}", i % 5000), &value]);
             let batch: Vec<u8> = (start..start + 1000).flat_map(set).collect();
-            writer
-                .write_all(&batch)
-                .expect("the proxy takes it all in the end");
+            writer.write_all(&batch).expect("the proxy takes it all in the end");
         }
     });
     // Nothing is read until the proxy has stopped taking more: its memory is then at its most.
@@ -154,31 +135,19 @@ fn a_million_sets_sent_at_once_are_answered_with_bounded_memory() {
 #[test]
 fn a_client_that_never_reads_is_cut_off_and_others_go_on() {
     let mut cluster = Cluster::with(|options| {
-        options
-            .set("session_output_soft = \"1mb\"")
-            .set("session_output_hard = \"8mb\"")
+        options.set("session_output_soft = \"1mb\"").set("session_output_hard = \"8mb\"")
     });
     let mut other = cluster.client();
-    assert_eq!(
-        other.call(&["SET", "big", &"x".repeat(100_000)]),
-        Value::ok()
-    );
+    assert_eq!(other.call(&["SET", "big", &"x".repeat(100_000)]), Value::ok());
     let mut silent = cluster.client();
     // 100 MB of replies, asked for by requests that fit one read: all are in flight before the first
     // reply comes.
     silent.send(encode(&["GET", "big"]).repeat(1000));
     eventually("the session is gone", || {
-        !other
-            .run("CLIENT LIST")
-            .text()
-            .contains(&silent.local_address())
+        !other.run("CLIENT LIST").text().contains(&silent.local_address())
     });
     let got = silent.read_to_end();
-    assert!(
-        got.len() < 90 * MB as usize,
-        "everything was sent: {}",
-        got.len()
-    );
+    assert!(got.len() < 90 * MB as usize, "everything was sent: {}", got.len());
     assert!(cluster.proxy().process().resident_bytes() < 200 * MB);
     assert_eq!(other.run("STRLEN big"), Value::Integer(100_000));
 }
@@ -191,17 +160,12 @@ fn a_client_that_reads_late_gets_every_reply() {
     let mut writer = client.writer();
     let writing = thread::spawn(move || {
         for _ in 0..5000 {
-            writer
-                .write_all(&encode(&["GET", "k"]))
-                .expect("the proxy takes it in the end");
+            writer.write_all(&encode(&["GET", "k"])).expect("the proxy takes it in the end");
         }
     });
     thread::sleep(std::time::Duration::from_millis(200));
     for i in 0..5000 {
-        assert!(
-            matches!(client.read(), Value::Bulk(bytes) if bytes.len() == 10_000),
-            "reply {i}"
-        );
+        assert!(matches!(client.read(), Value::Bulk(bytes) if bytes.len() == 10_000), "reply {i}");
     }
     writing.join().expect("all was written");
 }
@@ -239,15 +203,9 @@ fn an_argument_beyond_the_configured_size_is_refused() {
     let cluster = Cluster::with(|options| options.set("proto_max_bulk = \"2mb\""));
     let mut client = cluster.client();
     client.send("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$2097153\r\n");
-    assert_eq!(
-        client.read_to_end(),
-        b"-ERR Protocol error: invalid bulk length\r\n"
-    );
+    assert_eq!(client.read_to_end(), b"-ERR Protocol error: invalid bulk length\r\n");
     let mut client = cluster.client();
-    assert_eq!(
-        client.call(&["SET", "k", &"x".repeat(2 << 20)]),
-        Value::ok()
-    );
+    assert_eq!(client.call(&["SET", "k", &"x".repeat(2 << 20)]), Value::ok());
 }
 
 #[test]
@@ -258,12 +216,6 @@ fn a_session_whose_request_never_ends_is_closed_at_its_limit() {
     let argument = [b"$100000\r\n", &[b'x'; 100_000][..], b"\r\n"].concat();
     let refused = (0..1000).find_map(|_| client.try_send(&argument).err());
     let kind = refused.expect("100 MB were taken").kind();
-    assert!(
-        matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
-        "{kind:?}"
-    );
-    assert_eq!(
-        cluster.client().run("PING"),
-        Value::Simple(b"PONG".to_vec())
-    );
+    assert!(matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{kind:?}");
+    assert_eq!(cluster.client().run("PING"), Value::Simple(b"PONG".to_vec()));
 }

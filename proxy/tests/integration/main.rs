@@ -10,10 +10,7 @@
     unreachable_pub,
     reason = "a test program exports nothing; pub marks what its modules share"
 )]
-#![allow(
-    clippy::print_stdout,
-    reason = "measurements that are no pass or fail are printed"
-)]
+#![allow(clippy::print_stdout, reason = "measurements that are no pass or fail are printed")]
 
 mod backends;
 mod cluster;

@@ -38,9 +38,7 @@ fn split_commands_answer_as_one_server_would_redis_too() {
 fn ten_thousand_keys_in_one_command_come_back_in_order_redis_too() {
     let mut pair = Pair::start();
     let keys: Vec<String> = (0..10_000).map(|i| format!("key:{i}")).collect();
-    let pairs = keys
-        .iter()
-        .flat_map(|key| [key.clone(), format!("value of {key}")]);
+    let pairs = keys.iter().flat_map(|key| [key.clone(), format!("value of {key}")]);
     let with = |name: &str, rest: &[String]| [&[name.to_owned()], rest].concat();
     pair.same_args(&with("MSET", &pairs.collect::<Vec<_>>()));
     pair.same_args(&with("MGET", &keys));
@@ -101,11 +99,7 @@ fn keys_of_different_slots_are_refused_where_one_server_must_see_them_all() {
     // Two slots of the same server are two slots still.
     let c = cluster.key_on(0, "c");
     assert_eq!(client.call(&["RENAME", &a, &c]), crossslot);
-    assert_eq!(
-        client.run("PING"),
-        Value::Simple(b"PONG".to_vec()),
-        "the session goes on"
-    );
+    assert_eq!(client.run("PING"), Value::Simple(b"PONG".to_vec()), "the session goes on");
 }
 
 #[test]

@@ -7,16 +7,9 @@ use codis_testbed::{Client, Value};
 #[test]
 fn ping_and_echo_answer_as_redis_redis_too() {
     let mut pair = Pair::start();
-    for line in [
-        "PING",
-        "ping",
-        "PING hello",
-        "PING a b",
-        "ECHO hello",
-        "ECHO",
-        "ECHO a b",
-        "ECHO \"\"",
-    ] {
+    for line in
+        ["PING", "ping", "PING hello", "PING a b", "ECHO hello", "ECHO", "ECHO a b", "ECHO \"\""]
+    {
         pair.same(line);
     }
 }
@@ -25,11 +18,8 @@ fn ping_and_echo_answer_as_redis_redis_too() {
 fn time_is_two_numbers_redis_too() {
     let cluster = Cluster::start();
     let time = cluster.client().run("TIME");
-    let numbers: Vec<u64> = time
-        .items()
-        .iter()
-        .map(|item| item.text().parse().expect("a number"))
-        .collect();
+    let numbers: Vec<u64> =
+        time.items().iter().map(|item| item.text().parse().expect("a number")).collect();
     assert!(
         matches!(numbers[..], [seconds, us] if seconds > 1_600_000_000 && us < 1_000_000),
         "{time:?}"
@@ -42,11 +32,7 @@ fn command_describes_what_the_proxy_runs_redis_too() {
     assert!(pair.tested.run("COMMAND COUNT").integer() > 150);
     assert!(pair.tested.run("COMMAND").items().len() > 150);
     let first_six = |value: &Value| -> Vec<Value> {
-        value.items()[0].items()[..6]
-            .iter()
-            .cloned()
-            .map(Value::sorted)
-            .collect()
+        value.items()[0].items()[..6].iter().cloned().map(Value::sorted).collect()
     };
     for name in ["get", "set", "mget", "zadd", "lrange", "hset"] {
         let line = format!("COMMAND INFO {name}");
@@ -74,19 +60,12 @@ fn info_has_the_sections_and_the_format_of_redis() {
     let cluster = Cluster::start();
     let mut client = cluster.client();
     let info = client.run("INFO").text();
-    for part in [
-        "# Server\r\n",
-        "# Clients\r\n",
-        "connected_clients:",
-        "process_id:",
-        "uptime_in_seconds:",
-    ] {
+    for part in
+        ["# Server\r\n", "# Clients\r\n", "connected_clients:", "process_id:", "uptime_in_seconds:"]
+    {
         assert!(info.contains(part), "no {part:?} in {info}");
     }
-    for line in info
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-    {
+    for line in info.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         assert!(line.contains(':'), "a line that is no field: {line:?}");
     }
     let clients_only = client.run("INFO clients").text();
@@ -109,21 +88,13 @@ fn settings_can_be_read_and_changed() {
     let cluster = Cluster::with(|options| options.set("session_max_pipeline = 77"));
     let mut client = cluster.client();
     assert_eq!(setting(&mut client, "session_max_pipeline"), "77");
-    assert_eq!(
-        client.run("CONFIG SET session_max_pipeline 5000"),
-        Value::ok()
-    );
+    assert_eq!(client.run("CONFIG SET session_max_pipeline 5000"), Value::ok());
     assert_eq!(setting(&mut client, "session_max_pipeline"), "5000");
-    assert_eq!(
-        client.run("CONFIG GET no-such-setting"),
-        Value::Array(vec![])
-    );
+    assert_eq!(client.run("CONFIG GET no-such-setting"), Value::Array(vec![]));
     assert!(client.run("CONFIG GET backend_*").items().len() > 6);
-    for line in [
-        "CONFIG SET no-such-setting 1",
-        "CONFIG SET session_max_pipeline many",
-        "CONFIG NOPE",
-    ] {
+    for line in
+        ["CONFIG SET no-such-setting 1", "CONFIG SET session_max_pipeline many", "CONFIG NOPE"]
+    {
         let reply = client.run(line);
         assert!(reply.error().is_some(), "{line}: {reply:?}");
     }
@@ -134,9 +105,7 @@ fn settings_can_be_read_and_changed() {
 #[test]
 fn secrets_are_shown_nowhere() {
     let mut cluster = Cluster::with(|options| {
-        options
-            .set("session_auth = \"secret-of-sessions\"")
-            .set("product_auth = \"\"")
+        options.set("session_auth = \"secret-of-sessions\"").set("product_auth = \"\"")
     });
     let mut client = cluster.client();
     assert_eq!(client.run("AUTH secret-of-sessions"), Value::ok());
@@ -178,10 +147,7 @@ fn slots_commands_show_where_a_key_lives() {
     let mut client = cluster.client();
     let expected =
         ["a", "{tag}b", "x{}y"].map(|key| Value::Integer(i64::from(slot(key.as_bytes()))));
-    assert_eq!(
-        client.run("SLOTSHASHKEY a {tag}b x{}y"),
-        Value::Array(expected.to_vec())
-    );
+    assert_eq!(client.run("SLOTSHASHKEY a {tag}b x{}y"), Value::Array(expected.to_vec()));
     assert_eq!(client.run("SLOTSMAPPING").items().len(), 1024);
     let one = format!("{:?}", client.run("SLOTSMAPPING 600"));
     assert!(one.contains(&cluster.backends[1].address()), "{one}");
@@ -191,14 +157,7 @@ fn slots_commands_show_where_a_key_lives() {
 fn a_command_that_is_not_supported_is_named_and_the_session_goes_on() {
     let cluster = Cluster::start();
     let mut client = cluster.client();
-    for name in [
-        "NO-SUCH-COMMAND",
-        "SHUTDOWN",
-        "REPLICAOF",
-        "MONITOR",
-        "SYNC",
-        "MIGRATE",
-    ] {
+    for name in ["NO-SUCH-COMMAND", "SHUTDOWN", "REPLICAOF", "MONITOR", "SYNC", "MIGRATE"] {
         let reply = client.call(&[name, "a", "b"]);
         let text = reply.error().unwrap_or_else(|| panic!("{name}: {reply:?}"));
         assert!(text.to_uppercase().contains(name), "{name}: {text}");

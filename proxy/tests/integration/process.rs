@@ -35,10 +35,7 @@ fn the_default_configuration_is_printed_and_is_accepted_back() {
 fn more_shards_than_cores_are_refused_with_both_numbers() {
     let (code, printed) = run(&["--ncpu=100000"]);
     assert_eq!(code, Some(1), "{printed}");
-    assert!(
-        printed.contains("100000") && printed.contains(&cores().to_string()),
-        "{printed}"
-    );
+    assert!(printed.contains("100000") && printed.contains(&cores().to_string()), "{printed}");
 }
 
 #[test]
@@ -49,12 +46,7 @@ fn an_unknown_setting_is_refused_with_its_place_and_the_nearest_known_one() {
         .expect("it can be written");
     let (code, printed) = run(&["-c", &file.display().to_string()]);
     assert_eq!(code, Some(1), "{printed}");
-    for part in [
-        "mistake.toml",
-        "2",
-        "session_max_pipelin",
-        "session_max_pipeline",
-    ] {
+    for part in ["mistake.toml", "2", "session_max_pipelin", "session_max_pipeline"] {
         assert!(printed.contains(part), "no {part} in {printed}");
     }
 }
@@ -65,10 +57,7 @@ fn a_port_that_is_taken_is_an_error_that_names_it() {
     let taken = format!("--host-proxy={}", cluster.address());
     let folder = TempDir::new().expect("a temporary folder can be made");
     let file = folder.path().join("proxy.toml");
-    let config = format!(
-        "proxy_addr = \"{}\"\nadmin_addr = \"127.0.0.1:0\"\n",
-        cluster.address()
-    );
+    let config = format!("proxy_addr = \"{}\"\nadmin_addr = \"127.0.0.1:0\"\n", cluster.address());
     std::fs::write(&file, config).expect("it can be written");
     let (code, printed) = run(&["--ncpu=1", "-c", &file.display().to_string(), &taken]);
     assert_ne!(code, Some(0), "{printed}");
@@ -92,10 +81,7 @@ fn sigterm_answers_what_is_in_flight_and_ends_with_0() {
     cluster.proxy().process().terminate();
     eventually("no new connection is taken", || {
         cluster.proxy().try_client().is_err()
-            || cluster
-                .proxy()
-                .try_client()
-                .is_ok_and(|mut late| late.try_send("PING\r\n").is_err())
+            || cluster.proxy().try_client().is_ok_and(|mut late| late.try_send("PING\r\n").is_err())
     });
     cluster.backends[0].process().thaw();
     for _ in 0..3 {
@@ -104,12 +90,7 @@ fn sigterm_answers_what_is_in_flight_and_ends_with_0() {
     assert!(client.is_closed());
     assert!(idle.is_closed());
     let status = cluster.proxy().process_mut().wait();
-    assert_eq!(
-        status.code(),
-        Some(0),
-        "{}",
-        cluster.proxy().process().printed()
-    );
+    assert_eq!(status.code(), Some(0), "{}", cluster.proxy().process().printed());
 }
 
 #[test]
@@ -140,18 +121,10 @@ fn sighup_opens_the_log_again() {
     let logs = || -> Vec<PathBuf> {
         let entries = std::fs::read_dir(folder.path()).expect("the folder is there");
         let is_log = |path: &PathBuf| {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             name.starts_with("proxy.log") && !name.ends_with(".moved")
         };
-        entries
-            .filter_map(Result::ok)
-            .map(|entry| entry.path())
-            .filter(is_log)
-            .collect()
+        entries.filter_map(Result::ok).map(|entry| entry.path()).filter(is_log).collect()
     };
     eventually("a log is written", || !logs().is_empty());
     for path in logs() {
@@ -160,10 +133,7 @@ fn sighup_opens_the_log_again() {
     }
     cluster.proxy().process().hang_up();
     eventually("a new log is opened", || !logs().is_empty());
-    assert_eq!(
-        cluster.client().run("PING"),
-        Value::Simple(b"PONG".to_vec())
-    );
+    assert_eq!(cluster.client().run("PING"), Value::Simple(b"PONG".to_vec()));
 }
 
 #[test]
@@ -185,11 +155,7 @@ fn an_idle_proxy_uses_no_cpu() {
 
 #[test]
 fn connections_and_commands_spread_over_the_shards() {
-    assert!(
-        cores() >= 2,
-        "this needs two cores, and this process may use {}",
-        cores()
-    );
+    assert!(cores() >= 2, "this needs two cores, and this process may use {}", cores());
     let mut cluster = Cluster::with(|options| options.shards(2));
     let proxy = cluster.proxy();
     for count in [1_usize, 2, 5, 16] {
@@ -200,12 +166,9 @@ fn connections_and_commands_spread_over_the_shards() {
             }
         }
         let metrics = proxy.admin("/metrics").body;
-        let alive = metric_by_label(&metrics, "codis_proxy_sessions_alive", "shard");
+        let alive = metric_by_label(&metrics, "codis_sessions_alive", "shard");
         let total: f64 = alive.values().sum();
-        assert!(
-            (total - count as f64).abs() < 0.5,
-            "{alive:?} with {count} connections"
-        );
+        assert!((total - count as f64).abs() < 0.5, "{alive:?} with {count} connections");
         let fair = count.div_ceil(2) + 1;
         assert!(
             alive.values().all(|&on_one| on_one <= fair as f64),
@@ -213,20 +176,13 @@ fn connections_and_commands_spread_over_the_shards() {
         );
         drop(clients);
         eventually("the sessions are gone", || {
-            codis_testbed::metric_sum(&proxy.admin("/metrics").body, "codis_proxy_sessions_alive")
-                < 0.5
+            codis_testbed::metric_sum(&proxy.admin("/metrics").body, "codis_sessions_alive") < 0.5
         });
     }
-    let commands = metric_by_label(
-        &proxy.admin("/metrics").body,
-        "codis_proxy_commands_total",
-        "shard",
-    );
+    let commands =
+        metric_by_label(&proxy.admin("/metrics").body, "codis_shard_commands_total", "shard");
     assert_eq!(commands.len(), 2, "{commands:?}");
-    assert!(
-        commands.values().all(|&calls| calls > 300.0),
-        "{commands:?}"
-    );
+    assert!(commands.values().all(|&calls| calls > 300.0), "{commands:?}");
 }
 
 #[test]
@@ -234,22 +190,15 @@ fn the_admin_port_tells_health_metrics_and_codis_json() {
     let mut cluster = Cluster::start();
     let mut client = cluster.client();
     assert_eq!(client.run("MSET a 1 b 2 c 3"), Value::ok());
-    let backends: Vec<String> = cluster
-        .backends
-        .iter()
-        .map(codis_testbed::Redis::address)
-        .collect();
+    let backends: Vec<String> =
+        cluster.backends.iter().map(codis_testbed::Redis::address).collect();
     let proxy = cluster.proxy();
     assert_eq!(proxy.admin("/healthz").status, 200);
     assert_eq!(proxy.admin("/no-such-page").status, 404);
     let metrics = proxy.admin("/metrics");
     assert_eq!(metrics.status, 200);
     for backend in &backends {
-        assert!(
-            metrics.body.contains(backend),
-            "no {backend} in {}",
-            metrics.body
-        );
+        assert!(metrics.body.contains(backend), "no {backend} in {}", metrics.body);
     }
     let overview = proxy.admin("/proxy").body;
     let overview: serde_json::Value = serde_json::from_str(&overview).expect("it is JSON");
@@ -257,10 +206,7 @@ fn the_admin_port_tells_health_metrics_and_codis_json() {
     assert_eq!(overview["model"]["proxy_addr"], proxy.address());
     assert_eq!(overview["stats"]["sessions"]["alive"], 1);
     assert_eq!(overview["slots"].as_array().map(Vec::len), Some(1024));
-    assert_eq!(
-        overview["slots"][1023]["backend_addr"],
-        backends[1].as_str()
-    );
+    assert_eq!(overview["slots"][1023]["backend_addr"], backends[1].as_str());
 }
 
 #[test]

@@ -113,11 +113,8 @@ fn inline_requests_are_read_with_quotes_and_escapes_redis_too() {
         b"LRANGE {t}l 0 -1\r\n",
     ];
     for line in lines {
-        let ended = if line.ends_with(b"\n") {
-            line.to_vec()
-        } else {
-            [line, &b"\r\n"[..]].concat()
-        };
+        let ended =
+            if line.ends_with(b"\n") { line.to_vec() } else { [line, &b"\r\n"[..]].concat() };
         pair.same_bytes(&ended, 1);
     }
 }
@@ -177,10 +174,7 @@ fn behind_a_relay() -> (Cluster, Relay) {
     let through = relay.address();
     let cluster = Cluster::over(vec![backend], |options| {
         let fresh = ProxyOptions::over(Path::new(crate::cluster::BINARY), &[through]);
-        ProxyOptions {
-            slots: fresh.slots,
-            ..options
-        }
+        ProxyOptions { slots: fresh.slots, ..options }
     });
     (cluster, relay)
 }
@@ -200,16 +194,11 @@ fn replies_that_come_byte_by_byte_from_the_server_are_put_together() {
 fn a_server_lost_in_the_middle_of_a_reply_gives_an_error_and_never_garbage() {
     let (cluster, relay) = behind_a_relay();
     let list = Value::Array(["one", "", "three"].map(Value::bulk).to_vec());
-    assert_eq!(
-        cluster.client().run("RPUSH l one \"\" three"),
-        Value::Integer(3)
-    );
+    assert_eq!(cluster.client().run("RPUSH l one \"\" three"), Value::Integer(3));
     let reply_bytes = "*3\r\n$3\r\none\r\n$0\r\n\r\n$5\r\nthree\r\n".len() as u64;
     for cut in 0..reply_bytes {
         let mut client = cluster.client();
-        eventually("the proxy connects again", || {
-            client.run("LRANGE l 0 -1") == list
-        });
+        eventually("the proxy connects again", || client.run("LRANGE l 0 -1") == list);
         relay.cut_after_reply_bytes(cut);
         client.send(encode(&["LRANGE", "l", "0", "-1"]));
         // A reply whose head was passed on already can only end with the session.
@@ -243,9 +232,6 @@ fn garbage_closes_its_own_session_and_no_other() {
         let _ = client.try_send(&garbage);
         client.finish_sending();
         client.read_to_end();
-        assert_eq!(
-            well_behaved.run("INCR rounds"),
-            Value::Integer(round as i64 + 1)
-        );
+        assert_eq!(well_behaved.run("INCR rounds"), Value::Integer(round as i64 + 1));
     }
 }

@@ -8,10 +8,7 @@ fn with_passwords() -> Pair {
     // Not Redis::client(), which would authenticate.
     let redis = Redis::start_with_password("sesame");
     let mut pair = Pair::of(cluster, redis);
-    assert_eq!(
-        pair.reference.run("RESET"),
-        Value::Simple(b"RESET".to_vec())
-    );
+    assert_eq!(pair.reference.run("RESET"), Value::Simple(b"RESET".to_vec()));
     pair
 }
 
@@ -58,12 +55,7 @@ fn hello_can_authenticate_a_fresh_session() {
     assert!(hello.error().is_none(), "{hello:?}");
     assert_eq!(pair.tested.run("GET a"), Value::NullBulk);
     assert_eq!(pair.tested.run("RESET"), Value::Simple(b"RESET".to_vec()));
-    assert!(
-        pair.tested
-            .run("GET a")
-            .error()
-            .is_some_and(|text| text.starts_with("NOAUTH"))
-    );
+    assert!(pair.tested.run("GET a").error().is_some_and(|text| text.starts_with("NOAUTH")));
 }
 
 #[test]
@@ -91,9 +83,6 @@ fn hello_answers_the_fields_of_redis_and_refuses_other_protocols_redis_too() {
         "HELLO 2 SETNAME \"a b\"",
         "HELLO 2 AUTH a",
     ] {
-        if line == "HELLO 2 SETNAME x" {
-            continue;
-        }
         pair.same(line);
     }
 }
@@ -132,20 +121,13 @@ fn sessions_of_different_databases_share_a_proxy_redis_too() {
     let cluster = Cluster::start();
     let mut clients: Vec<_> = (0..16).map(|_| cluster.client()).collect();
     for (db, client) in clients.iter_mut().enumerate() {
-        let lines = [
-            format!("SELECT {db}"),
-            format!("SET which {db}"),
-            format!("SET other {db}"),
-        ];
+        let lines = [format!("SELECT {db}"), format!("SET which {db}"), format!("SET other {db}")];
         let replies = client.pipeline(&lines.each_ref().map(String::as_str));
         assert_eq!(replies, [Value::ok(), Value::ok(), Value::ok()]);
     }
     for (db, client) in clients.iter_mut().enumerate() {
         let db = Value::bulk(db.to_string());
-        assert_eq!(
-            client.run("MGET which other"),
-            Value::Array(vec![db.clone(), db])
-        );
+        assert_eq!(client.run("MGET which other"), Value::Array(vec![db.clone(), db]));
     }
 }
 
@@ -182,25 +164,18 @@ fn each_client_has_an_id_of_its_own_and_shows_in_the_list() {
     let mut cluster = Cluster::with(|options| options.shards(options_shards()));
     let proxy = cluster.proxy();
     let mut clients: Vec<_> = (0..8).map(|_| proxy.client()).collect();
-    let mut ids: Vec<i64> = clients
-        .iter_mut()
-        .map(|client| client.run("CLIENT ID").integer())
-        .collect();
+    let mut ids: Vec<i64> =
+        clients.iter_mut().map(|client| client.run("CLIENT ID").integer()).collect();
     for (i, client) in clients.iter_mut().enumerate() {
         assert_eq!(client.run(&format!("CLIENT SETNAME name-{i}")), Value::ok());
         assert_eq!(client.run("CLIENT SETINFO LIB-NAME a-library"), Value::ok());
     }
     let list = clients[0].run("CLIENT LIST").text();
     for (i, client) in clients.iter().enumerate() {
-        let line = list
-            .lines()
-            .find(|line| line.contains(&format!("name=name-{i} ")));
+        let line = list.lines().find(|line| line.contains(&format!("name=name-{i} ")));
         let line = line.unwrap_or_else(|| panic!("no client name-{i} in {list}"));
         assert!(line.contains(&format!("id={} ", ids[i])), "{line}");
-        assert!(
-            line.contains(&format!("addr={} ", client.local_address())),
-            "{line}"
-        );
+        assert!(line.contains(&format!("addr={} ", client.local_address())), "{line}");
         assert!(line.contains("lib-name=a-library"), "{line}");
     }
     let info = clients[3].run("CLIENT INFO").text();
@@ -223,22 +198,13 @@ fn client_kill_reaches_sessions_of_every_shard() {
     let mut victims: Vec<_> = (0..6).map(|_| proxy.client()).collect();
     for victim in &mut victims[..3] {
         let id = victim.run("CLIENT ID").integer();
-        assert_eq!(
-            killer.run(&format!("CLIENT KILL ID {id}")),
-            Value::Integer(1)
-        );
+        assert_eq!(killer.run(&format!("CLIENT KILL ID {id}")), Value::Integer(1));
         assert!(victim.is_closed());
-        assert_eq!(
-            killer.run(&format!("CLIENT KILL ID {id}")),
-            Value::Integer(0)
-        );
+        assert_eq!(killer.run(&format!("CLIENT KILL ID {id}")), Value::Integer(0));
     }
     for victim in &mut victims[3..5] {
         assert_eq!(victim.run("PING"), Value::Simple(b"PONG".to_vec()));
-        assert_eq!(
-            killer.run(&format!("CLIENT KILL {}", victim.local_address())),
-            Value::ok()
-        );
+        assert_eq!(killer.run(&format!("CLIENT KILL {}", victim.local_address())), Value::ok());
         assert!(victim.is_closed());
     }
     assert_eq!(victims[5].run("PING"), Value::Simple(b"PONG".to_vec()));
@@ -260,10 +226,7 @@ fn replies_can_be_switched_off_and_skipped_redis_too() {
         2,
     );
     pair.same_bytes(b"CLIENT REPLY SKIP\r\nMGET a b\r\nMGET b a\r\n", 1);
-    pair.same_bytes(
-        b"CLIENT REPLY SKIP\r\nCLIENT REPLY SKIP\r\nPING\r\nPING x\r\n",
-        1,
-    );
+    pair.same_bytes(b"CLIENT REPLY SKIP\r\nCLIENT REPLY SKIP\r\nPING\r\nPING x\r\n", 1);
 }
 
 #[test]
@@ -279,21 +242,15 @@ fn quit_answers_all_before_it_and_closes_redis_too() {
 fn replies_are_still_sent_to_a_client_that_has_finished_sending_redis_too() {
     let cluster = Cluster::start();
     let mut client = cluster.client();
-    let bytes: Vec<u8> = (0..100)
-        .flat_map(|i| format!("SET k{i} {i}\r\nGET k{i}\r\n").into_bytes())
-        .collect();
+    let bytes: Vec<u8> =
+        (0..100).flat_map(|i| format!("SET k{i} {i}\r\nGET k{i}\r\n").into_bytes()).collect();
     client.send(&bytes);
     client.finish_sending();
-    let expected: String = (0..100)
-        .map(|i: u32| format!("+OK\r\n${}\r\n{i}\r\n", i.to_string().len()))
-        .collect();
+    let expected: String =
+        (0..100).map(|i: u32| format!("+OK\r\n${}\r\n{i}\r\n", i.to_string().len())).collect();
     let got = client.read_to_end();
     // Redis itself may close at once when it sees the end; what it sends is right as far as it goes.
-    assert!(
-        expected.as_bytes().starts_with(&got),
-        "{}",
-        String::from_utf8_lossy(&got)
-    );
+    assert!(expected.as_bytes().starts_with(&got), "{}", String::from_utf8_lossy(&got));
 }
 
 #[test]
