@@ -257,6 +257,11 @@ impl Engine {
         }
         target.output.sent(bytes);
         target.progress_s = now_s;
+        // What gathered while this was being sent goes next.
+        if target.output.unsent() > 0 && target.flags.raise(Flags::DIRTY) {
+            self.dirty_sessions.push(session);
+        }
+        let target = &self.sessions[session as usize];
         if target.stall == Stall::Output
             && target.reply_bytes() <= self.settings.output_bytes_soft / 2
         {

@@ -312,6 +312,11 @@ impl Engine {
             return;
         }
         target.output.sent(bytes);
+        // What gathered while this was being sent goes next.
+        if target.output.unsent() > 0 && !target.dirty {
+            target.dirty = true;
+            self.dirty_backends.push(backend);
+        }
         if !target.waiters.is_empty()
             && target.output.unsent() <= self.settings.backend_output_bytes_max / 2
             && target.in_flight.len() <= self.settings.backend_requests_max / 2

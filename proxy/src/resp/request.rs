@@ -204,7 +204,7 @@ fn number_line_slow(bytes: &[u8], _kind: u8) -> Line {
     if end + 1 >= bytes.len() {
         return Line::Incomplete;
     }
-    match strict_integer(&bytes[1..end]) {
+    match bytes.get(1..end).and_then(strict_integer) {
         Some(value) => Line::Number(value, end + 2),
         None => Line::NotANumber,
     }
@@ -398,6 +398,7 @@ mod tests {
             (b"*1\r\n$536870913\r\n", "invalid bulk length"),
             (b"*1\r\n:1\r\n", "expected '$', got ':'"),
             (b"*1\r\n3\r\n", "expected '$', got '3'"),
+            (b"*1\r\n\r\n", "expected '$', got '\r'"),
         ] {
             let (Parsed::Invalid(error), _) = whole(bytes) else {
                 panic!("accepted {}", bytes.escape_ascii())
