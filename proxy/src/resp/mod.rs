@@ -1,5 +1,15 @@
 //! RESP2: reading requests and replies, writing replies. Pure: bytes in, positions out.
+//!
+//! Knows nothing of sessions, commands or sockets. [`request`] reads what clients send, [`reply`]
+//! finds where a server's reply ends, [`write`] makes replies and requests.
 
+pub mod inline;
+pub mod reply;
 pub mod request;
+pub mod write;
 
 pub use request::{Request, Span};
+
+/// The longest line that is not a bulk string: inline requests, and the counts of arrays and bulk
+/// strings (Redis's `PROTO_INLINE_MAX_SIZE`).
+pub const LINE_BYTES_MAX: usize = 64 * 1024;

@@ -1,4 +1,10 @@
-//! Requests, as a client sends them.
+//! Requests, as a client sends them: arrays of bulk strings, and inline lines.
+//!
+//! [`Parser::parse`] reads one request in place. What it has read of an incomplete one stays in its
+//! [`Progress`], so that a request of 100 MB or of a million arguments is read once however many
+//! pieces it comes in. The words of every error are Redis 7's.
+
+use super::LINE_BYTES_MAX;
 
 /// Where one argument stands in its request's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -12,7 +18,7 @@ pub struct Span {
 /// One complete request, in place.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// The buffer that the spans index; the request's own bytes are a part of it.
+    /// The bytes that the spans index.
     pub bytes: &'a [u8],
     /// The arguments, the command's name first; never empty.
     pub args: &'a [Span],
@@ -38,6 +44,398 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn arg(&self, i: usize) -> &'a [u8] {
         let span = self.args[i];
-        &self.bytes[span.start as usize..(span.start + span.len) as usize]
+        &self.bytes[span.start as usize..][..span.len as usize]
+    }
+}
+
+/// What a session may send.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The greatest bulk string, in bytes.
+    pub bulk_bytes_max: u64,
+    /// The greatest number of arguments.
+    pub args_max: i64,
+    /// The greatest request, in bytes; at most `u32::MAX`, as spans are 32 bits wide.
+    pub request_bytes_max: usize,
+    /// Whether the session has yet to authenticate, which changes the words of the errors.
+    pub unauthenticated: bool,
+}
+
+impl Limits {
+    /// Redis's limit on the count of a request's arguments (`INT_MAX`).
+    pub const ARGS_MAX: i64 = i32::MAX as i64;
+    /// The same before AUTH.
+    pub const UNAUTHENTICATED_ARGS_MAX: i64 = 10;
+    /// Redis's limit on a bulk string before AUTH, in bytes.
+    pub const UNAUTHENTICATED_BULK_BYTES_MAX: u64 = 16 * 1024;
+}
+
+/// What the parser made of the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parsed {
+    /// A request of this many bytes; its arguments are in the progress.
+    Complete(usize),
+    /// An empty request of this many bytes, to be skipped (`*0`, or an empty line).
+    Empty(usize),
+    /// An inline request: a line of this many bytes, its line end included.
+    Inline(usize),
+    /// More bytes are needed.
+    Incomplete,
+    /// The bytes are not RESP: the session is answered this and closed.
+    Invalid(ProtocolError),
+}
+
+/// A breach of the protocol by a client, in Redis's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProtocolError {
+    /// The count after `*` is no number or too great.
+    #[error("Protocol error: invalid multibulk length")]
+    MultibulkLength,
+    /// The same, for a session that must authenticate first.
+    #[error("Protocol error: unauthenticated multibulk length")]
+    UnauthenticatedMultibulkLength,
+    /// The line after `*` does not end.
+    #[error("Protocol error: too big mbulk count string")]
+    MultibulkLine,
+    /// The length after `$` is no number or too great.
+    #[error("Protocol error: invalid bulk length")]
+    BulkLength,
+    /// The same, for a session that must authenticate first.
+    #[error("Protocol error: unauthenticated bulk length")]
+    UnauthenticatedBulkLength,
+    /// The line after `$` does not end.
+    #[error("Protocol error: too big bulk count string")]
+    BulkLine,
+    /// An argument does not start with `$`.
+    #[error("Protocol error: expected '$', got '{}'", char::from(*.0))]
+    ExpectedBulk(u8),
+    /// An inline request does not end.
+    #[error("Protocol error: too big inline request")]
+    InlineLine,
+    /// An inline request with a quote that does not close.
+    #[error("Protocol error: unbalanced quotes in request")]
+    UnbalancedQuotes,
+    /// A request as a whole is greater than the limit on what may wait in a session's input.
+    #[error("Protocol error: request is greater than session_input_max")]
+    RequestBytes,
+}
+
+/// How far an incomplete request has been read.
+#[derive(Debug, Default, Clone)]
+pub struct Progress {
+    /// The arguments read so far, relative to the request's first byte.
+    pub args: Vec<Span>,
+    /// How many bytes have been read.
+    position: usize,
+    /// How many arguments are still to come.
+    missing: u32,
+    /// Whether the header (`*n`) has been read.
+    started: bool,
+}
+
+impl Progress {
+    /// Forgets the request, and keeps the memory of `args`.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.args.clear();
+        self.position = 0;
+        self.missing = 0;
+        self.started = false;
+    }
+
+    /// Whether the request's header has been read.
+    #[inline]
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.started
+    }
+
+    /// The size that the request will have at least, in bytes: worth reserving for.
+    #[must_use]
+    pub fn bytes_expected(&self, bytes: &[u8], limits: &Limits) -> usize {
+        if self.missing == 0 {
+            return 0;
+        }
+        match number_line(&bytes[self.position.min(bytes.len())..], b'$') {
+            Line::Number(len, header) if len > 0 && len as u64 <= limits.bulk_bytes_max => {
+                self.position + header + len as usize + 2
+            }
+            _ => 0,
+        }
+    }
+}
+
+enum Line {
+    /// The number and the bytes of its line, type byte and line end included.
+    Number(i64, usize),
+    /// No whole line yet.
+    Incomplete,
+    /// A line that is not `<type><number>\r\n`.
+    NotANumber,
+}
+
+/// Reads `<type>digits\r\n` at the start of `bytes`; the type byte has been checked by the caller
+/// or does not matter.
+#[inline]
+fn number_line(bytes: &[u8], kind: u8) -> Line {
+    // The common case: one to nine digits.
+    let mut value: i64 = 0;
+    for i in 1..bytes.len().min(11) {
+        let digit = bytes[i].wrapping_sub(b'0');
+        if digit <= 9 {
+            if i == 2 && value == 0 {
+                return number_line_slow(bytes, kind);
+            }
+            value = value * 10 + i64::from(digit);
+        } else if bytes[i] == b'\r' && i > 1 {
+            return if i + 1 < bytes.len() { Line::Number(value, i + 2) } else { Line::Incomplete };
+        } else {
+            return number_line_slow(bytes, kind);
+        }
+    }
+    number_line_slow(bytes, kind)
+}
+
+#[cold]
+fn number_line_slow(bytes: &[u8], _kind: u8) -> Line {
+    let Some(end) = memchr::memchr(b'\r', bytes) else {
+        return Line::Incomplete;
+    };
+    if end + 1 >= bytes.len() {
+        return Line::Incomplete;
+    }
+    match strict_integer(&bytes[1..end]) {
+        Some(value) => Line::Number(value, end + 2),
+        None => Line::NotANumber,
+    }
+}
+
+/// A decimal integer as Redis's `string2ll` takes it: no plus sign, no leading zeros, no spaces.
+#[must_use]
+pub fn strict_integer(text: &[u8]) -> Option<i64> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let leading_zero = digits.first() == Some(&b'0') && text.len() > 1;
+    if digits.is_empty() || digits.len() > 19 || leading_zero {
+        return None;
+    }
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Reads one request from the start of `bytes`, going on where `progress` left off.
+///
+/// `bytes` must start with the same bytes each time until the request is complete; the caller then
+/// takes the arguments from `progress` and clears it.
+#[inline]
+pub fn parse(bytes: &[u8], progress: &mut Progress, limits: &Limits) -> Parsed {
+    if !progress.started {
+        match bytes.first() {
+            None => return Parsed::Incomplete,
+            Some(b'*') => {}
+            Some(_) => return parse_inline(bytes),
+        }
+        match number_line(bytes, b'*') {
+            Line::Number(count, len) => {
+                if count > limits.args_max {
+                    return Parsed::Invalid(
+                        if limits.unauthenticated && count <= Limits::ARGS_MAX {
+                            ProtocolError::UnauthenticatedMultibulkLength
+                        } else {
+                            ProtocolError::MultibulkLength
+                        },
+                    );
+                }
+                if count <= 0 {
+                    return Parsed::Empty(len);
+                }
+                progress.started = true;
+                progress.position = len;
+                progress.missing = count as u32;
+            }
+            Line::Incomplete if bytes.len() > LINE_BYTES_MAX && !line_is_whole(bytes) => {
+                return Parsed::Invalid(ProtocolError::MultibulkLine);
+            }
+            Line::Incomplete => return Parsed::Incomplete,
+            Line::NotANumber => return Parsed::Invalid(ProtocolError::MultibulkLength),
+        }
+    }
+    parse_arguments(bytes, progress, limits)
+}
+
+#[inline]
+fn parse_arguments(bytes: &[u8], progress: &mut Progress, limits: &Limits) -> Parsed {
+    let mut position = progress.position;
+    while progress.missing > 0 {
+        let rest = &bytes[position..];
+        let line = number_line(rest, b'$');
+        let (len, header) = match line {
+            Line::Number(len, header) if rest[0] == b'$' => (len, header),
+            line => {
+                progress.position = position;
+                return bulk_header_fault(rest, &line, limits);
+            }
+        };
+        if len < 0 || len as u64 > limits.bulk_bytes_max {
+            return Parsed::Invalid(bulk_length_fault(len, limits));
+        }
+        let len = len as usize;
+        let end = position + header + len + 2;
+        if end > limits.request_bytes_max {
+            return Parsed::Invalid(ProtocolError::RequestBytes);
+        }
+        if end > bytes.len() {
+            progress.position = position;
+            return Parsed::Incomplete;
+        }
+        progress.args.push(Span { start: (position + header) as u32, len: len as u32 });
+        progress.missing -= 1;
+        position = end;
+    }
+    progress.position = position;
+    Parsed::Complete(position)
+}
+
+/// What an argument's header is, that is not `$<number>\r\n`.
+#[cold]
+fn bulk_header_fault(rest: &[u8], line: &Line, _limits: &Limits) -> Parsed {
+    // Redis looks for the line's end first and at its first byte afterwards.
+    if matches!(line, Line::Incomplete) {
+        if rest.len() > LINE_BYTES_MAX && !line_is_whole(rest) {
+            return Parsed::Invalid(ProtocolError::BulkLine);
+        }
+        return Parsed::Incomplete;
+    }
+    match rest.first() {
+        Some(b'$') => Parsed::Invalid(ProtocolError::BulkLength),
+        Some(&other) => Parsed::Invalid(ProtocolError::ExpectedBulk(other)),
+        None => Parsed::Incomplete,
+    }
+}
+
+#[cold]
+fn bulk_length_fault(len: i64, limits: &Limits) -> ProtocolError {
+    if limits.unauthenticated && len > Limits::UNAUTHENTICATED_BULK_BYTES_MAX as i64 {
+        ProtocolError::UnauthenticatedBulkLength
+    } else {
+        ProtocolError::BulkLength
+    }
+}
+
+/// Whether only the `\n` after a `\r` is missing.
+fn line_is_whole(bytes: &[u8]) -> bool {
+    memchr::memchr(b'\r', bytes).is_some()
+}
+
+#[cold]
+fn parse_inline(bytes: &[u8]) -> Parsed {
+    match memchr::memchr(b'\n', bytes) {
+        Some(end) => Parsed::Inline(end + 1),
+        None if bytes.len() > LINE_BYTES_MAX => Parsed::Invalid(ProtocolError::InlineLine),
+        None => Parsed::Incomplete,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        bulk_bytes_max: 512 << 20,
+        args_max: Limits::ARGS_MAX,
+        request_bytes_max: 1 << 30,
+        unauthenticated: false,
+    };
+
+    fn whole(bytes: &[u8]) -> (Parsed, Vec<Vec<u8>>) {
+        let mut progress = Progress::default();
+        let parsed = parse(bytes, &mut progress, &LIMITS);
+        let request = Request { bytes, args: &progress.args };
+        (parsed, (0..request.len()).map(|i| request.arg(i).to_vec()).collect())
+    }
+
+    #[test]
+    fn an_array_of_bulk_strings_is_read_in_place() {
+        let bytes = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$0\r\n\r\nrest";
+        let (parsed, args) = whole(bytes);
+        assert_eq!(parsed, Parsed::Complete(bytes.len() - 4));
+        assert_eq!(args, [b"SET".to_vec(), b"k".to_vec(), b"".to_vec()]);
+    }
+
+    #[test]
+    fn a_request_in_pieces_is_read_as_if_it_came_whole() {
+        let bytes = b"*3\r\n$3\r\nSET\r\n$12\r\nkey\r\n$5\r\nabc\r\n$0\r\n\r\n";
+        for step in 1..bytes.len() {
+            let mut progress = Progress::default();
+            let mut end = 0;
+            loop {
+                end = (end + step).min(bytes.len());
+                match parse(&bytes[..end], &mut progress, &LIMITS) {
+                    Parsed::Incomplete => assert!(end < bytes.len(), "step {step}"),
+                    parsed => {
+                        assert_eq!(parsed, Parsed::Complete(bytes.len()), "step {step}");
+                        assert_eq!(end, bytes.len());
+                        assert_eq!(progress.args.len(), 3);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_breach_of_the_protocol_has_its_own_words() {
+        for (bytes, words) in [
+            (&b"*abc\r\n"[..], "invalid multibulk length"),
+            (b"*\r\n", "invalid multibulk length"),
+            (b"*01\r\n", "invalid multibulk length"),
+            (b"*+1\r\n", "invalid multibulk length"),
+            (b"*2147483648\r\n", "invalid multibulk length"),
+            (b"*99999999999999999999\r\n", "invalid multibulk length"),
+            (b"*1\r\n$-1\r\n", "invalid bulk length"),
+            (b"*1\r\n$x\r\n", "invalid bulk length"),
+            (b"*1\r\n$536870913\r\n", "invalid bulk length"),
+            (b"*1\r\n:1\r\n", "expected '$', got ':'"),
+            (b"*1\r\n3\r\n", "expected '$', got '3'"),
+        ] {
+            let (Parsed::Invalid(error), _) = whole(bytes) else {
+                panic!("accepted {}", bytes.escape_ascii())
+            };
+            assert_eq!(error.to_string(), format!("Protocol error: {words}"));
+        }
+        let long = [b"*".to_vec(), b"1".repeat(LINE_BYTES_MAX + 1)].concat();
+        assert_eq!(whole(&long).0, Parsed::Invalid(ProtocolError::MultibulkLine));
+        let long = [b"*1\r\n$".to_vec(), b"1".repeat(LINE_BYTES_MAX + 1)].concat();
+        assert_eq!(whole(&long).0, Parsed::Invalid(ProtocolError::BulkLine));
+        let long = b"x".repeat(LINE_BYTES_MAX + 1);
+        assert_eq!(whole(&long).0, Parsed::Invalid(ProtocolError::InlineLine));
+    }
+
+    #[test]
+    fn before_auth_the_limits_are_lower() {
+        let limits = Limits {
+            bulk_bytes_max: Limits::UNAUTHENTICATED_BULK_BYTES_MAX,
+            args_max: Limits::UNAUTHENTICATED_ARGS_MAX,
+            unauthenticated: true,
+            ..LIMITS
+        };
+        let one = |bytes: &[u8]| parse(bytes, &mut Progress::default(), &limits);
+        assert_eq!(one(b"*10\r\n"), Parsed::Incomplete);
+        assert_eq!(one(b"*11\r\n"), Parsed::Invalid(ProtocolError::UnauthenticatedMultibulkLength));
+        assert_eq!(one(b"*1\r\n$16384\r\n"), Parsed::Incomplete);
+        assert_eq!(
+            one(b"*1\r\n$16385\r\n"),
+            Parsed::Invalid(ProtocolError::UnauthenticatedBulkLength)
+        );
+    }
+
+    #[test]
+    fn empty_arrays_and_lines_are_skipped() {
+        assert_eq!(whole(b"*0\r\n").0, Parsed::Empty(4));
+        assert_eq!(whole(b"*-1\r\nx").0, Parsed::Empty(5));
+        assert_eq!(whole(b"\r\nPING\r\n").0, Parsed::Inline(2));
+        assert_eq!(whole(b"PING\nrest").0, Parsed::Inline(5));
+        assert_eq!(whole(b"PING").0, Parsed::Incomplete);
     }
 }

@@ -1,0 +1,222 @@
+//! What the proxy does with each command: the part of the table that people decide.
+//!
+//! Every command and subcommand that the server reports must stand in exactly one of these lists
+//! (a container's own HELP is classified by itself, as is a container without a form of its own).
+//! The generator refuses to go on otherwise.
+
+/// Forwarded to the one server that owns the keys. Whether there is one key at argument 1 or keys
+/// elsewhere follows from the server's key specs.
+pub const FORWARDED: &[&str] = &[
+    "copy dump expire expireat expiretime move persist pexpire pexpireat pexpiretime pttl rename",
+    "renamenx restore sort sort_ro ttl type",
+    "object|encoding object|freq object|idletime object|refcount memory|usage",
+    "append decr decrby get getdel getex getrange getset incr incrby incrbyfloat lcs msetnx psetex",
+    "set setex setnx setrange strlen substr",
+    "bitcount bitfield bitfield_ro bitop bitpos getbit setbit",
+    "hdel hexists hget hgetall hincrby hincrbyfloat hkeys hlen hmget hmset hrandfield hscan hset",
+    "hsetnx hstrlen hvals",
+    "lindex linsert llen lmove lmpop lpop lpos lpush lpushx lrange lrem lset ltrim rpop rpoplpush",
+    "rpush rpushx",
+    "sadd scard sdiff sdiffstore sinter sintercard sinterstore sismember smembers smismember smove",
+    "spop srandmember srem sscan sunion sunionstore",
+    "zadd zcard zcount zdiff zdiffstore zincrby zinter zintercard zinterstore zlexcount zmpop",
+    "zmscore zpopmax zpopmin zrandmember zrange zrangebylex zrangebyscore zrangestore zrank zrem",
+    "zremrangebylex zremrangebyrank zremrangebyscore zrevrange zrevrangebylex zrevrangebyscore",
+    "zrevrank zscan zscore zunion zunionstore",
+    "pfadd pfcount pfmerge",
+    "geoadd geodist geohash geopos georadius georadius_ro georadiusbymember georadiusbymember_ro",
+    "geosearch geosearchstore",
+    "xack xadd xautoclaim xclaim xdel xlen xpending xrange xread xreadgroup xrevrange xsetid xtrim",
+    "xgroup|create xgroup|createconsumer xgroup|delconsumer xgroup|destroy xgroup|setid",
+    "xinfo|consumers xinfo|groups xinfo|stream",
+    "eval eval_ro evalsha evalsha_ro fcall fcall_ro",
+];
+
+/// Split by backend and put together again: the command and its `Split` variant.
+pub const SPLIT: &[(&str, &str)] = &[
+    ("mget", "Mget"),
+    ("mset", "Mset"),
+    ("del", "Sum"),
+    ("unlink", "Sum"),
+    ("exists", "Sum"),
+    ("touch", "Sum"),
+];
+
+/// Answered by the proxy itself: the command, its `Local` variant, and how the answer differs from
+/// that of a Redis server (empty: not at all).
+pub const LOCAL: &[(&str, &str, &str)] = &[
+    ("auth", "Auth", "checks the proxy's `session_auth`; a user name must be `default`"),
+    ("hello", "Hello", "protocol 2 only; `HELLO 3` is refused with NOPROTO"),
+    ("select", "Select", "up to the proxy's `backend_number_databases`"),
+    ("ping", "Ping", "answered by the proxy, no server is asked"),
+    ("echo", "Echo", ""),
+    ("quit", "Quit", ""),
+    ("reset", "Reset", ""),
+    ("time", "Time", "the proxy's clock"),
+    ("command", "Command", "only the commands that the proxy supports"),
+    ("command|count", "CommandCount", "only the commands that the proxy supports"),
+    ("command|info", "CommandInfo", "nil for commands that the proxy does not support"),
+    ("command|docs", "CommandDocs", "only the commands that the proxy supports"),
+    ("command|getkeys", "CommandGetKeys", ""),
+    ("command|getkeysandflags", "CommandGetKeysAndFlags", ""),
+    ("command|list", "CommandList", "only the commands that the proxy supports"),
+    ("client|id", "ClientId", "the id of the connection to the proxy"),
+    ("client|setname", "ClientSetName", "names the connection to the proxy"),
+    ("client|getname", "ClientGetName", "names the connection to the proxy"),
+    ("client|setinfo", "ClientSetInfo", "as in Redis 7.2, whatever the servers' version"),
+    ("client|info", "ClientInfo", "the connection to the proxy"),
+    ("client|list", "ClientList", "the clients of this proxy, all shards"),
+    ("client|kill", "ClientKill", "the clients of this proxy, all shards"),
+    ("client|no-evict", "ClientNoEvict", "accepted and shown; the proxy evicts no clients"),
+    ("client|reply", "ClientReply", ""),
+    ("info", "Info", "the proxy's own sections"),
+    ("config|get", "ConfigGet", "the proxy's own settings"),
+    ("config|set", "ConfigSet", "the proxy's own settings"),
+    ("config|resetstat", "ConfigResetStat", "the proxy's own counters"),
+    ("slowlog|get", "SlowlogGet", "requests that were slow as seen by this proxy"),
+    ("slowlog|len", "SlowlogLen", "requests that were slow as seen by this proxy"),
+    ("slowlog|reset", "SlowlogReset", "requests that were slow as seen by this proxy"),
+    ("slotsinfo", "SlotsInfo", "Codis's own: the slots and their groups"),
+    ("slotsmapping", "SlotsMapping", "Codis's own: the slots and their servers"),
+    ("slotshashkey", "SlotsHashKey", "Codis's own: the slot of each key"),
+];
+
+/// Forwarded commands that differ from one Redis server in more than the one-slot rule.
+pub const DIFFERENCES: &[(&str, &str)] = &[
+    (
+        "sort sort_ro",
+        "BY and GET only with a pattern whose hash tag is of the key's slot, or GET #",
+    ),
+    ("xread xreadgroup", "without BLOCK"),
+    ("eval eval_ro evalsha evalsha_ro fcall fcall_ro", "with at least one declared key"),
+    ("pfcount", "keys of different slots are refused, not counted together"),
+];
+
+/// Not supported yet, and why.
+pub const UNSUPPORTED: &[(&str, &str)] = &[
+    ("multi exec discard watch unwatch", "transactions need a server connection of their own"),
+    (
+        "blpop brpop blmove brpoplpush blmpop bzmpop bzpopmax bzpopmin",
+        "a blocking command needs a server connection of its own",
+    ),
+    (
+        "subscribe unsubscribe psubscribe punsubscribe publish ssubscribe sunsubscribe spublish \
+         pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub",
+        "publish and subscribe is not routed",
+    ),
+    (
+        "scan keys dbsize randomkey flushdb flushall swapdb wait lastsave save bgsave bgrewriteaof",
+        "concerns every server at once, not the one that owns a key",
+    ),
+    (
+        "script|debug script|exists script|flush script|kill script|load function|delete \
+         function|dump function|flush function|kill function|list function|load function|restore \
+         function|stats",
+        "scripts and functions must be kept alike on every server",
+    ),
+    (
+        "client|caching client|getredir client|tracking client|trackinginfo",
+        "client-side caching needs invalidation messages from the servers",
+    ),
+    ("client|pause client|unpause client|unblock", "concerns state that the proxy does not keep"),
+    ("monitor", "would have to gather from every server"),
+    (
+        "acl acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log \
+         acl|save acl|setuser acl|users acl|whoami",
+        "the proxy has one password, no users",
+    ),
+    (
+        "readonly readwrite asking restore-asking cluster|addslots cluster|addslotsrange \
+         cluster|bumpepoch cluster|count-failure-reports cluster|countkeysinslot cluster|delslots \
+         cluster|delslotsrange cluster|failover cluster|flushslots cluster|forget \
+         cluster|getkeysinslot cluster|info cluster|keyslot cluster|links cluster|meet \
+         cluster|myid cluster|nodes cluster|replicas cluster|replicate cluster|reset \
+         cluster|saveconfig cluster|set-config-epoch cluster|setslot cluster|shards \
+         cluster|slaves cluster|slots",
+        "belongs to Redis Cluster, which this is not",
+    ),
+    (
+        "config|rewrite debug failover latency|doctor latency|graph latency|histogram \
+         latency|history latency|latest latency|reset lolwut memory|doctor memory|malloc-stats \
+         memory|purge memory|stats migrate module|list module|load module|loadex module|unload \
+         pfdebug pfselftest psync replconf replicaof role shutdown slaveof sync",
+        "administers one server: connect to that server",
+    ),
+];
+
+/// A command that the server does not have, added by hand.
+pub struct Added {
+    /// Its name, `container|subcommand` for a subcommand.
+    pub name: &'static str,
+    /// As Redis counts it.
+    pub arity: i64,
+    /// As `COMMAND INFO` names them.
+    pub flags: &'static [&'static str],
+    /// The ACL categories.
+    pub categories: &'static [&'static str],
+    /// The hints for clients that split requests themselves.
+    pub tips: &'static [&'static str],
+    /// What it does, in a line.
+    pub summary: &'static str,
+    /// The version that introduced it.
+    pub since: &'static str,
+    /// The group in the documentation.
+    pub group: &'static str,
+    /// How long it takes.
+    pub complexity: &'static str,
+    /// Its arguments: (name, type, flags).
+    pub arguments: &'static [(&'static str, &'static str, &'static [&'static str])],
+}
+
+/// The commands that the proxy has beyond the server's: Codis's own, and those that clients of
+/// newer servers send when they connect.
+pub const ADDED: &[Added] = &[
+    Added {
+        name: "client|setinfo",
+        arity: 4,
+        flags: &["noscript", "loading", "stale"],
+        categories: &["@slow", "@connection"],
+        tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+        summary: "Set information specific to the client or connection",
+        since: "7.2.0",
+        group: "connection",
+        complexity: "O(1)",
+        arguments: &[("attribute", "string", &[]), ("value", "string", &[])],
+    },
+    Added {
+        name: "slotsinfo",
+        arity: -1,
+        flags: &["loading", "stale"],
+        categories: &["@slow"],
+        tips: &[],
+        summary: "List slots and the groups that own them",
+        since: "1.0.0",
+        group: "cluster",
+        complexity: "O(N) where N is the number of slots asked for",
+        arguments: &[("start", "integer", &["optional"]), ("count", "integer", &["optional"])],
+    },
+    Added {
+        name: "slotsmapping",
+        arity: -1,
+        flags: &["loading", "stale"],
+        categories: &["@slow"],
+        tips: &[],
+        summary: "List slots and the servers that own them",
+        since: "1.0.0",
+        group: "cluster",
+        complexity: "O(N) where N is the number of slots asked for",
+        arguments: &[("slot", "integer", &["optional"])],
+    },
+    Added {
+        name: "slotshashkey",
+        arity: -2,
+        flags: &["loading", "stale", "fast"],
+        categories: &["@fast"],
+        tips: &[],
+        summary: "Return the slot of each key",
+        since: "1.0.0",
+        group: "cluster",
+        complexity: "O(N) where N is the number of keys",
+        arguments: &[("key", "string", &["multiple"])],
+    },
+];

@@ -1,0 +1,151 @@
+//! What a server says about its commands.
+
+use crate::classes::{ADDED, Added};
+use crate::server::{Client, Value};
+use std::io;
+
+/// One command or subcommand.
+pub struct Fact {
+    /// Its name, `container|subcommand` for a subcommand.
+    pub name: String,
+    /// `COMMAND INFO`'s entry, without the nested subcommands.
+    pub info: Value,
+    /// `COMMAND DOCS`'s map, without the nested subcommands.
+    pub docs: Value,
+    /// What a container's HELP answers; on the HELP subcommand only.
+    pub help: Option<Value>,
+    /// How many subcommands it has.
+    pub subcommands: usize,
+}
+
+impl Fact {
+    /// The arity, as Redis counts it.
+    pub fn arity(&self) -> i64 {
+        self.info.items()[1].number()
+    }
+
+    /// The command's flags.
+    pub fn flags(&self) -> Vec<&str> {
+        self.info.items()[2].items().iter().map(Value::text).collect()
+    }
+
+    /// The key specs.
+    pub fn specs(&self) -> &[Value] {
+        self.info.items()[8].items()
+    }
+
+    /// A text of the documentation, such as `summary` or `group`.
+    pub fn doc(&self, key: &str) -> &str {
+        self.docs.field(key).map_or("", Value::text)
+    }
+}
+
+/// The server's version.
+pub fn version(client: &mut Client) -> io::Result<String> {
+    let info = client.ask(&["INFO", "server"])?;
+    let line = info.text().lines().find_map(|line| line.strip_prefix("redis_version:"));
+    line.map(str::to_owned).ok_or_else(|| io::Error::other("INFO names no redis_version"))
+}
+
+/// Every command of the server and those that the proxy adds, sorted by name: a container's
+/// subcommands follow it.
+pub fn gather(client: &mut Client) -> io::Result<Vec<Fact>> {
+    let mut facts = Vec::new();
+    let entries = client.ask(&["COMMAND"])?;
+    for entry in entries.items() {
+        let name = entry.items()[0].text();
+        let docs = client.ask(&["COMMAND", "DOCS", name])?;
+        let docs = docs.field(name).ok_or_else(|| io::Error::other(format!("no docs: {name}")))?;
+        let subcommands = entry.items()[9].items();
+        facts.push(fact(entry, docs, None));
+        for entry in subcommands {
+            let name = entry.items()[0].text();
+            let docs = docs.field("subcommands").and_then(|all| all.field(name));
+            let docs = docs.ok_or_else(|| io::Error::other(format!("no docs: {name}")))?;
+            let help = match name.split_once('|') {
+                Some((container, "help")) => Some(client.ask(&[container, "HELP"])?),
+                _ => None,
+            };
+            facts.push(fact(entry, docs, help));
+        }
+    }
+    for added in ADDED.iter().filter(|added| !facts_have(&facts, added.name)).collect::<Vec<_>>() {
+        facts.push(added.fact());
+        if let Some((container, _)) = added.name.split_once('|') {
+            facts.iter_mut().filter(|f| f.name == container).for_each(|f| f.subcommands += 1);
+        }
+    }
+    facts.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(facts)
+}
+
+/// Whether the command is known already.
+fn facts_have(facts: &[Fact], name: &str) -> bool {
+    facts.iter().any(|fact| fact.name == name)
+}
+
+/// One entry, its nested subcommands taken off.
+fn fact(entry: &Value, docs: &Value, help: Option<Value>) -> Fact {
+    let mut info = entry.items().to_vec();
+    let subcommands = info[9].items().len();
+    info[9] = Value::Array(Vec::new());
+    let pairs = docs.items().chunks_exact(2).filter(|pair| pair[0].text() != "subcommands");
+    Fact {
+        name: info[0].text().to_owned(),
+        info: Value::Array(info),
+        docs: Value::Array(pairs.flatten().cloned().collect()),
+        help,
+        subcommands,
+    }
+}
+
+impl Added {
+    /// The entries that a server would have for it.
+    fn fact(&self) -> Fact {
+        let status = |names: &[&str]| {
+            Value::Array(names.iter().map(|name| Value::Simple((*name).to_owned())).collect())
+        };
+        let bulks = |names: &[&str]| Value::Array(names.iter().map(|n| Value::bulk(n)).collect());
+        let argument = |&(name, kind, flags): &(&str, &str, &[&str])| {
+            let mut map = bulks(&["name", name, "type", kind]).items().to_vec();
+            if !flags.is_empty() {
+                map.extend([Value::bulk("flags"), status(flags)]);
+            }
+            Value::Array(map)
+        };
+        let zero = Value::Integer(0);
+        let info = vec![
+            Value::bulk(self.name),
+            Value::Integer(self.arity),
+            status(self.flags),
+            zero.clone(),
+            zero.clone(),
+            zero,
+            status(self.categories),
+            bulks(self.tips),
+            Value::Array(Vec::new()),
+            Value::Array(Vec::new()),
+        ];
+        let mut docs = bulks(&[
+            "summary",
+            self.summary,
+            "since",
+            self.since,
+            "group",
+            self.group,
+            "complexity",
+            self.complexity,
+        ])
+        .items()
+        .to_vec();
+        let arguments = self.arguments.iter().map(argument).collect();
+        docs.extend([Value::bulk("arguments"), Value::Array(arguments)]);
+        Fact {
+            name: self.name.to_owned(),
+            info: Value::Array(info),
+            docs: Value::Array(docs),
+            help: None,
+            subcommands: 0,
+        }
+    }
+}

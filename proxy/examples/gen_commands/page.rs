@@ -1,0 +1,60 @@
+//! `docs/commands.md`.
+
+use crate::generate::{Class, Row};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// The page's head.
+const HEAD: &str = "\
+# Commands
+
+Made by `cargo run -p codis-proxy --example gen_commands -- HOST:PORT` from Redis VERSION's own
+`COMMAND` and from `proxy/examples/gen_commands/classes.rs`; a test compares it with a running server.
+
+- **yes**: as one Redis server would answer. Where a command names several keys, they must be in one
+  slot (give them the same hash tag: `user:{42}:name`, `user:{42}:mail`), else the answer is
+  `CROSSSLOT`.
+- **differs**: works, with the difference that is named.
+- **not yet**: answered with an error that names the command; the connection stays open.
+
+";
+
+/// The page.
+pub fn page(version: &str, rows: &[Row]) -> String {
+    let mut out = HEAD.replace("VERSION", version);
+    let mut groups: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+    // A container without a form of its own is no command that anyone can send.
+    for row in rows.iter().filter(|(fact, class)| fact.subcommands == 0 || class.supported()) {
+        groups.entry(row.0.doc("group")).or_default().push(row);
+    }
+    let total: usize = groups.values().map(Vec::len).sum();
+    let supported = groups.values().flatten().filter(|row| row.1.supported()).count();
+    let _ = writeln!(out, "{supported} of {total} commands and subcommands are supported.");
+    for (group, rows) in groups {
+        let _ = writeln!(out, "\n## {group}\n\n| command | supported | notes |\n|---|---|---|");
+        for (fact, class) in rows {
+            let name = fact.name.to_uppercase().replace('|', " ");
+            let note = note(class);
+            let _ = writeln!(out, "| {name} | {} | {note} |", answer(class));
+        }
+    }
+    out
+}
+
+/// Whether clients can use it.
+fn answer(class: &Class) -> &'static str {
+    match (class.supported(), class.note.is_empty()) {
+        (false, _) => "not yet",
+        (true, true) => "yes",
+        (true, false) => "differs",
+    }
+}
+
+/// What else there is to say.
+fn note(class: &Class) -> String {
+    match (class.route.as_str(), class.note.as_str()) {
+        ("Route::Keys", "") => "all keys in one slot".to_owned(),
+        ("Route::Local(Local::Help)", _) => "Redis's own text".to_owned(),
+        (_, note) => note.to_owned(),
+    }
+}

@@ -1,0 +1,144 @@
+//! A small RESP2 client: what the generator asks a server with.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+
+/// One RESP2 value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// `+text`
+    Simple(String),
+    /// `-text`
+    Error(Vec<u8>),
+    /// `:number`
+    Integer(i64),
+    /// `$length` and the bytes
+    Bulk(Vec<u8>),
+    /// `$-1`
+    NullBulk,
+    /// `*count` and the values
+    Array(Vec<Value>),
+    /// `*-1`
+    NullArray,
+}
+
+impl Value {
+    /// A bulk string.
+    pub fn bulk(text: &str) -> Self {
+        Self::Bulk(text.as_bytes().to_vec())
+    }
+
+    /// The values of an array; none for anything else.
+    pub fn items(&self) -> &[Value] {
+        match self {
+            Self::Array(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The text of a simple or bulk string; empty for anything else.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Simple(text) => text,
+            Self::Bulk(bytes) => std::str::from_utf8(bytes).unwrap_or_default(),
+            _ => "",
+        }
+    }
+
+    /// The number; 0 for anything else.
+    pub fn number(&self) -> i64 {
+        match self {
+            Self::Integer(number) => *number,
+            _ => 0,
+        }
+    }
+
+    /// The value of `key` in a map written as a flat array.
+    pub fn field(&self, key: &str) -> Option<&Value> {
+        let pair = self.items().chunks_exact(2).find(|pair| pair[0].text() == key)?;
+        Some(&pair[1])
+    }
+
+    /// Appends the value as it stands on the wire.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Simple(text) => out.extend_from_slice(format!("+{text}\r\n").as_bytes()),
+            Self::Error(text) => {
+                out.push(b'-');
+                out.extend_from_slice(text);
+                out.extend_from_slice(b"\r\n");
+            }
+            Self::Integer(number) => out.extend_from_slice(format!(":{number}\r\n").as_bytes()),
+            Self::Bulk(bytes) => {
+                out.extend_from_slice(format!("${}\r\n", bytes.len()).as_bytes());
+                out.extend_from_slice(bytes);
+                out.extend_from_slice(b"\r\n");
+            }
+            Self::NullBulk => out.extend_from_slice(b"$-1\r\n"),
+            Self::Array(items) => {
+                out.extend_from_slice(format!("*{}\r\n", items.len()).as_bytes());
+                for item in items {
+                    item.encode(out);
+                }
+            }
+            Self::NullArray => out.extend_from_slice(b"*-1\r\n"),
+        }
+    }
+}
+
+/// A connection to a server.
+pub struct Client {
+    stream: BufReader<TcpStream>,
+}
+
+impl Client {
+    /// Connects to `host:port`.
+    pub fn connect(address: &str) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// Sends one request and reads its reply.
+    pub fn ask<A: AsRef<[u8]>>(&mut self, args: &[A]) -> io::Result<Value> {
+        let request = Value::Array(args.iter().map(|a| Value::Bulk(a.as_ref().to_vec())).collect());
+        let mut bytes = Vec::new();
+        request.encode(&mut bytes);
+        self.stream.get_mut().write_all(&bytes)?;
+        self.read()
+    }
+
+    /// Reads one reply.
+    fn read(&mut self) -> io::Result<Value> {
+        let mut line = Vec::new();
+        self.stream.read_until(b'\n', &mut line)?;
+        if !line.ends_with(b"\r\n") {
+            return Err(io::Error::other("the server closed the connection"));
+        }
+        line.truncate(line.len() - 2);
+        let (kind, rest) = (line[0], line[1..].to_vec());
+        let text = String::from_utf8_lossy(&rest).into_owned();
+        let number = || text.parse::<i64>().map_err(io::Error::other);
+        Ok(match kind {
+            b'+' => Value::Simple(text),
+            b'-' => Value::Error(rest),
+            b':' => Value::Integer(number()?),
+            b'$' => match usize::try_from(number()?) {
+                Err(_) => Value::NullBulk,
+                Ok(length) => {
+                    let mut bytes = vec![0; length + 2];
+                    self.stream.read_exact(&mut bytes)?;
+                    bytes.truncate(length);
+                    Value::Bulk(bytes)
+                }
+            },
+            b'*' => match usize::try_from(number()?) {
+                Err(_) => Value::NullArray,
+                Ok(count) => {
+                    Value::Array((0..count).map(|_| self.read()).collect::<io::Result<_>>()?)
+                }
+            },
+            _ => return Err(io::Error::other(format!("not RESP2: {line:?}"))),
+        })
+    }
+}

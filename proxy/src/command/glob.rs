@@ -1,0 +1,77 @@
+//! Redis's glob patterns, as CONFIG GET and COMMAND LIST take them, in any letter case.
+
+/// Whether `text` matches `pattern`: `*`, `?`, `[abc]`, `[^a-z]` and `\` before any of these.
+///
+/// A malformed class ends with the pattern, as in Redis. Runs in time proportional to the product
+/// of both lengths at worst.
+#[must_use]
+pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    // Where to go on after a mismatch: behind the last star, one byte of text later than before.
+    let mut retry: Option<(usize, usize)> = None;
+    loop {
+        if pattern.get(p) == Some(&b'*') {
+            p += 1;
+            retry = Some((p, t));
+            continue;
+        }
+        let step = match text.get(t) {
+            Some(&byte) => one(&pattern[p..], byte),
+            None if p == pattern.len() => return true,
+            None => None,
+        };
+        match (step, retry) {
+            (Some(len), _) => (p, t) = (p + len, t + 1),
+            (None, Some((after_star, from))) if from < text.len() => {
+                (p, t) = (after_star, from + 1);
+                retry = Some((p, t));
+            }
+            (None, _) => return false,
+        }
+    }
+}
+
+/// How long the pattern's first element is, if it matches `byte`; it is no star.
+fn one(pattern: &[u8], byte: u8) -> Option<usize> {
+    let same = |other: u8| other.eq_ignore_ascii_case(&byte);
+    match pattern {
+        [] => None,
+        [b'?', ..] => Some(1),
+        [b'[', class @ ..] => {
+            let (matched, len) = in_class(class, byte.to_ascii_lowercase());
+            matched.then_some(1 + len)
+        }
+        [b'\\', escaped, ..] => same(*escaped).then_some(2),
+        [plain, ..] => same(*plain).then_some(1),
+    }
+}
+
+/// Whether the class (what stands after `[`) has `byte` (in lower case), and its length with `]`.
+fn in_class(class: &[u8], byte: u8) -> (bool, usize) {
+    let not = class.first() == Some(&b'^');
+    let mut i = usize::from(not);
+    let mut found = false;
+    loop {
+        match &class[i.min(class.len())..] {
+            [] => break,
+            [b'\\', escaped, ..] => {
+                found |= escaped.to_ascii_lowercase() == byte;
+                i += 2;
+            }
+            [b']', ..] => {
+                i += 1;
+                break;
+            }
+            [from, b'-', to, ..] => {
+                let (from, to) = (from.to_ascii_lowercase(), to.to_ascii_lowercase());
+                found |= (from.min(to)..=from.max(to)).contains(&byte);
+                i += 3;
+            }
+            [plain, ..] => {
+                found |= plain.to_ascii_lowercase() == byte;
+                i += 1;
+            }
+        }
+    }
+    (found != not, i)
+}

@@ -1,0 +1,1296 @@
+//! The commands of Redis 7.0.15 and the proxy's own. Generated, do not edit:
+//! `cargo run -p codis-proxy --example gen_commands -- HOST:PORT` asks a server and merges
+//! its answers with `examples/gen_commands/classes.rs`.
+
+use super::{
+    Begin as B, Command, CommandId, Find as W, Flags as F, KeyFlags as K, KeySpec, Local, Route, Split,
+};
+
+/// The version of the server that the facts come from.
+pub const REDIS_VERSION: &str = "7.0.15";
+
+/// Gives each name of the table a bucket of its own.
+pub(super) const MULTIPLIER: u64 = 0xf695442fd04d69e5;
+
+static SPECS_0: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::INSERT]) },
+];
+static SPECS_1: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RO, K::ACCESS]) },
+];
+static SPECS_2: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::ACCESS, K::UPDATE, K::VARIABLE_FLAGS]) },
+];
+static SPECS_3: [KeySpec; 2] = [
+    KeySpec { begin: B::Index(2), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::OW, K::UPDATE]) },
+    KeySpec { begin: B::Index(3), find: W::Range { last: -1, step: 1, limit: 0 }, flags: K::of(&[K::RO, K::ACCESS]) },
+];
+static SPECS_4: [KeySpec; 2] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::ACCESS, K::DELETE]) },
+    KeySpec { begin: B::Index(2), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::INSERT]) },
+];
+static SPECS_5: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(2), find: W::Numkeys { at: 0, first: 1, step: 1 }, flags: K::of(&[K::RW, K::ACCESS, K::DELETE]) },
+];
+static SPECS_6: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: -2, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::ACCESS, K::DELETE]) },
+];
+static SPECS_7: [KeySpec; 2] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RO, K::ACCESS]) },
+    KeySpec { begin: B::Index(2), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::OW, K::UPDATE]) },
+];
+static SPECS_8: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::ACCESS, K::UPDATE]) },
+];
+static SPECS_9: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: -1, step: 1, limit: 0 }, flags: K::of(&[K::RM, K::DELETE]) },
+];
+static SPECS_10: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(2), find: W::Numkeys { at: 0, first: 1, step: 1 }, flags: K::of(&[K::RW, K::ACCESS, K::UPDATE]) },
+];
+static SPECS_11: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(2), find: W::Numkeys { at: 0, first: 1, step: 1 }, flags: K::of(&[K::RO, K::ACCESS]) },
+];
+static SPECS_12: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: -1, step: 1, limit: 0 }, flags: K::of(&[K::RO]) },
+];
+static SPECS_13: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::UPDATE]) },
+];
+static SPECS_14: [KeySpec; 3] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RO, K::ACCESS]) },
+    KeySpec { begin: B::Keyword { word: b"STORE", from: 6 }, find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::OW, K::UPDATE]) },
+    KeySpec { begin: B::Keyword { word: b"STOREDIST", from: 6 }, find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::OW, K::UPDATE]) },
+];
+static SPECS_15: [KeySpec; 3] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RO, K::ACCESS]) },
+    KeySpec { begin: B::Keyword { word: b"STORE", from: 5 }, find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::OW, K::UPDATE]) },
+    KeySpec { begin: B::Keyword { word: b"STOREDIST", from: 5 }, find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::OW, K::UPDATE]) },
+];
+static SPECS_16: [KeySpec; 2] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::OW, K::UPDATE]) },
+    KeySpec { begin: B::Index(2), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RO, K::ACCESS]) },
+];
+static SPECS_17: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::ACCESS, K::DELETE]) },
+];
+static SPECS_18: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::DELETE]) },
+];
+static SPECS_19: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RO]) },
+];
+static SPECS_20: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 1, step: 1, limit: 0 }, flags: K::of(&[K::RO, K::ACCESS]) },
+];
+static SPECS_21: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Numkeys { at: 0, first: 1, step: 1 }, flags: K::of(&[K::RW, K::ACCESS, K::DELETE]) },
+];
+static SPECS_22: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(2), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RO]) },
+];
+static SPECS_23: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: -1, step: 1, limit: 0 }, flags: K::of(&[K::RO, K::ACCESS]) },
+];
+static SPECS_24: [KeySpec; 2] = [
+    KeySpec { begin: B::Index(3), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::ACCESS, K::DELETE]) },
+    KeySpec { begin: B::Keyword { word: b"KEYS", from: -2 }, find: W::Range { last: -1, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::ACCESS, K::DELETE, K::INCOMPLETE]) },
+];
+static SPECS_25: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: -1, step: 2, limit: 0 }, flags: K::of(&[K::OW, K::UPDATE]) },
+];
+static SPECS_26: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: -1, step: 2, limit: 0 }, flags: K::of(&[K::OW, K::INSERT]) },
+];
+static SPECS_27: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: -1, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::ACCESS]) },
+];
+static SPECS_28: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(2), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::ACCESS]) },
+];
+static SPECS_29: [KeySpec; 2] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::ACCESS, K::INSERT]) },
+    KeySpec { begin: B::Index(2), find: W::Range { last: -1, step: 1, limit: 0 }, flags: K::of(&[K::RO, K::ACCESS]) },
+];
+static SPECS_30: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::OW, K::UPDATE]) },
+];
+static SPECS_31: [KeySpec; 2] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::ACCESS, K::DELETE]) },
+    KeySpec { begin: B::Index(2), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::OW, K::UPDATE]) },
+];
+static SPECS_32: [KeySpec; 2] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::ACCESS, K::DELETE]) },
+    KeySpec { begin: B::Index(2), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::OW, K::INSERT]) },
+];
+static SPECS_33: [KeySpec; 2] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::OW, K::UPDATE]) },
+    KeySpec { begin: B::Index(2), find: W::Range { last: -1, step: 1, limit: 0 }, flags: K::of(&[K::RO, K::ACCESS]) },
+];
+static SPECS_34: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::OW, K::INSERT]) },
+];
+static SPECS_35: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Numkeys { at: 0, first: 1, step: 1 }, flags: K::of(&[K::RO, K::ACCESS]) },
+];
+static SPECS_36: [KeySpec; 2] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::UPDATE]) },
+    KeySpec { begin: B::Index(2), find: W::Range { last: -1, step: 1, limit: 0 }, flags: K::of(&[K::RO, K::ACCESS]) },
+];
+static SPECS_37: [KeySpec; 3] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RO, K::ACCESS]) },
+    KeySpec { begin: B::Unknown, find: W::Unknown, flags: K::of(&[K::RO, K::ACCESS]) },
+    KeySpec { begin: B::Unknown, find: W::Unknown, flags: K::of(&[K::OW, K::UPDATE]) },
+];
+static SPECS_38: [KeySpec; 2] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RO, K::ACCESS]) },
+    KeySpec { begin: B::Unknown, find: W::Unknown, flags: K::of(&[K::RO, K::ACCESS]) },
+];
+static SPECS_39: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::NOT_KEY]) },
+];
+static SPECS_40: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: -1, step: 1, limit: 0 }, flags: K::of(&[K::NOT_KEY]) },
+];
+static SPECS_41: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(2), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::INSERT]) },
+];
+static SPECS_42: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(2), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::DELETE]) },
+];
+static SPECS_43: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(2), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::UPDATE]) },
+];
+static SPECS_44: [KeySpec; 1] = [
+    KeySpec { begin: B::Index(2), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RO, K::ACCESS]) },
+];
+static SPECS_45: [KeySpec; 1] = [
+    KeySpec { begin: B::Keyword { word: b"STREAMS", from: 1 }, find: W::Range { last: -1, step: 1, limit: 2 }, flags: K::of(&[K::RO, K::ACCESS]) },
+];
+static SPECS_46: [KeySpec; 1] = [
+    KeySpec { begin: B::Keyword { word: b"STREAMS", from: 4 }, find: W::Range { last: -1, step: 1, limit: 2 }, flags: K::of(&[K::RO, K::ACCESS]) },
+];
+static SPECS_47: [KeySpec; 2] = [
+    KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::OW, K::UPDATE]) },
+    KeySpec { begin: B::Index(2), find: W::Numkeys { at: 0, first: 1, step: 1 }, flags: K::of(&[K::RO, K::ACCESS]) },
+];
+
+/// Every command, sorted by name; a container's subcommands follow it.
+pub static COMMANDS: [Command; 370] = [
+    Command { name: "acl", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 13 },
+    Command { name: "acl|cat", arity: -2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "acl|deluser", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "acl|dryrun", arity: -4, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "acl|genpass", arity: -2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "acl|getuser", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "acl|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
+    Command { name: "acl|list", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "acl|load", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "acl|log", arity: -2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "acl|save", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "acl|setuser", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "acl|users", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "acl|whoami", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "append", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0 },
+    Command { name: "asking", arity: 1, flags: F::of(&[F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "auth", arity: -2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::NO_AUTH, F::ALLOW_BUSY]), route: Route::Local(Local::Auth), specs: &[], subcommands: 0 },
+    Command { name: "bgrewriteaof", arity: 1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "bgsave", arity: -1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "bitcount", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "bitfield", arity: -2, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_2, subcommands: 0 },
+    Command { name: "bitfield_ro", arity: -2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "bitop", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_3, subcommands: 0 },
+    Command { name: "bitpos", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "blmove", arity: 6, flags: F::of(&[F::WRITE, F::DENYOOM, F::NOSCRIPT, F::BLOCKING]), route: Route::Unsupported, specs: &SPECS_4, subcommands: 0 },
+    Command { name: "blmpop", arity: -5, flags: F::of(&[F::WRITE, F::BLOCKING, F::MOVABLEKEYS]), route: Route::Unsupported, specs: &SPECS_5, subcommands: 0 },
+    Command { name: "blpop", arity: -3, flags: F::of(&[F::WRITE, F::NOSCRIPT, F::BLOCKING]), route: Route::Unsupported, specs: &SPECS_6, subcommands: 0 },
+    Command { name: "brpop", arity: -3, flags: F::of(&[F::WRITE, F::NOSCRIPT, F::BLOCKING]), route: Route::Unsupported, specs: &SPECS_6, subcommands: 0 },
+    Command { name: "brpoplpush", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM, F::NOSCRIPT, F::BLOCKING]), route: Route::Unsupported, specs: &SPECS_4, subcommands: 0 },
+    Command { name: "bzmpop", arity: -5, flags: F::of(&[F::WRITE, F::BLOCKING, F::MOVABLEKEYS]), route: Route::Unsupported, specs: &SPECS_5, subcommands: 0 },
+    Command { name: "bzpopmax", arity: -3, flags: F::of(&[F::WRITE, F::NOSCRIPT, F::BLOCKING, F::FAST]), route: Route::Unsupported, specs: &SPECS_6, subcommands: 0 },
+    Command { name: "bzpopmin", arity: -3, flags: F::of(&[F::WRITE, F::NOSCRIPT, F::BLOCKING, F::FAST]), route: Route::Unsupported, specs: &SPECS_6, subcommands: 0 },
+    Command { name: "client", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 17 },
+    Command { name: "client|caching", arity: 3, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "client|getname", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientGetName), specs: &[], subcommands: 0 },
+    Command { name: "client|getredir", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "client|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
+    Command { name: "client|id", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientId), specs: &[], subcommands: 0 },
+    Command { name: "client|info", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientInfo), specs: &[], subcommands: 0 },
+    Command { name: "client|kill", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientKill), specs: &[], subcommands: 0 },
+    Command { name: "client|list", arity: -2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientList), specs: &[], subcommands: 0 },
+    Command { name: "client|no-evict", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientNoEvict), specs: &[], subcommands: 0 },
+    Command { name: "client|pause", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "client|reply", arity: 3, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientReply), specs: &[], subcommands: 0 },
+    Command { name: "client|setinfo", arity: 4, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientSetInfo), specs: &[], subcommands: 0 },
+    Command { name: "client|setname", arity: 3, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientSetName), specs: &[], subcommands: 0 },
+    Command { name: "client|tracking", arity: -3, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "client|trackinginfo", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "client|unblock", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "client|unpause", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 27 },
+    Command { name: "cluster|addslots", arity: -3, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|addslotsrange", arity: -4, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|bumpepoch", arity: 2, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|count-failure-reports", arity: 3, flags: F::of(&[F::ADMIN, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|countkeysinslot", arity: 3, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|delslots", arity: -3, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|delslotsrange", arity: -4, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|failover", arity: -2, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|flushslots", arity: 2, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|forget", arity: 3, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|getkeysinslot", arity: 4, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
+    Command { name: "cluster|info", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|keyslot", arity: 3, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|links", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|meet", arity: -4, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|myid", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|nodes", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|replicas", arity: 3, flags: F::of(&[F::ADMIN, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|replicate", arity: 3, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|reset", arity: -2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|saveconfig", arity: 2, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|set-config-epoch", arity: 3, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|setslot", arity: -4, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|shards", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|slaves", arity: 3, flags: F::of(&[F::ADMIN, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "cluster|slots", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "command", arity: -1, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Command), specs: &[], subcommands: 7 },
+    Command { name: "command|count", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::CommandCount), specs: &[], subcommands: 0 },
+    Command { name: "command|docs", arity: -2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::CommandDocs), specs: &[], subcommands: 0 },
+    Command { name: "command|getkeys", arity: -4, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::CommandGetKeys), specs: &[], subcommands: 0 },
+    Command { name: "command|getkeysandflags", arity: -4, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::CommandGetKeysAndFlags), specs: &[], subcommands: 0 },
+    Command { name: "command|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
+    Command { name: "command|info", arity: -2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::CommandInfo), specs: &[], subcommands: 0 },
+    Command { name: "command|list", arity: -2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::CommandList), specs: &[], subcommands: 0 },
+    Command { name: "config", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 5 },
+    Command { name: "config|get", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ConfigGet), specs: &[], subcommands: 0 },
+    Command { name: "config|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
+    Command { name: "config|resetstat", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ConfigResetStat), specs: &[], subcommands: 0 },
+    Command { name: "config|rewrite", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "config|set", arity: -4, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ConfigSet), specs: &[], subcommands: 0 },
+    Command { name: "copy", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_7, subcommands: 0 },
+    Command { name: "dbsize", arity: 1, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "debug", arity: -2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "decr", arity: 2, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
+    Command { name: "decrby", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
+    Command { name: "del", arity: -2, flags: F::of(&[F::WRITE]), route: Route::Split(Split::Sum), specs: &SPECS_9, subcommands: 0 },
+    Command { name: "discard", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::ALLOW_BUSY]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "dump", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "echo", arity: 2, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Local(Local::Echo), specs: &[], subcommands: 0 },
+    Command { name: "eval", arity: -3, flags: F::of(&[F::NOSCRIPT, F::STALE, F::SKIP_MONITOR, F::NO_MANDATORY_KEYS, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_10, subcommands: 0 },
+    Command { name: "eval_ro", arity: -3, flags: F::of(&[F::READONLY, F::NOSCRIPT, F::STALE, F::SKIP_MONITOR, F::NO_MANDATORY_KEYS, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_11, subcommands: 0 },
+    Command { name: "evalsha", arity: -3, flags: F::of(&[F::NOSCRIPT, F::STALE, F::SKIP_MONITOR, F::NO_MANDATORY_KEYS, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_10, subcommands: 0 },
+    Command { name: "evalsha_ro", arity: -3, flags: F::of(&[F::READONLY, F::NOSCRIPT, F::STALE, F::SKIP_MONITOR, F::NO_MANDATORY_KEYS, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_11, subcommands: 0 },
+    Command { name: "exec", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::SKIP_SLOWLOG]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "exists", arity: -2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Split(Split::Sum), specs: &SPECS_12, subcommands: 0 },
+    Command { name: "expire", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
+    Command { name: "expireat", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
+    Command { name: "expiretime", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "failover", arity: -1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "fcall", arity: -3, flags: F::of(&[F::NOSCRIPT, F::STALE, F::SKIP_MONITOR, F::NO_MANDATORY_KEYS, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_10, subcommands: 0 },
+    Command { name: "fcall_ro", arity: -3, flags: F::of(&[F::READONLY, F::NOSCRIPT, F::STALE, F::SKIP_MONITOR, F::NO_MANDATORY_KEYS, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_11, subcommands: 0 },
+    Command { name: "flushall", arity: -1, flags: F::of(&[F::WRITE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "flushdb", arity: -1, flags: F::of(&[F::WRITE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "function", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 9 },
+    Command { name: "function|delete", arity: 3, flags: F::of(&[F::WRITE, F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "function|dump", arity: 2, flags: F::of(&[F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "function|flush", arity: -2, flags: F::of(&[F::WRITE, F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "function|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
+    Command { name: "function|kill", arity: 2, flags: F::of(&[F::NOSCRIPT, F::ALLOW_BUSY]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "function|list", arity: -2, flags: F::of(&[F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "function|load", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "function|restore", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "function|stats", arity: 2, flags: F::of(&[F::NOSCRIPT, F::ALLOW_BUSY]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "geoadd", arity: -5, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
+    Command { name: "geodist", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "geohash", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "geopos", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "georadius", arity: -6, flags: F::of(&[F::WRITE, F::DENYOOM, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_14, subcommands: 0 },
+    Command { name: "georadius_ro", arity: -6, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "georadiusbymember", arity: -5, flags: F::of(&[F::WRITE, F::DENYOOM, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_15, subcommands: 0 },
+    Command { name: "georadiusbymember_ro", arity: -5, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "geosearch", arity: -7, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "geosearchstore", arity: -8, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_16, subcommands: 0 },
+    Command { name: "get", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "getbit", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "getdel", arity: 2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0 },
+    Command { name: "getex", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
+    Command { name: "getrange", arity: 4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "getset", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
+    Command { name: "hdel", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
+    Command { name: "hello", arity: -1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::NO_AUTH, F::ALLOW_BUSY]), route: Route::Local(Local::Hello), specs: &[], subcommands: 0 },
+    Command { name: "hexists", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0 },
+    Command { name: "hget", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "hgetall", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "hincrby", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
+    Command { name: "hincrbyfloat", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
+    Command { name: "hkeys", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "hlen", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0 },
+    Command { name: "hmget", arity: -3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "hmset", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
+    Command { name: "hrandfield", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "hscan", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "hset", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
+    Command { name: "hsetnx", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0 },
+    Command { name: "hstrlen", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0 },
+    Command { name: "hvals", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "incr", arity: 2, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
+    Command { name: "incrby", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
+    Command { name: "incrbyfloat", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
+    Command { name: "info", arity: -1, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Info), specs: &[], subcommands: 0 },
+    Command { name: "keys", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "lastsave", arity: 1, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "latency", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 7 },
+    Command { name: "latency|doctor", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "latency|graph", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "latency|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
+    Command { name: "latency|histogram", arity: -2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "latency|history", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "latency|latest", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "latency|reset", arity: -2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "lcs", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_20, subcommands: 0 },
+    Command { name: "lindex", arity: 3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "linsert", arity: 5, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_0, subcommands: 0 },
+    Command { name: "llen", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0 },
+    Command { name: "lmove", arity: 5, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_4, subcommands: 0 },
+    Command { name: "lmpop", arity: -4, flags: F::of(&[F::WRITE, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_21, subcommands: 0 },
+    Command { name: "lolwut", arity: -1, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "lpop", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0 },
+    Command { name: "lpos", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "lpush", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0 },
+    Command { name: "lpushx", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0 },
+    Command { name: "lrange", arity: 4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "lrem", arity: 4, flags: F::of(&[F::WRITE]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
+    Command { name: "lset", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
+    Command { name: "ltrim", arity: 4, flags: F::of(&[F::WRITE]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
+    Command { name: "memory", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 6 },
+    Command { name: "memory|doctor", arity: 2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "memory|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
+    Command { name: "memory|malloc-stats", arity: 2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "memory|purge", arity: 2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "memory|stats", arity: 2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "memory|usage", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_22, subcommands: 0 },
+    Command { name: "mget", arity: -2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Split(Split::Mget), specs: &SPECS_23, subcommands: 0 },
+    Command { name: "migrate", arity: -6, flags: F::of(&[F::WRITE, F::MOVABLEKEYS]), route: Route::Unsupported, specs: &SPECS_24, subcommands: 0 },
+    Command { name: "module", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 5 },
+    Command { name: "module|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
+    Command { name: "module|list", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "module|load", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "module|loadex", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "module|unload", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "monitor", arity: 1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "move", arity: 3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
+    Command { name: "mset", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Split(Split::Mset), specs: &SPECS_25, subcommands: 0 },
+    Command { name: "msetnx", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_26, subcommands: 0 },
+    Command { name: "multi", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::ALLOW_BUSY]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "object", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 5 },
+    Command { name: "object|encoding", arity: 3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_22, subcommands: 0 },
+    Command { name: "object|freq", arity: 3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_22, subcommands: 0 },
+    Command { name: "object|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
+    Command { name: "object|idletime", arity: 3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_22, subcommands: 0 },
+    Command { name: "object|refcount", arity: 3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_22, subcommands: 0 },
+    Command { name: "persist", arity: 2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
+    Command { name: "pexpire", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
+    Command { name: "pexpireat", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
+    Command { name: "pexpiretime", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "pfadd", arity: -2, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0 },
+    Command { name: "pfcount", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_27, subcommands: 0 },
+    Command { name: "pfdebug", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::ADMIN]), route: Route::Unsupported, specs: &SPECS_28, subcommands: 0 },
+    Command { name: "pfmerge", arity: -2, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_29, subcommands: 0 },
+    Command { name: "pfselftest", arity: 1, flags: F::of(&[F::ADMIN]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "ping", arity: -1, flags: F::of(&[F::FAST]), route: Route::Local(Local::Ping), specs: &[], subcommands: 0 },
+    Command { name: "psetex", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_30, subcommands: 0 },
+    Command { name: "psubscribe", arity: -2, flags: F::of(&[F::PUBSUB, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "psync", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING, F::NO_MULTI]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "pttl", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "publish", arity: 3, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "pubsub", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 6 },
+    Command { name: "pubsub|channels", arity: -2, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "pubsub|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
+    Command { name: "pubsub|numpat", arity: 2, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "pubsub|numsub", arity: -2, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "pubsub|shardchannels", arity: -2, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "pubsub|shardnumsub", arity: -2, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "punsubscribe", arity: -1, flags: F::of(&[F::PUBSUB, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "quit", arity: -1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::NO_AUTH, F::ALLOW_BUSY]), route: Route::Local(Local::Quit), specs: &[], subcommands: 0 },
+    Command { name: "randomkey", arity: 1, flags: F::of(&[F::READONLY]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "readonly", arity: 1, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "readwrite", arity: 1, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "rename", arity: 3, flags: F::of(&[F::WRITE]), route: Route::Keys, specs: &SPECS_31, subcommands: 0 },
+    Command { name: "renamenx", arity: 3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Keys, specs: &SPECS_32, subcommands: 0 },
+    Command { name: "replconf", arity: -1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE, F::ALLOW_BUSY]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "replicaof", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "reset", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::NO_AUTH, F::ALLOW_BUSY]), route: Route::Local(Local::Reset), specs: &[], subcommands: 0 },
+    Command { name: "restore", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_30, subcommands: 0 },
+    Command { name: "restore-asking", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::ASKING]), route: Route::Unsupported, specs: &SPECS_30, subcommands: 0 },
+    Command { name: "role", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "rpop", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0 },
+    Command { name: "rpoplpush", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_4, subcommands: 0 },
+    Command { name: "rpush", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0 },
+    Command { name: "rpushx", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0 },
+    Command { name: "sadd", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0 },
+    Command { name: "save", arity: 1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING, F::NO_MULTI]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "scan", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "scard", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0 },
+    Command { name: "script", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 6 },
+    Command { name: "script|debug", arity: 3, flags: F::of(&[F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "script|exists", arity: -3, flags: F::of(&[F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "script|flush", arity: -2, flags: F::of(&[F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "script|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
+    Command { name: "script|kill", arity: 2, flags: F::of(&[F::NOSCRIPT, F::ALLOW_BUSY]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "script|load", arity: 3, flags: F::of(&[F::NOSCRIPT, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "sdiff", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_23, subcommands: 0 },
+    Command { name: "sdiffstore", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_33, subcommands: 0 },
+    Command { name: "select", arity: 2, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Local(Local::Select), specs: &[], subcommands: 0 },
+    Command { name: "set", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_2, subcommands: 0 },
+    Command { name: "setbit", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
+    Command { name: "setex", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_30, subcommands: 0 },
+    Command { name: "setnx", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_34, subcommands: 0 },
+    Command { name: "setrange", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
+    Command { name: "shutdown", arity: -1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE, F::NO_MULTI, F::ALLOW_BUSY]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "sinter", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_23, subcommands: 0 },
+    Command { name: "sintercard", arity: -3, flags: F::of(&[F::READONLY, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_35, subcommands: 0 },
+    Command { name: "sinterstore", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_36, subcommands: 0 },
+    Command { name: "sismember", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0 },
+    Command { name: "slaveof", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "slotshashkey", arity: -2, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Local(Local::SlotsHashKey), specs: &[], subcommands: 0 },
+    Command { name: "slotsinfo", arity: -1, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::SlotsInfo), specs: &[], subcommands: 0 },
+    Command { name: "slotsmapping", arity: -1, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::SlotsMapping), specs: &[], subcommands: 0 },
+    Command { name: "slowlog", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 4 },
+    Command { name: "slowlog|get", arity: -2, flags: F::of(&[F::ADMIN, F::LOADING, F::STALE]), route: Route::Local(Local::SlowlogGet), specs: &[], subcommands: 0 },
+    Command { name: "slowlog|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
+    Command { name: "slowlog|len", arity: 2, flags: F::of(&[F::ADMIN, F::LOADING, F::STALE]), route: Route::Local(Local::SlowlogLen), specs: &[], subcommands: 0 },
+    Command { name: "slowlog|reset", arity: 2, flags: F::of(&[F::ADMIN, F::LOADING, F::STALE]), route: Route::Local(Local::SlowlogReset), specs: &[], subcommands: 0 },
+    Command { name: "smembers", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "smismember", arity: -3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "smove", arity: 4, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Keys, specs: &SPECS_4, subcommands: 0 },
+    Command { name: "sort", arity: -2, flags: F::of(&[F::WRITE, F::DENYOOM, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_37, subcommands: 0 },
+    Command { name: "sort_ro", arity: -2, flags: F::of(&[F::READONLY, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_38, subcommands: 0 },
+    Command { name: "spop", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0 },
+    Command { name: "spublish", arity: 3, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE, F::FAST]), route: Route::Unsupported, specs: &SPECS_39, subcommands: 0 },
+    Command { name: "srandmember", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "srem", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
+    Command { name: "sscan", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "ssubscribe", arity: -2, flags: F::of(&[F::PUBSUB, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &SPECS_40, subcommands: 0 },
+    Command { name: "strlen", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0 },
+    Command { name: "subscribe", arity: -2, flags: F::of(&[F::PUBSUB, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "substr", arity: 4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "sunion", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_23, subcommands: 0 },
+    Command { name: "sunionstore", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_33, subcommands: 0 },
+    Command { name: "sunsubscribe", arity: -1, flags: F::of(&[F::PUBSUB, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &SPECS_40, subcommands: 0 },
+    Command { name: "swapdb", arity: 3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "sync", arity: 1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING, F::NO_MULTI]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "time", arity: 1, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Local(Local::Time), specs: &[], subcommands: 0 },
+    Command { name: "touch", arity: -2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Split(Split::Sum), specs: &SPECS_12, subcommands: 0 },
+    Command { name: "ttl", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "type", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0 },
+    Command { name: "unlink", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Split(Split::Sum), specs: &SPECS_9, subcommands: 0 },
+    Command { name: "unsubscribe", arity: -1, flags: F::of(&[F::PUBSUB, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "unwatch", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::ALLOW_BUSY]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "wait", arity: 3, flags: F::of(&[F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "watch", arity: -2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::ALLOW_BUSY]), route: Route::Unsupported, specs: &SPECS_12, subcommands: 0 },
+    Command { name: "xack", arity: -4, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
+    Command { name: "xadd", arity: -5, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
+    Command { name: "xautoclaim", arity: -6, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
+    Command { name: "xclaim", arity: -6, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
+    Command { name: "xdel", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
+    Command { name: "xgroup", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 6 },
+    Command { name: "xgroup|create", arity: -5, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_41, subcommands: 0 },
+    Command { name: "xgroup|createconsumer", arity: 5, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_41, subcommands: 0 },
+    Command { name: "xgroup|delconsumer", arity: 5, flags: F::of(&[F::WRITE]), route: Route::Keys, specs: &SPECS_42, subcommands: 0 },
+    Command { name: "xgroup|destroy", arity: 4, flags: F::of(&[F::WRITE]), route: Route::Keys, specs: &SPECS_42, subcommands: 0 },
+    Command { name: "xgroup|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
+    Command { name: "xgroup|setid", arity: -5, flags: F::of(&[F::WRITE]), route: Route::Keys, specs: &SPECS_43, subcommands: 0 },
+    Command { name: "xinfo", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 4 },
+    Command { name: "xinfo|consumers", arity: 4, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_44, subcommands: 0 },
+    Command { name: "xinfo|groups", arity: 3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_44, subcommands: 0 },
+    Command { name: "xinfo|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
+    Command { name: "xinfo|stream", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_44, subcommands: 0 },
+    Command { name: "xlen", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0 },
+    Command { name: "xpending", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "xrange", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "xread", arity: -4, flags: F::of(&[F::READONLY, F::BLOCKING, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_45, subcommands: 0 },
+    Command { name: "xreadgroup", arity: -7, flags: F::of(&[F::WRITE, F::BLOCKING, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_46, subcommands: 0 },
+    Command { name: "xrevrange", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "xsetid", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
+    Command { name: "xtrim", arity: -4, flags: F::of(&[F::WRITE]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
+    Command { name: "zadd", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
+    Command { name: "zcard", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0 },
+    Command { name: "zcount", arity: 4, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "zdiff", arity: -3, flags: F::of(&[F::READONLY, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_35, subcommands: 0 },
+    Command { name: "zdiffstore", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_47, subcommands: 0 },
+    Command { name: "zincrby", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
+    Command { name: "zinter", arity: -3, flags: F::of(&[F::READONLY, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_35, subcommands: 0 },
+    Command { name: "zintercard", arity: -3, flags: F::of(&[F::READONLY, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_35, subcommands: 0 },
+    Command { name: "zinterstore", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_47, subcommands: 0 },
+    Command { name: "zlexcount", arity: 4, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "zmpop", arity: -4, flags: F::of(&[F::WRITE, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_21, subcommands: 0 },
+    Command { name: "zmscore", arity: -3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "zpopmax", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0 },
+    Command { name: "zpopmin", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0 },
+    Command { name: "zrandmember", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "zrange", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "zrangebylex", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "zrangebyscore", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "zrangestore", arity: -5, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_16, subcommands: 0 },
+    Command { name: "zrank", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "zrem", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
+    Command { name: "zremrangebylex", arity: 4, flags: F::of(&[F::WRITE]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
+    Command { name: "zremrangebyrank", arity: 4, flags: F::of(&[F::WRITE]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
+    Command { name: "zremrangebyscore", arity: 4, flags: F::of(&[F::WRITE]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
+    Command { name: "zrevrange", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "zrevrangebylex", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "zrevrangebyscore", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "zrevrank", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "zscan", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "zscore", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
+    Command { name: "zunion", arity: -3, flags: F::of(&[F::READONLY, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_35, subcommands: 0 },
+    Command { name: "zunionstore", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_47, subcommands: 0 },
+];
+
+/// The ids of the commands by name.
+pub mod ids {
+    use super::CommandId;
+
+    /// `acl`
+    pub const ACL: CommandId = CommandId(0);
+    /// `acl|cat`
+    pub const ACL_CAT: CommandId = CommandId(1);
+    /// `acl|deluser`
+    pub const ACL_DELUSER: CommandId = CommandId(2);
+    /// `acl|dryrun`
+    pub const ACL_DRYRUN: CommandId = CommandId(3);
+    /// `acl|genpass`
+    pub const ACL_GENPASS: CommandId = CommandId(4);
+    /// `acl|getuser`
+    pub const ACL_GETUSER: CommandId = CommandId(5);
+    /// `acl|help`
+    pub const ACL_HELP: CommandId = CommandId(6);
+    /// `acl|list`
+    pub const ACL_LIST: CommandId = CommandId(7);
+    /// `acl|load`
+    pub const ACL_LOAD: CommandId = CommandId(8);
+    /// `acl|log`
+    pub const ACL_LOG: CommandId = CommandId(9);
+    /// `acl|save`
+    pub const ACL_SAVE: CommandId = CommandId(10);
+    /// `acl|setuser`
+    pub const ACL_SETUSER: CommandId = CommandId(11);
+    /// `acl|users`
+    pub const ACL_USERS: CommandId = CommandId(12);
+    /// `acl|whoami`
+    pub const ACL_WHOAMI: CommandId = CommandId(13);
+    /// `append`
+    pub const APPEND: CommandId = CommandId(14);
+    /// `asking`
+    pub const ASKING: CommandId = CommandId(15);
+    /// `auth`
+    pub const AUTH: CommandId = CommandId(16);
+    /// `bgrewriteaof`
+    pub const BGREWRITEAOF: CommandId = CommandId(17);
+    /// `bgsave`
+    pub const BGSAVE: CommandId = CommandId(18);
+    /// `bitcount`
+    pub const BITCOUNT: CommandId = CommandId(19);
+    /// `bitfield`
+    pub const BITFIELD: CommandId = CommandId(20);
+    /// `bitfield_ro`
+    pub const BITFIELD_RO: CommandId = CommandId(21);
+    /// `bitop`
+    pub const BITOP: CommandId = CommandId(22);
+    /// `bitpos`
+    pub const BITPOS: CommandId = CommandId(23);
+    /// `blmove`
+    pub const BLMOVE: CommandId = CommandId(24);
+    /// `blmpop`
+    pub const BLMPOP: CommandId = CommandId(25);
+    /// `blpop`
+    pub const BLPOP: CommandId = CommandId(26);
+    /// `brpop`
+    pub const BRPOP: CommandId = CommandId(27);
+    /// `brpoplpush`
+    pub const BRPOPLPUSH: CommandId = CommandId(28);
+    /// `bzmpop`
+    pub const BZMPOP: CommandId = CommandId(29);
+    /// `bzpopmax`
+    pub const BZPOPMAX: CommandId = CommandId(30);
+    /// `bzpopmin`
+    pub const BZPOPMIN: CommandId = CommandId(31);
+    /// `client`
+    pub const CLIENT: CommandId = CommandId(32);
+    /// `client|caching`
+    pub const CLIENT_CACHING: CommandId = CommandId(33);
+    /// `client|getname`
+    pub const CLIENT_GETNAME: CommandId = CommandId(34);
+    /// `client|getredir`
+    pub const CLIENT_GETREDIR: CommandId = CommandId(35);
+    /// `client|help`
+    pub const CLIENT_HELP: CommandId = CommandId(36);
+    /// `client|id`
+    pub const CLIENT_ID: CommandId = CommandId(37);
+    /// `client|info`
+    pub const CLIENT_INFO: CommandId = CommandId(38);
+    /// `client|kill`
+    pub const CLIENT_KILL: CommandId = CommandId(39);
+    /// `client|list`
+    pub const CLIENT_LIST: CommandId = CommandId(40);
+    /// `client|no-evict`
+    pub const CLIENT_NO_EVICT: CommandId = CommandId(41);
+    /// `client|pause`
+    pub const CLIENT_PAUSE: CommandId = CommandId(42);
+    /// `client|reply`
+    pub const CLIENT_REPLY: CommandId = CommandId(43);
+    /// `client|setinfo`
+    pub const CLIENT_SETINFO: CommandId = CommandId(44);
+    /// `client|setname`
+    pub const CLIENT_SETNAME: CommandId = CommandId(45);
+    /// `client|tracking`
+    pub const CLIENT_TRACKING: CommandId = CommandId(46);
+    /// `client|trackinginfo`
+    pub const CLIENT_TRACKINGINFO: CommandId = CommandId(47);
+    /// `client|unblock`
+    pub const CLIENT_UNBLOCK: CommandId = CommandId(48);
+    /// `client|unpause`
+    pub const CLIENT_UNPAUSE: CommandId = CommandId(49);
+    /// `cluster`
+    pub const CLUSTER: CommandId = CommandId(50);
+    /// `cluster|addslots`
+    pub const CLUSTER_ADDSLOTS: CommandId = CommandId(51);
+    /// `cluster|addslotsrange`
+    pub const CLUSTER_ADDSLOTSRANGE: CommandId = CommandId(52);
+    /// `cluster|bumpepoch`
+    pub const CLUSTER_BUMPEPOCH: CommandId = CommandId(53);
+    /// `cluster|count-failure-reports`
+    pub const CLUSTER_COUNT_FAILURE_REPORTS: CommandId = CommandId(54);
+    /// `cluster|countkeysinslot`
+    pub const CLUSTER_COUNTKEYSINSLOT: CommandId = CommandId(55);
+    /// `cluster|delslots`
+    pub const CLUSTER_DELSLOTS: CommandId = CommandId(56);
+    /// `cluster|delslotsrange`
+    pub const CLUSTER_DELSLOTSRANGE: CommandId = CommandId(57);
+    /// `cluster|failover`
+    pub const CLUSTER_FAILOVER: CommandId = CommandId(58);
+    /// `cluster|flushslots`
+    pub const CLUSTER_FLUSHSLOTS: CommandId = CommandId(59);
+    /// `cluster|forget`
+    pub const CLUSTER_FORGET: CommandId = CommandId(60);
+    /// `cluster|getkeysinslot`
+    pub const CLUSTER_GETKEYSINSLOT: CommandId = CommandId(61);
+    /// `cluster|help`
+    pub const CLUSTER_HELP: CommandId = CommandId(62);
+    /// `cluster|info`
+    pub const CLUSTER_INFO: CommandId = CommandId(63);
+    /// `cluster|keyslot`
+    pub const CLUSTER_KEYSLOT: CommandId = CommandId(64);
+    /// `cluster|links`
+    pub const CLUSTER_LINKS: CommandId = CommandId(65);
+    /// `cluster|meet`
+    pub const CLUSTER_MEET: CommandId = CommandId(66);
+    /// `cluster|myid`
+    pub const CLUSTER_MYID: CommandId = CommandId(67);
+    /// `cluster|nodes`
+    pub const CLUSTER_NODES: CommandId = CommandId(68);
+    /// `cluster|replicas`
+    pub const CLUSTER_REPLICAS: CommandId = CommandId(69);
+    /// `cluster|replicate`
+    pub const CLUSTER_REPLICATE: CommandId = CommandId(70);
+    /// `cluster|reset`
+    pub const CLUSTER_RESET: CommandId = CommandId(71);
+    /// `cluster|saveconfig`
+    pub const CLUSTER_SAVECONFIG: CommandId = CommandId(72);
+    /// `cluster|set-config-epoch`
+    pub const CLUSTER_SET_CONFIG_EPOCH: CommandId = CommandId(73);
+    /// `cluster|setslot`
+    pub const CLUSTER_SETSLOT: CommandId = CommandId(74);
+    /// `cluster|shards`
+    pub const CLUSTER_SHARDS: CommandId = CommandId(75);
+    /// `cluster|slaves`
+    pub const CLUSTER_SLAVES: CommandId = CommandId(76);
+    /// `cluster|slots`
+    pub const CLUSTER_SLOTS: CommandId = CommandId(77);
+    /// `command`
+    pub const COMMAND: CommandId = CommandId(78);
+    /// `command|count`
+    pub const COMMAND_COUNT: CommandId = CommandId(79);
+    /// `command|docs`
+    pub const COMMAND_DOCS: CommandId = CommandId(80);
+    /// `command|getkeys`
+    pub const COMMAND_GETKEYS: CommandId = CommandId(81);
+    /// `command|getkeysandflags`
+    pub const COMMAND_GETKEYSANDFLAGS: CommandId = CommandId(82);
+    /// `command|help`
+    pub const COMMAND_HELP: CommandId = CommandId(83);
+    /// `command|info`
+    pub const COMMAND_INFO: CommandId = CommandId(84);
+    /// `command|list`
+    pub const COMMAND_LIST: CommandId = CommandId(85);
+    /// `config`
+    pub const CONFIG: CommandId = CommandId(86);
+    /// `config|get`
+    pub const CONFIG_GET: CommandId = CommandId(87);
+    /// `config|help`
+    pub const CONFIG_HELP: CommandId = CommandId(88);
+    /// `config|resetstat`
+    pub const CONFIG_RESETSTAT: CommandId = CommandId(89);
+    /// `config|rewrite`
+    pub const CONFIG_REWRITE: CommandId = CommandId(90);
+    /// `config|set`
+    pub const CONFIG_SET: CommandId = CommandId(91);
+    /// `copy`
+    pub const COPY: CommandId = CommandId(92);
+    /// `dbsize`
+    pub const DBSIZE: CommandId = CommandId(93);
+    /// `debug`
+    pub const DEBUG: CommandId = CommandId(94);
+    /// `decr`
+    pub const DECR: CommandId = CommandId(95);
+    /// `decrby`
+    pub const DECRBY: CommandId = CommandId(96);
+    /// `del`
+    pub const DEL: CommandId = CommandId(97);
+    /// `discard`
+    pub const DISCARD: CommandId = CommandId(98);
+    /// `dump`
+    pub const DUMP: CommandId = CommandId(99);
+    /// `echo`
+    pub const ECHO: CommandId = CommandId(100);
+    /// `eval`
+    pub const EVAL: CommandId = CommandId(101);
+    /// `eval_ro`
+    pub const EVAL_RO: CommandId = CommandId(102);
+    /// `evalsha`
+    pub const EVALSHA: CommandId = CommandId(103);
+    /// `evalsha_ro`
+    pub const EVALSHA_RO: CommandId = CommandId(104);
+    /// `exec`
+    pub const EXEC: CommandId = CommandId(105);
+    /// `exists`
+    pub const EXISTS: CommandId = CommandId(106);
+    /// `expire`
+    pub const EXPIRE: CommandId = CommandId(107);
+    /// `expireat`
+    pub const EXPIREAT: CommandId = CommandId(108);
+    /// `expiretime`
+    pub const EXPIRETIME: CommandId = CommandId(109);
+    /// `failover`
+    pub const FAILOVER: CommandId = CommandId(110);
+    /// `fcall`
+    pub const FCALL: CommandId = CommandId(111);
+    /// `fcall_ro`
+    pub const FCALL_RO: CommandId = CommandId(112);
+    /// `flushall`
+    pub const FLUSHALL: CommandId = CommandId(113);
+    /// `flushdb`
+    pub const FLUSHDB: CommandId = CommandId(114);
+    /// `function`
+    pub const FUNCTION: CommandId = CommandId(115);
+    /// `function|delete`
+    pub const FUNCTION_DELETE: CommandId = CommandId(116);
+    /// `function|dump`
+    pub const FUNCTION_DUMP: CommandId = CommandId(117);
+    /// `function|flush`
+    pub const FUNCTION_FLUSH: CommandId = CommandId(118);
+    /// `function|help`
+    pub const FUNCTION_HELP: CommandId = CommandId(119);
+    /// `function|kill`
+    pub const FUNCTION_KILL: CommandId = CommandId(120);
+    /// `function|list`
+    pub const FUNCTION_LIST: CommandId = CommandId(121);
+    /// `function|load`
+    pub const FUNCTION_LOAD: CommandId = CommandId(122);
+    /// `function|restore`
+    pub const FUNCTION_RESTORE: CommandId = CommandId(123);
+    /// `function|stats`
+    pub const FUNCTION_STATS: CommandId = CommandId(124);
+    /// `geoadd`
+    pub const GEOADD: CommandId = CommandId(125);
+    /// `geodist`
+    pub const GEODIST: CommandId = CommandId(126);
+    /// `geohash`
+    pub const GEOHASH: CommandId = CommandId(127);
+    /// `geopos`
+    pub const GEOPOS: CommandId = CommandId(128);
+    /// `georadius`
+    pub const GEORADIUS: CommandId = CommandId(129);
+    /// `georadius_ro`
+    pub const GEORADIUS_RO: CommandId = CommandId(130);
+    /// `georadiusbymember`
+    pub const GEORADIUSBYMEMBER: CommandId = CommandId(131);
+    /// `georadiusbymember_ro`
+    pub const GEORADIUSBYMEMBER_RO: CommandId = CommandId(132);
+    /// `geosearch`
+    pub const GEOSEARCH: CommandId = CommandId(133);
+    /// `geosearchstore`
+    pub const GEOSEARCHSTORE: CommandId = CommandId(134);
+    /// `get`
+    pub const GET: CommandId = CommandId(135);
+    /// `getbit`
+    pub const GETBIT: CommandId = CommandId(136);
+    /// `getdel`
+    pub const GETDEL: CommandId = CommandId(137);
+    /// `getex`
+    pub const GETEX: CommandId = CommandId(138);
+    /// `getrange`
+    pub const GETRANGE: CommandId = CommandId(139);
+    /// `getset`
+    pub const GETSET: CommandId = CommandId(140);
+    /// `hdel`
+    pub const HDEL: CommandId = CommandId(141);
+    /// `hello`
+    pub const HELLO: CommandId = CommandId(142);
+    /// `hexists`
+    pub const HEXISTS: CommandId = CommandId(143);
+    /// `hget`
+    pub const HGET: CommandId = CommandId(144);
+    /// `hgetall`
+    pub const HGETALL: CommandId = CommandId(145);
+    /// `hincrby`
+    pub const HINCRBY: CommandId = CommandId(146);
+    /// `hincrbyfloat`
+    pub const HINCRBYFLOAT: CommandId = CommandId(147);
+    /// `hkeys`
+    pub const HKEYS: CommandId = CommandId(148);
+    /// `hlen`
+    pub const HLEN: CommandId = CommandId(149);
+    /// `hmget`
+    pub const HMGET: CommandId = CommandId(150);
+    /// `hmset`
+    pub const HMSET: CommandId = CommandId(151);
+    /// `hrandfield`
+    pub const HRANDFIELD: CommandId = CommandId(152);
+    /// `hscan`
+    pub const HSCAN: CommandId = CommandId(153);
+    /// `hset`
+    pub const HSET: CommandId = CommandId(154);
+    /// `hsetnx`
+    pub const HSETNX: CommandId = CommandId(155);
+    /// `hstrlen`
+    pub const HSTRLEN: CommandId = CommandId(156);
+    /// `hvals`
+    pub const HVALS: CommandId = CommandId(157);
+    /// `incr`
+    pub const INCR: CommandId = CommandId(158);
+    /// `incrby`
+    pub const INCRBY: CommandId = CommandId(159);
+    /// `incrbyfloat`
+    pub const INCRBYFLOAT: CommandId = CommandId(160);
+    /// `info`
+    pub const INFO: CommandId = CommandId(161);
+    /// `keys`
+    pub const KEYS: CommandId = CommandId(162);
+    /// `lastsave`
+    pub const LASTSAVE: CommandId = CommandId(163);
+    /// `latency`
+    pub const LATENCY: CommandId = CommandId(164);
+    /// `latency|doctor`
+    pub const LATENCY_DOCTOR: CommandId = CommandId(165);
+    /// `latency|graph`
+    pub const LATENCY_GRAPH: CommandId = CommandId(166);
+    /// `latency|help`
+    pub const LATENCY_HELP: CommandId = CommandId(167);
+    /// `latency|histogram`
+    pub const LATENCY_HISTOGRAM: CommandId = CommandId(168);
+    /// `latency|history`
+    pub const LATENCY_HISTORY: CommandId = CommandId(169);
+    /// `latency|latest`
+    pub const LATENCY_LATEST: CommandId = CommandId(170);
+    /// `latency|reset`
+    pub const LATENCY_RESET: CommandId = CommandId(171);
+    /// `lcs`
+    pub const LCS: CommandId = CommandId(172);
+    /// `lindex`
+    pub const LINDEX: CommandId = CommandId(173);
+    /// `linsert`
+    pub const LINSERT: CommandId = CommandId(174);
+    /// `llen`
+    pub const LLEN: CommandId = CommandId(175);
+    /// `lmove`
+    pub const LMOVE: CommandId = CommandId(176);
+    /// `lmpop`
+    pub const LMPOP: CommandId = CommandId(177);
+    /// `lolwut`
+    pub const LOLWUT: CommandId = CommandId(178);
+    /// `lpop`
+    pub const LPOP: CommandId = CommandId(179);
+    /// `lpos`
+    pub const LPOS: CommandId = CommandId(180);
+    /// `lpush`
+    pub const LPUSH: CommandId = CommandId(181);
+    /// `lpushx`
+    pub const LPUSHX: CommandId = CommandId(182);
+    /// `lrange`
+    pub const LRANGE: CommandId = CommandId(183);
+    /// `lrem`
+    pub const LREM: CommandId = CommandId(184);
+    /// `lset`
+    pub const LSET: CommandId = CommandId(185);
+    /// `ltrim`
+    pub const LTRIM: CommandId = CommandId(186);
+    /// `memory`
+    pub const MEMORY: CommandId = CommandId(187);
+    /// `memory|doctor`
+    pub const MEMORY_DOCTOR: CommandId = CommandId(188);
+    /// `memory|help`
+    pub const MEMORY_HELP: CommandId = CommandId(189);
+    /// `memory|malloc-stats`
+    pub const MEMORY_MALLOC_STATS: CommandId = CommandId(190);
+    /// `memory|purge`
+    pub const MEMORY_PURGE: CommandId = CommandId(191);
+    /// `memory|stats`
+    pub const MEMORY_STATS: CommandId = CommandId(192);
+    /// `memory|usage`
+    pub const MEMORY_USAGE: CommandId = CommandId(193);
+    /// `mget`
+    pub const MGET: CommandId = CommandId(194);
+    /// `migrate`
+    pub const MIGRATE: CommandId = CommandId(195);
+    /// `module`
+    pub const MODULE: CommandId = CommandId(196);
+    /// `module|help`
+    pub const MODULE_HELP: CommandId = CommandId(197);
+    /// `module|list`
+    pub const MODULE_LIST: CommandId = CommandId(198);
+    /// `module|load`
+    pub const MODULE_LOAD: CommandId = CommandId(199);
+    /// `module|loadex`
+    pub const MODULE_LOADEX: CommandId = CommandId(200);
+    /// `module|unload`
+    pub const MODULE_UNLOAD: CommandId = CommandId(201);
+    /// `monitor`
+    pub const MONITOR: CommandId = CommandId(202);
+    /// `move`
+    pub const MOVE: CommandId = CommandId(203);
+    /// `mset`
+    pub const MSET: CommandId = CommandId(204);
+    /// `msetnx`
+    pub const MSETNX: CommandId = CommandId(205);
+    /// `multi`
+    pub const MULTI: CommandId = CommandId(206);
+    /// `object`
+    pub const OBJECT: CommandId = CommandId(207);
+    /// `object|encoding`
+    pub const OBJECT_ENCODING: CommandId = CommandId(208);
+    /// `object|freq`
+    pub const OBJECT_FREQ: CommandId = CommandId(209);
+    /// `object|help`
+    pub const OBJECT_HELP: CommandId = CommandId(210);
+    /// `object|idletime`
+    pub const OBJECT_IDLETIME: CommandId = CommandId(211);
+    /// `object|refcount`
+    pub const OBJECT_REFCOUNT: CommandId = CommandId(212);
+    /// `persist`
+    pub const PERSIST: CommandId = CommandId(213);
+    /// `pexpire`
+    pub const PEXPIRE: CommandId = CommandId(214);
+    /// `pexpireat`
+    pub const PEXPIREAT: CommandId = CommandId(215);
+    /// `pexpiretime`
+    pub const PEXPIRETIME: CommandId = CommandId(216);
+    /// `pfadd`
+    pub const PFADD: CommandId = CommandId(217);
+    /// `pfcount`
+    pub const PFCOUNT: CommandId = CommandId(218);
+    /// `pfdebug`
+    pub const PFDEBUG: CommandId = CommandId(219);
+    /// `pfmerge`
+    pub const PFMERGE: CommandId = CommandId(220);
+    /// `pfselftest`
+    pub const PFSELFTEST: CommandId = CommandId(221);
+    /// `ping`
+    pub const PING: CommandId = CommandId(222);
+    /// `psetex`
+    pub const PSETEX: CommandId = CommandId(223);
+    /// `psubscribe`
+    pub const PSUBSCRIBE: CommandId = CommandId(224);
+    /// `psync`
+    pub const PSYNC: CommandId = CommandId(225);
+    /// `pttl`
+    pub const PTTL: CommandId = CommandId(226);
+    /// `publish`
+    pub const PUBLISH: CommandId = CommandId(227);
+    /// `pubsub`
+    pub const PUBSUB: CommandId = CommandId(228);
+    /// `pubsub|channels`
+    pub const PUBSUB_CHANNELS: CommandId = CommandId(229);
+    /// `pubsub|help`
+    pub const PUBSUB_HELP: CommandId = CommandId(230);
+    /// `pubsub|numpat`
+    pub const PUBSUB_NUMPAT: CommandId = CommandId(231);
+    /// `pubsub|numsub`
+    pub const PUBSUB_NUMSUB: CommandId = CommandId(232);
+    /// `pubsub|shardchannels`
+    pub const PUBSUB_SHARDCHANNELS: CommandId = CommandId(233);
+    /// `pubsub|shardnumsub`
+    pub const PUBSUB_SHARDNUMSUB: CommandId = CommandId(234);
+    /// `punsubscribe`
+    pub const PUNSUBSCRIBE: CommandId = CommandId(235);
+    /// `quit`
+    pub const QUIT: CommandId = CommandId(236);
+    /// `randomkey`
+    pub const RANDOMKEY: CommandId = CommandId(237);
+    /// `readonly`
+    pub const READONLY: CommandId = CommandId(238);
+    /// `readwrite`
+    pub const READWRITE: CommandId = CommandId(239);
+    /// `rename`
+    pub const RENAME: CommandId = CommandId(240);
+    /// `renamenx`
+    pub const RENAMENX: CommandId = CommandId(241);
+    /// `replconf`
+    pub const REPLCONF: CommandId = CommandId(242);
+    /// `replicaof`
+    pub const REPLICAOF: CommandId = CommandId(243);
+    /// `reset`
+    pub const RESET: CommandId = CommandId(244);
+    /// `restore`
+    pub const RESTORE: CommandId = CommandId(245);
+    /// `restore-asking`
+    pub const RESTORE_ASKING: CommandId = CommandId(246);
+    /// `role`
+    pub const ROLE: CommandId = CommandId(247);
+    /// `rpop`
+    pub const RPOP: CommandId = CommandId(248);
+    /// `rpoplpush`
+    pub const RPOPLPUSH: CommandId = CommandId(249);
+    /// `rpush`
+    pub const RPUSH: CommandId = CommandId(250);
+    /// `rpushx`
+    pub const RPUSHX: CommandId = CommandId(251);
+    /// `sadd`
+    pub const SADD: CommandId = CommandId(252);
+    /// `save`
+    pub const SAVE: CommandId = CommandId(253);
+    /// `scan`
+    pub const SCAN: CommandId = CommandId(254);
+    /// `scard`
+    pub const SCARD: CommandId = CommandId(255);
+    /// `script`
+    pub const SCRIPT: CommandId = CommandId(256);
+    /// `script|debug`
+    pub const SCRIPT_DEBUG: CommandId = CommandId(257);
+    /// `script|exists`
+    pub const SCRIPT_EXISTS: CommandId = CommandId(258);
+    /// `script|flush`
+    pub const SCRIPT_FLUSH: CommandId = CommandId(259);
+    /// `script|help`
+    pub const SCRIPT_HELP: CommandId = CommandId(260);
+    /// `script|kill`
+    pub const SCRIPT_KILL: CommandId = CommandId(261);
+    /// `script|load`
+    pub const SCRIPT_LOAD: CommandId = CommandId(262);
+    /// `sdiff`
+    pub const SDIFF: CommandId = CommandId(263);
+    /// `sdiffstore`
+    pub const SDIFFSTORE: CommandId = CommandId(264);
+    /// `select`
+    pub const SELECT: CommandId = CommandId(265);
+    /// `set`
+    pub const SET: CommandId = CommandId(266);
+    /// `setbit`
+    pub const SETBIT: CommandId = CommandId(267);
+    /// `setex`
+    pub const SETEX: CommandId = CommandId(268);
+    /// `setnx`
+    pub const SETNX: CommandId = CommandId(269);
+    /// `setrange`
+    pub const SETRANGE: CommandId = CommandId(270);
+    /// `shutdown`
+    pub const SHUTDOWN: CommandId = CommandId(271);
+    /// `sinter`
+    pub const SINTER: CommandId = CommandId(272);
+    /// `sintercard`
+    pub const SINTERCARD: CommandId = CommandId(273);
+    /// `sinterstore`
+    pub const SINTERSTORE: CommandId = CommandId(274);
+    /// `sismember`
+    pub const SISMEMBER: CommandId = CommandId(275);
+    /// `slaveof`
+    pub const SLAVEOF: CommandId = CommandId(276);
+    /// `slotshashkey`
+    pub const SLOTSHASHKEY: CommandId = CommandId(277);
+    /// `slotsinfo`
+    pub const SLOTSINFO: CommandId = CommandId(278);
+    /// `slotsmapping`
+    pub const SLOTSMAPPING: CommandId = CommandId(279);
+    /// `slowlog`
+    pub const SLOWLOG: CommandId = CommandId(280);
+    /// `slowlog|get`
+    pub const SLOWLOG_GET: CommandId = CommandId(281);
+    /// `slowlog|help`
+    pub const SLOWLOG_HELP: CommandId = CommandId(282);
+    /// `slowlog|len`
+    pub const SLOWLOG_LEN: CommandId = CommandId(283);
+    /// `slowlog|reset`
+    pub const SLOWLOG_RESET: CommandId = CommandId(284);
+    /// `smembers`
+    pub const SMEMBERS: CommandId = CommandId(285);
+    /// `smismember`
+    pub const SMISMEMBER: CommandId = CommandId(286);
+    /// `smove`
+    pub const SMOVE: CommandId = CommandId(287);
+    /// `sort`
+    pub const SORT: CommandId = CommandId(288);
+    /// `sort_ro`
+    pub const SORT_RO: CommandId = CommandId(289);
+    /// `spop`
+    pub const SPOP: CommandId = CommandId(290);
+    /// `spublish`
+    pub const SPUBLISH: CommandId = CommandId(291);
+    /// `srandmember`
+    pub const SRANDMEMBER: CommandId = CommandId(292);
+    /// `srem`
+    pub const SREM: CommandId = CommandId(293);
+    /// `sscan`
+    pub const SSCAN: CommandId = CommandId(294);
+    /// `ssubscribe`
+    pub const SSUBSCRIBE: CommandId = CommandId(295);
+    /// `strlen`
+    pub const STRLEN: CommandId = CommandId(296);
+    /// `subscribe`
+    pub const SUBSCRIBE: CommandId = CommandId(297);
+    /// `substr`
+    pub const SUBSTR: CommandId = CommandId(298);
+    /// `sunion`
+    pub const SUNION: CommandId = CommandId(299);
+    /// `sunionstore`
+    pub const SUNIONSTORE: CommandId = CommandId(300);
+    /// `sunsubscribe`
+    pub const SUNSUBSCRIBE: CommandId = CommandId(301);
+    /// `swapdb`
+    pub const SWAPDB: CommandId = CommandId(302);
+    /// `sync`
+    pub const SYNC: CommandId = CommandId(303);
+    /// `time`
+    pub const TIME: CommandId = CommandId(304);
+    /// `touch`
+    pub const TOUCH: CommandId = CommandId(305);
+    /// `ttl`
+    pub const TTL: CommandId = CommandId(306);
+    /// `type`
+    pub const TYPE: CommandId = CommandId(307);
+    /// `unlink`
+    pub const UNLINK: CommandId = CommandId(308);
+    /// `unsubscribe`
+    pub const UNSUBSCRIBE: CommandId = CommandId(309);
+    /// `unwatch`
+    pub const UNWATCH: CommandId = CommandId(310);
+    /// `wait`
+    pub const WAIT: CommandId = CommandId(311);
+    /// `watch`
+    pub const WATCH: CommandId = CommandId(312);
+    /// `xack`
+    pub const XACK: CommandId = CommandId(313);
+    /// `xadd`
+    pub const XADD: CommandId = CommandId(314);
+    /// `xautoclaim`
+    pub const XAUTOCLAIM: CommandId = CommandId(315);
+    /// `xclaim`
+    pub const XCLAIM: CommandId = CommandId(316);
+    /// `xdel`
+    pub const XDEL: CommandId = CommandId(317);
+    /// `xgroup`
+    pub const XGROUP: CommandId = CommandId(318);
+    /// `xgroup|create`
+    pub const XGROUP_CREATE: CommandId = CommandId(319);
+    /// `xgroup|createconsumer`
+    pub const XGROUP_CREATECONSUMER: CommandId = CommandId(320);
+    /// `xgroup|delconsumer`
+    pub const XGROUP_DELCONSUMER: CommandId = CommandId(321);
+    /// `xgroup|destroy`
+    pub const XGROUP_DESTROY: CommandId = CommandId(322);
+    /// `xgroup|help`
+    pub const XGROUP_HELP: CommandId = CommandId(323);
+    /// `xgroup|setid`
+    pub const XGROUP_SETID: CommandId = CommandId(324);
+    /// `xinfo`
+    pub const XINFO: CommandId = CommandId(325);
+    /// `xinfo|consumers`
+    pub const XINFO_CONSUMERS: CommandId = CommandId(326);
+    /// `xinfo|groups`
+    pub const XINFO_GROUPS: CommandId = CommandId(327);
+    /// `xinfo|help`
+    pub const XINFO_HELP: CommandId = CommandId(328);
+    /// `xinfo|stream`
+    pub const XINFO_STREAM: CommandId = CommandId(329);
+    /// `xlen`
+    pub const XLEN: CommandId = CommandId(330);
+    /// `xpending`
+    pub const XPENDING: CommandId = CommandId(331);
+    /// `xrange`
+    pub const XRANGE: CommandId = CommandId(332);
+    /// `xread`
+    pub const XREAD: CommandId = CommandId(333);
+    /// `xreadgroup`
+    pub const XREADGROUP: CommandId = CommandId(334);
+    /// `xrevrange`
+    pub const XREVRANGE: CommandId = CommandId(335);
+    /// `xsetid`
+    pub const XSETID: CommandId = CommandId(336);
+    /// `xtrim`
+    pub const XTRIM: CommandId = CommandId(337);
+    /// `zadd`
+    pub const ZADD: CommandId = CommandId(338);
+    /// `zcard`
+    pub const ZCARD: CommandId = CommandId(339);
+    /// `zcount`
+    pub const ZCOUNT: CommandId = CommandId(340);
+    /// `zdiff`
+    pub const ZDIFF: CommandId = CommandId(341);
+    /// `zdiffstore`
+    pub const ZDIFFSTORE: CommandId = CommandId(342);
+    /// `zincrby`
+    pub const ZINCRBY: CommandId = CommandId(343);
+    /// `zinter`
+    pub const ZINTER: CommandId = CommandId(344);
+    /// `zintercard`
+    pub const ZINTERCARD: CommandId = CommandId(345);
+    /// `zinterstore`
+    pub const ZINTERSTORE: CommandId = CommandId(346);
+    /// `zlexcount`
+    pub const ZLEXCOUNT: CommandId = CommandId(347);
+    /// `zmpop`
+    pub const ZMPOP: CommandId = CommandId(348);
+    /// `zmscore`
+    pub const ZMSCORE: CommandId = CommandId(349);
+    /// `zpopmax`
+    pub const ZPOPMAX: CommandId = CommandId(350);
+    /// `zpopmin`
+    pub const ZPOPMIN: CommandId = CommandId(351);
+    /// `zrandmember`
+    pub const ZRANDMEMBER: CommandId = CommandId(352);
+    /// `zrange`
+    pub const ZRANGE: CommandId = CommandId(353);
+    /// `zrangebylex`
+    pub const ZRANGEBYLEX: CommandId = CommandId(354);
+    /// `zrangebyscore`
+    pub const ZRANGEBYSCORE: CommandId = CommandId(355);
+    /// `zrangestore`
+    pub const ZRANGESTORE: CommandId = CommandId(356);
+    /// `zrank`
+    pub const ZRANK: CommandId = CommandId(357);
+    /// `zrem`
+    pub const ZREM: CommandId = CommandId(358);
+    /// `zremrangebylex`
+    pub const ZREMRANGEBYLEX: CommandId = CommandId(359);
+    /// `zremrangebyrank`
+    pub const ZREMRANGEBYRANK: CommandId = CommandId(360);
+    /// `zremrangebyscore`
+    pub const ZREMRANGEBYSCORE: CommandId = CommandId(361);
+    /// `zrevrange`
+    pub const ZREVRANGE: CommandId = CommandId(362);
+    /// `zrevrangebylex`
+    pub const ZREVRANGEBYLEX: CommandId = CommandId(363);
+    /// `zrevrangebyscore`
+    pub const ZREVRANGEBYSCORE: CommandId = CommandId(364);
+    /// `zrevrank`
+    pub const ZREVRANK: CommandId = CommandId(365);
+    /// `zscan`
+    pub const ZSCAN: CommandId = CommandId(366);
+    /// `zscore`
+    pub const ZSCORE: CommandId = CommandId(367);
+    /// `zunion`
+    pub const ZUNION: CommandId = CommandId(368);
+    /// `zunionstore`
+    pub const ZUNIONSTORE: CommandId = CommandId(369);
+}

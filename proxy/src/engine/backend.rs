@@ -1,0 +1,307 @@
+//! One connection to a server: its state, what is in flight on it, its counters.
+//!
+//! A `Backend` outlives its connections: when one is lost it waits, backs off and asks for the next.
+//! The rules of failure are in [`super::failure`]; this file holds the parts.
+
+use super::output::{Output, Pool, Segment};
+use crate::command::CommandId;
+use crate::resp::reply::Scanner;
+use crate::resp::write;
+use crate::stats::BackendState;
+use crate::topology::Address;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// What becomes of a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It goes to the session.
+    Reply,
+    /// The session wants none (CLIENT REPLY): it is dropped, its place in the order kept.
+    Silent,
+    /// It is a part of a split request; the sequence is the gather's index.
+    Part,
+    /// It answers the proxy's own PING.
+    Ping,
+}
+
+/// A request that was given to a backend and has no reply yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InFlight {
+    pub(super) session: u32,
+    /// The request's place in its session; for [`Kind::Part`], the gather.
+    pub(super) sequence: u32,
+    /// When its last byte was read, on the engine's clock (microseconds, wrapping).
+    pub(super) since_us: u32,
+    /// Where its bytes begin in all that was ever written to this connection (wrapping).
+    pub(super) offset: u32,
+    pub(super) command: CommandId,
+    pub(super) kind: Kind,
+}
+
+/// What the connection is doing, in more detail than is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// No connection, and none was asked for.
+    Idle,
+    /// The driver was asked to connect.
+    Connecting,
+    /// Connected; this many replies to the handshake are missing.
+    Handshake(u8),
+    /// Serving.
+    Ready,
+    /// The driver was asked to close.
+    Closing,
+    /// No connection until the timer says so.
+    Down,
+}
+
+/// Bytes that were sent and whose replies have not all come; kept for the slow log.
+#[derive(Debug)]
+struct Sent {
+    /// The offset after the last byte.
+    end: u32,
+    segment: Segment,
+}
+
+/// Numbers for the operator.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Counters {
+    pub(super) requests: u64,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) errors: u64,
+    pub(super) loading: u64,
+    pub(super) masterdown: u64,
+    pub(super) readonly: u64,
+    pub(super) connects: u64,
+    pub(super) failures: u64,
+    pub(super) timeouts: u64,
+    pub(super) ping_us: u32,
+}
+
+/// One connection to a server.
+#[derive(Debug)]
+pub(super) struct Backend {
+    pub(super) address: Address,
+    pub(super) group: u32,
+    pub(super) replica: bool,
+    pub(super) database: u16,
+    pub(super) state: State,
+    /// The topology has no more use for it; it goes when nothing is in flight.
+    pub(super) retired: bool,
+    /// In the list of backends with output.
+    pub(super) dirty: bool,
+    pub(super) in_flight: VecDeque<InFlight>,
+    /// Requests. Sent in state `Ready` only.
+    pub(super) output: Output,
+    /// The handshake's requests.
+    pub(super) greeting: Vec<u8>,
+    sent: VecDeque<Sent>,
+    /// All bytes ever written to `output`, wrapping.
+    pub(super) written: u32,
+    /// All bytes ever taken from `output`, wrapping.
+    taken: u32,
+    pub(super) scanner: Scanner,
+    /// What has come of the reply that is not whole yet and could not be passed on.
+    pub(super) partial: Vec<u8>,
+    /// A part of the present reply is out already.
+    pub(super) streaming: bool,
+    /// Sessions that wait until less is in flight.
+    pub(super) waiters: Vec<u32>,
+    /// Attempts that failed since the last handshake that went well.
+    pub(super) attempts: u32,
+    /// When the present state began, in microseconds on the engine's clock.
+    pub(super) since_us: u64,
+    /// When bytes last came from it, or could be sent to it.
+    pub(super) alive_us: u64,
+    /// When its timer runs out; entries of the timer heap with another time are stale.
+    pub(super) timer_us: u64,
+    /// When it was last asked to answer a PING.
+    pub(super) pinged_us: u64,
+    pub(super) last_error: String,
+    pub(super) counters: Counters,
+}
+
+impl Backend {
+    pub(super) fn new(address: Address, group: u32, replica: bool, database: u16) -> Self {
+        Self {
+            address,
+            group,
+            replica,
+            database,
+            state: State::Idle,
+            retired: false,
+            dirty: false,
+            in_flight: VecDeque::new(),
+            output: Output::default(),
+            greeting: Vec::new(),
+            sent: VecDeque::new(),
+            written: 0,
+            taken: 0,
+            scanner: Scanner::default(),
+            partial: Vec::new(),
+            streaming: false,
+            waiters: Vec::new(),
+            attempts: 0,
+            since_us: 0,
+            alive_us: 0,
+            timer_us: 0,
+            pinged_us: 0,
+            last_error: String::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Whether a request may be given to it: it is ready, or it is about to be for the first time.
+    #[inline]
+    pub(super) fn takes_requests(&self) -> bool {
+        match self.state {
+            State::Ready => true,
+            State::Idle => true,
+            State::Connecting | State::Handshake(_) => self.attempts == 0,
+            State::Closing | State::Down => false,
+        }
+    }
+
+    /// Appends a request's bytes, and remembers what its reply is for.
+    #[inline]
+    pub(super) fn push(&mut self, pool: &mut Pool, mut entry: InFlight, body: Body<'_>) {
+        entry.offset = self.written;
+        let before = self.output.unsent();
+        match body {
+            Body::Copy(bytes) => self.output.write(pool, bytes),
+            Body::Shared(bytes) => self.output.push_shared(Rc::clone(bytes)),
+            Body::Header { args, name } => self.output.write_with(pool, |out| {
+                write::array(out, args);
+                write::bulk(out, name);
+            }),
+        }
+        let len = self.output.unsent() - before;
+        self.written = self.written.wrapping_add(len as u32);
+        self.in_flight.push_back(entry);
+        self.counters.requests += 1;
+    }
+
+    /// Appends an argument to the request that was pushed last.
+    pub(super) fn append_bulk(&mut self, pool: &mut Pool, bytes: &[u8]) {
+        let before = self.output.unsent();
+        self.output.write_with(pool, |out| write::bulk(out, bytes));
+        self.written = self.written.wrapping_add((self.output.unsent() - before) as u32);
+    }
+
+    /// Takes the next bytes to send.
+    #[inline]
+    pub(super) fn take(&mut self) -> Option<Segment> {
+        match self.state {
+            State::Ready => {
+                let segment = self.output.take()?;
+                self.taken = self.taken.wrapping_add(segment.len() as u32);
+                Some(segment)
+            }
+            State::Handshake(_) if !self.greeting.is_empty() => {
+                Some(Segment::Owned(std::mem::take(&mut self.greeting)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Keeps a segment that was sent until all its replies have come.
+    pub(super) fn keep_sent(&mut self, pool: &mut Pool, segment: Segment) {
+        // One segment is out at a time, so this one ends where taking has come to.
+        if self.in_flight.is_empty() {
+            pool.put(segment);
+        } else {
+            self.sent.push_back(Sent { end: self.taken, segment });
+        }
+    }
+
+    /// Gives back the segments all of whose requests were answered. `offset` is where the request
+    /// just answered begins.
+    #[inline]
+    pub(super) fn release_sent(&mut self, pool: &mut Pool, offset: u32) {
+        while let Some(first) = self.sent.front() {
+            let answered = self.in_flight.is_empty() || before_or_at(first.end, offset);
+            if !answered {
+                break;
+            }
+            if let Some(first) = self.sent.pop_front() {
+                pool.put(first.segment);
+            }
+        }
+    }
+
+    /// The bytes of a request in flight, from its first byte on, if they are still here.
+    pub(super) fn sent_bytes(&self, offset: u32) -> Option<&[u8]> {
+        for sent in &self.sent {
+            let start = sent.end.wrapping_sub(sent.segment.len() as u32);
+            let inside = offset.wrapping_sub(start);
+            if (inside as usize) < sent.segment.len() {
+                return Some(&sent.segment[inside as usize..]);
+            }
+        }
+        None
+    }
+
+    /// Forgets all that belonged to the connection that was lost.
+    pub(super) fn reset(&mut self, pool: &mut Pool) -> VecDeque<InFlight> {
+        self.output.clear(pool);
+        for sent in std::mem::take(&mut self.sent) {
+            pool.put(sent.segment);
+        }
+        self.taken = self.written;
+        self.greeting = Vec::new();
+        self.scanner = Scanner::default();
+        self.partial = Vec::new();
+        self.streaming = false;
+        std::mem::take(&mut self.in_flight)
+    }
+
+    /// Makes the handshake's requests; answers how many there are.
+    pub(super) fn greet(&mut self, auth: &[u8], name: &[u8]) -> u8 {
+        let mut count = 1;
+        self.greeting.clear();
+        if !auth.is_empty() {
+            write::request(&mut self.greeting, &[b"AUTH", auth]);
+            count += 1;
+        }
+        write::request(&mut self.greeting, &[b"CLIENT", b"SETNAME", name]);
+        if self.database != 0 {
+            let database = self.database.to_string();
+            write::request(&mut self.greeting, &[b"SELECT", database.as_bytes()]);
+            count += 1;
+        }
+        count
+    }
+
+    /// The state as it is shown.
+    pub(super) fn shown_state(&self) -> BackendState {
+        match self.state {
+            State::Idle => BackendState::Idle,
+            State::Connecting | State::Handshake(_) => BackendState::Connecting,
+            State::Ready => BackendState::Ready,
+            State::Closing | State::Down => BackendState::Down,
+        }
+    }
+}
+
+/// Whether offset `a` is not after offset `b`, both wrapping.
+#[inline]
+fn before_or_at(a: u32, b: u32) -> bool {
+    b.wrapping_sub(a) < u32::MAX / 2
+}
+
+/// A request's bytes, in the three forms they come in.
+pub(super) enum Body<'a> {
+    /// To be copied.
+    Copy(&'a [u8]),
+    /// Large, and already alone in a buffer.
+    Shared(&'a Rc<Vec<u8>>),
+    /// The head of a request whose other arguments follow by [`Backend::append_bulk`].
+    Header {
+        /// How many arguments the request has, its name included.
+        args: usize,
+        /// The command's name.
+        name: &'a [u8],
+    },
+}

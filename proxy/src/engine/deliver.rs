@@ -1,0 +1,333 @@
+//! From a backend's bytes to replies, and from each reply to its session, in the session's order.
+
+use super::backend::{InFlight, Kind, State};
+use super::dispatch::since_us;
+use super::session::{Flags, Stall};
+use super::{CutReason, Effect, Engine};
+use crate::command::CommandId;
+use crate::resp::reply::Scan;
+use crate::resp::write;
+
+impl Engine {
+    /// Bytes have come from a backend.
+    pub fn on_backend_bytes(&mut self, backend: u32, bytes: &[u8]) {
+        let mut position = 0;
+        let source = &mut self.backends[backend as usize];
+        source.counters.bytes_in += bytes.len() as u64;
+        source.alive_us = self.now_us;
+        while position < bytes.len() {
+            let source = &mut self.backends[backend as usize];
+            if !matches!(source.state, State::Ready | State::Handshake(_)) {
+                return;
+            }
+            match source.scanner.scan(&bytes[position..]) {
+                Ok(Scan::End(len)) => {
+                    self.on_reply(backend, &bytes[position..position + len]);
+                    position += len;
+                }
+                Ok(Scan::More) => {
+                    self.on_piece(backend, &bytes[position..]);
+                    break;
+                }
+                Err(error) => {
+                    self.fail_backend(backend, &error.to_string());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A whole reply, or the end of one whose beginning came before.
+    #[inline]
+    fn on_reply(&mut self, backend: u32, bytes: &[u8]) {
+        let source = &mut self.backends[backend as usize];
+        if let State::Handshake(missing) = source.state {
+            return self.on_handshake_reply(backend, missing, bytes);
+        }
+        let Some(entry) = source.in_flight.pop_front() else {
+            return self.fail_backend(backend, "a reply came to no request");
+        };
+        if source.partial.is_empty() && !source.streaming {
+            self.complete(backend, &entry, bytes);
+        } else {
+            self.complete_pieces(backend, &entry, bytes);
+        }
+        self.after_reply(backend, entry.offset);
+    }
+
+    /// A reply whose first pieces were kept, or have already been passed on.
+    #[cold]
+    fn complete_pieces(&mut self, backend: u32, entry: &InFlight, end: &[u8]) {
+        let source = &mut self.backends[backend as usize];
+        let mut whole = std::mem::take(&mut source.partial);
+        whole.extend_from_slice(end);
+        let streamed = std::mem::take(&mut source.streaming);
+        // The first byte, which tells an error, is long gone when pieces were passed on; no error
+        // is that long.
+        if streamed {
+            self.record_latency(entry.command, entry.since_us, backend, entry);
+            let end = if entry.kind == Kind::Silent { b"" } else { &whole[..] };
+            self.deliver(entry.session, entry.sequence, end);
+        } else {
+            self.complete(backend, entry, &whole);
+        }
+    }
+
+    /// A piece of a reply that has not ended. At the head of its session's queue it goes straight
+    /// through, so that a large reply is never held whole.
+    fn on_piece(&mut self, backend: u32, piece: &[u8]) {
+        let source = &mut self.backends[backend as usize];
+        let entry = match (source.state, source.in_flight.front()) {
+            (State::Ready, Some(entry)) => *entry,
+            _ => {
+                source.partial.extend_from_slice(piece);
+                return;
+            }
+        };
+        if entry.kind == Kind::Silent {
+            // Nobody wants it: only its end matters.
+            source.streaming = true;
+            return;
+        }
+        let first = *source.partial.first().unwrap_or(&piece[0]);
+        let is_error = first == b'-' && !source.streaming;
+        let at_head = entry.kind == Kind::Reply
+            && self.sessions[entry.session as usize].head == entry.sequence;
+        if is_error || !at_head {
+            source.partial.extend_from_slice(piece);
+            return;
+        }
+        source.streaming = true;
+        let held = std::mem::take(&mut source.partial);
+        let session = &mut self.sessions[entry.session as usize];
+        if !session.flags.has(Flags::DEAD | Flags::GONE) {
+            session.reply_piece(&mut self.pool, &held);
+            session.reply_piece(&mut self.pool, piece);
+            self.after_output(entry.session);
+        }
+    }
+
+    /// Takes a whole reply to where it belongs.
+    #[inline]
+    fn complete(&mut self, backend: u32, entry: &InFlight, reply: &[u8]) {
+        if reply[0] == b'-' {
+            self.on_error_reply(backend, entry, reply);
+        }
+        match entry.kind {
+            Kind::Reply => {
+                self.record_latency(entry.command, entry.since_us, backend, entry);
+                self.deliver(entry.session, entry.sequence, reply);
+            }
+            Kind::Silent => {
+                self.record_latency(entry.command, entry.since_us, backend, entry);
+                self.deliver(entry.session, entry.sequence, b"");
+            }
+            Kind::Part => self.on_part(entry.sequence, entry.session as u16, reply),
+            Kind::Ping => self.on_pong(backend, entry),
+        }
+    }
+
+    #[cold]
+    fn on_error_reply(&mut self, backend: u32, entry: &InFlight, reply: &[u8]) {
+        let counters = &mut self.backends[backend as usize].counters;
+        counters.errors += 1;
+        match reply {
+            [b'-', b'L', b'O', b'A', b'D', b'I', b'N', b'G', ..] => counters.loading += 1,
+            [b'-', b'M', b'A', b'S', b'T', b'E', b'R', b'D', b'O', b'W', b'N', ..] => {
+                counters.masterdown += 1;
+            }
+            [b'-', b'R', b'E', b'A', b'D', b'O', b'N', b'L', b'Y', ..] => counters.readonly += 1,
+            _ => {}
+        }
+        if matches!(entry.kind, Kind::Reply | Kind::Silent) {
+            self.commands[usize::from(entry.command.0)].errors += 1;
+        }
+    }
+
+    /// What a reply frees: bytes kept for the slow log, the waiters' turn.
+    #[inline]
+    fn after_reply(&mut self, backend: u32, offset: u32) {
+        let Some(source) = self.backends.get_mut(backend as usize) else {
+            return;
+        };
+        source.release_sent(&mut self.pool, offset);
+        if !source.waiters.is_empty()
+            && source.in_flight.len() <= self.settings.backend_requests_max / 2
+        {
+            self.wake_waiters(backend);
+        }
+        if self.backends[backend as usize].retired {
+            self.close_if_retired(backend);
+        }
+    }
+
+    /// Lets the sessions that wait for this backend try again.
+    #[cold]
+    pub(super) fn wake_waiters(&mut self, backend: u32) {
+        for session in std::mem::take(&mut self.backends[backend as usize].waiters) {
+            self.make_resumable(session);
+        }
+    }
+
+    /// Counts a request that was answered, and logs it where it was slow.
+    #[inline]
+    fn record_latency(&mut self, command: CommandId, since: u32, backend: u32, entry: &InFlight) {
+        let elapsed_us = since_us(self.now_us).wrapping_sub(since);
+        let stats = &mut self.commands[usize::from(command.0)];
+        stats.calls += 1;
+        stats.latency.record(elapsed_us);
+        if elapsed_us >= self.settings.slow_us {
+            self.log_slow(backend, entry, elapsed_us);
+        }
+    }
+
+    /// The same for a split request; its arguments are gone.
+    pub(super) fn record(&mut self, command: CommandId, since: u32, reply: &[u8]) {
+        let elapsed_us = since_us(self.now_us).wrapping_sub(since);
+        let stats = &mut self.commands[usize::from(command.0)];
+        stats.calls += 1;
+        stats.errors += u64::from(reply.first() == Some(&b'-'));
+        stats.latency.record(elapsed_us);
+    }
+
+    /// Gives a reply to its session. Whoever calls this held a reference to the session, which ends
+    /// here.
+    #[inline]
+    pub(super) fn deliver(&mut self, session: u32, sequence: u32, reply: &[u8]) {
+        let target = &mut self.sessions[session as usize];
+        target.references -= 1;
+        if target.flags.has(Flags::DEAD | Flags::GONE) {
+            return self.release_if_gone(session);
+        }
+        target.reply(&mut self.pool, sequence, reply);
+        self.after_output(session);
+    }
+
+    /// What follows from new output, or from a request that is no longer in flight.
+    #[inline]
+    fn after_output(&mut self, session: u32) {
+        let target = &mut self.sessions[session as usize];
+        if target.flags.has(Flags::DEAD | Flags::GONE) {
+            return;
+        }
+        if target.flags.raise(Flags::DIRTY) {
+            self.dirty_sessions.push(session);
+        }
+        if target.stall != Stall::None
+            || target.flags.has(Flags::EOF | Flags::CLOSING)
+            || target.reply_bytes() > self.settings.output_bytes_hard
+        {
+            self.after_output_slow(session);
+        }
+    }
+
+    #[cold]
+    fn after_output_slow(&mut self, session: u32) {
+        let target = &self.sessions[session as usize];
+        if target.reply_bytes() > self.settings.output_bytes_hard {
+            return self.cut(session, CutReason::Output);
+        }
+        let goes_on = match target.stall {
+            Stall::Pipeline => target.in_flight() <= self.settings.session_requests_max / 2,
+            Stall::Output => target.reply_bytes() <= self.settings.output_bytes_soft / 2,
+            _ => false,
+        };
+        if goes_on {
+            self.make_resumable(session);
+        }
+        self.finish_if_drained(session);
+    }
+
+    pub(super) fn make_resumable(&mut self, session: u32) {
+        if let Some(target) = self.sessions.get_mut(session as usize)
+            && target.stall != Stall::None
+            && target.flags.raise(Flags::RESUMABLE)
+        {
+            self.resumable.push(session);
+        }
+    }
+
+    /// The driver has sent bytes of a session's output.
+    pub fn on_client_sent(&mut self, session: u32, bytes: usize) {
+        self.counters.client_bytes_out += bytes as u64;
+        let now_s = self.now_s();
+        let target = &mut self.sessions[session as usize];
+        if target.flags.has(Flags::DEAD | Flags::GONE) {
+            return;
+        }
+        target.output.sent(bytes);
+        target.progress_s = now_s;
+        if target.stall == Stall::Output
+            && target.reply_bytes() <= self.settings.output_bytes_soft / 2
+        {
+            self.make_resumable(session);
+        }
+        if self.sessions[session as usize].flags.has(Flags::EOF | Flags::CLOSING) {
+            self.finish_if_drained(session);
+        }
+    }
+
+    /// Answers a request of this session with what the proxy itself has to say.
+    #[inline]
+    pub(super) fn reply(&mut self, session: u32, reply: &[u8]) {
+        let target = &mut self.sessions[session as usize];
+        if target.flags.has(Flags::DEAD | Flags::GONE) {
+            return;
+        }
+        let sequence = target.sequence();
+        let reply = if target.wants_silence() { b"" } else { reply };
+        target.references += 1;
+        self.deliver(session, sequence, reply);
+    }
+
+    /// Answers a request of this session with an error.
+    pub(super) fn reply_error(&mut self, session: u32, text: &str) {
+        let mut reply = Vec::with_capacity(text.len() + 3);
+        write::error(&mut reply, text);
+        self.reply(session, &reply);
+    }
+
+    /// Reads no more requests; closes the session when all replies are out.
+    pub(super) fn close_when_drained(&mut self, session: u32) {
+        let target = &mut self.sessions[session as usize];
+        target.flags.set(Flags::CLOSING);
+        target.stall = Stall::None;
+        target.input = Vec::new();
+        target.partial = None;
+        self.finish_if_drained(session);
+    }
+
+    /// Closes a session that wants no more and has been given everything.
+    pub(super) fn finish_if_drained(&mut self, session: u32) {
+        let target = &mut self.sessions[session as usize];
+        if target.flags.has(Flags::EOF | Flags::CLOSING)
+            && !target.flags.has(Flags::DEAD | Flags::GONE)
+            && target.stall == Stall::None
+            && target.is_drained()
+        {
+            target.flags.set(Flags::DEAD);
+            target.release(&mut self.pool);
+            self.effects.push(Effect::CloseClient { session });
+        }
+    }
+
+    /// Closes a session at once; what it was owed is dropped.
+    #[cold]
+    pub(super) fn cut(&mut self, session: u32, reason: CutReason) {
+        let target = &mut self.sessions[session as usize];
+        if target.flags.has(Flags::GONE) || !target.flags.raise(Flags::DEAD) {
+            return;
+        }
+        target.release(&mut self.pool);
+        self.counters.cut[reason as usize] += 1;
+        self.effects.push(Effect::CloseClient { session });
+    }
+
+    /// Frees a session that the driver has closed, once nothing names it any more.
+    pub(super) fn release_if_gone(&mut self, session: u32) {
+        let target = &self.sessions[session as usize];
+        if target.flags.has(Flags::GONE) && target.references == 0 {
+            self.sessions.remove(session as usize);
+        }
+    }
+}

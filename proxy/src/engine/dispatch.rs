@@ -1,0 +1,473 @@
+//! From a session's bytes to requests, and from each request to where it is answered.
+
+use super::backend::{Body, InFlight, Kind};
+use super::route::NoRoute;
+use super::session::{Flags, Stall};
+use super::{CutReason, Effect, Engine};
+use crate::command::{self, CommandId, LookupError, Route};
+use crate::resp::request::{self, Limits, Parsed, Progress, ProtocolError};
+use crate::resp::{Request, Span, inline, write};
+use crate::slots;
+use std::rc::Rc;
+
+/// A request of at least this many bytes is moved to its backend, not copied.
+const LARGE_BYTES: usize = 64 * 1024;
+
+/// What was read of an incomplete request is kept from this size on; less is read again.
+const KEEP_PROGRESS_BYTES: usize = 1024;
+
+/// The scratch list of arguments keeps no more memory than this between requests.
+const SCRATCH_ARGS_MAX: usize = 4096;
+
+/// Whether the session goes on with its next request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// The request was taken.
+    Next,
+    /// The request waits: it was not taken and will be offered again.
+    Wait,
+}
+
+/// The engine's clock as requests in flight keep it: microseconds, wrapping after 71 minutes.
+#[inline]
+pub(super) fn since_us(now_us: u64) -> u32 {
+    now_us as u32
+}
+
+impl Engine {
+    /// Bytes have come from a client.
+    pub fn on_client_bytes(&mut self, session: u32, bytes: &[u8]) {
+        self.counters.client_bytes_in += bytes.len() as u64;
+        let now_s = self.now_s();
+        let target = &mut self.sessions[session as usize];
+        if target.flags.has(Flags::DEAD | Flags::CLOSING) {
+            return;
+        }
+        target.active_s = now_s;
+        if target.input.is_empty() && target.stall == Stall::None {
+            let used = self.consume(session, bytes, None);
+            if used < bytes.len() {
+                self.keep_input(session, &bytes[used..]);
+            }
+        } else {
+            // The end of a large argument is taken by itself: if it ends its request, the buffer
+            // holds that request alone and moves to the backend as it is.
+            let (end, rest) = bytes.split_at(self.end_of_large(session).min(bytes.len()));
+            for piece in [end, rest] {
+                self.keep_input(session, piece);
+                if self.sessions[session as usize].stall == Stall::None {
+                    self.consume_input(session);
+                }
+            }
+        }
+        self.pause_if_stalled(session);
+    }
+
+    /// How many bytes of the large argument that is being read have yet to come; 0 if there is none.
+    fn end_of_large(&self, session: u32) -> usize {
+        let target = &self.sessions[session as usize];
+        match &target.partial {
+            Some(progress) if target.input.len() >= LARGE_BYTES => {
+                let expected = progress.bytes_expected(&target.input, &self.limits(session));
+                expected.saturating_sub(target.input.len())
+            }
+            _ => 0,
+        }
+    }
+
+    /// Goes on with what waits in the session's input.
+    pub(super) fn resume(&mut self, session: u32) {
+        let Some(target) = self.sessions.get_mut(session as usize) else {
+            return;
+        };
+        target.flags.unset(Flags::RESUMABLE);
+        if target.flags.has(Flags::DEAD | Flags::GONE) {
+            return;
+        }
+        target.stall = Stall::None;
+        self.consume_input(session);
+        let target = &mut self.sessions[session as usize];
+        if target.stall == Stall::None && target.flags.has(Flags::PAUSED) {
+            target.flags.unset(Flags::PAUSED);
+            if !target.flags.has(Flags::EOF | Flags::CLOSING) {
+                self.effects.push(Effect::Resume { session });
+            }
+        }
+        self.pause_if_stalled(session);
+        self.finish_if_drained(session);
+    }
+
+    fn pause_if_stalled(&mut self, session: u32) {
+        let target = &mut self.sessions[session as usize];
+        if target.stall != Stall::None
+            && !target.flags.has(Flags::EOF | Flags::DEAD)
+            && target.flags.raise(Flags::PAUSED)
+        {
+            self.effects.push(Effect::Pause { session });
+        }
+    }
+
+    /// Appends to the session's input, and makes room at once for a large request that has said
+    /// how large it is.
+    fn keep_input(&mut self, session: u32, bytes: &[u8]) {
+        let limits = self.limits(session);
+        let target = &mut self.sessions[session as usize];
+        if bytes.is_empty() || target.flags.has(Flags::DEAD | Flags::CLOSING) {
+            return;
+        }
+        if target.input.len() + bytes.len() > self.settings.input_bytes_max {
+            return self.cut(session, CutReason::Input);
+        }
+        let input = &mut target.input;
+        if input.capacity() - input.len() < bytes.len()
+            && let Some(progress) = &target.partial
+        {
+            let expected = progress.bytes_expected(input, &limits);
+            input.reserve_exact(expected.saturating_sub(input.len()).max(bytes.len()));
+        }
+        input.extend_from_slice(bytes);
+    }
+
+    fn consume_input(&mut self, session: u32) {
+        let input = std::mem::take(&mut self.sessions[session as usize].input);
+        if input.is_empty() {
+            return;
+        }
+        if input.len() < LARGE_BYTES {
+            let used = self.consume(session, &input, None);
+            self.put_back(session, input, used);
+        } else {
+            let shared = Rc::new(input);
+            let used = self.consume(session, &shared, Some(&shared));
+            if used < shared.len() {
+                // Nobody else holds a buffer that is not used up: only whole ones are shared.
+                let input = Rc::try_unwrap(shared).unwrap_or_else(|shared| shared.to_vec());
+                self.put_back(session, input, used);
+            }
+        }
+    }
+
+    fn put_back(&mut self, session: u32, mut input: Vec<u8>, used: usize) {
+        let target = &mut self.sessions[session as usize];
+        if used == input.len() || target.flags.has(Flags::DEAD | Flags::CLOSING) {
+            return;
+        }
+        input.drain(..used);
+        if used > 0 && input.capacity() / 4 > input.len() {
+            input.shrink_to(input.len() + 1024);
+        }
+        target.input = input;
+    }
+
+    #[inline]
+    fn limits(&self, session: u32) -> Limits {
+        if self.sessions[session as usize].flags.has(Flags::AUTHENTICATED) {
+            self.settings.limits
+        } else {
+            Limits {
+                args_max: Limits::UNAUTHENTICATED_ARGS_MAX,
+                bulk_bytes_max: Limits::UNAUTHENTICATED_BULK_BYTES_MAX,
+                unauthenticated: true,
+                ..self.settings.limits
+            }
+        }
+    }
+
+    /// Runs the whole requests at the start of `bytes`; answers how many bytes they were. `whole` is
+    /// the buffer of `bytes` where it may be passed on.
+    fn consume(&mut self, session: u32, bytes: &[u8], whole: Option<&Rc<Vec<u8>>>) -> usize {
+        let mut progress = match self.sessions[session as usize].partial.take() {
+            Some(progress) => *progress,
+            None => std::mem::take(&mut self.progress),
+        };
+        let mut position = 0;
+        while position < bytes.len() && self.may_run(session) {
+            let rest = &bytes[position..];
+            match request::parse(rest, &mut progress, &self.limits(session)) {
+                Parsed::Complete(len) => {
+                    let request = Request { bytes: &rest[..len], args: &progress.args };
+                    self.large = whole.filter(|whole| whole.len() == len).map(Rc::clone);
+                    let flow = self.dispatch(session, &request);
+                    self.large = None;
+                    if flow == Flow::Wait {
+                        break;
+                    }
+                    position += len;
+                }
+                Parsed::Empty(len) => position += len,
+                Parsed::Inline(len) => {
+                    if self.inline(session, &rest[..len]) == Flow::Wait {
+                        break;
+                    }
+                    position += len;
+                }
+                Parsed::Incomplete => break,
+                Parsed::Invalid(error) => {
+                    self.protocol_error(session, error);
+                    progress.clear();
+                    position = bytes.len();
+                    break;
+                }
+            }
+            progress.clear();
+        }
+        self.keep_progress(session, progress, bytes.len() - position);
+        position
+    }
+
+    /// Keeps what was read of a large request; a small one is read again when more has come.
+    #[inline]
+    fn keep_progress(&mut self, session: u32, mut progress: Progress, left: usize) {
+        if left >= KEEP_PROGRESS_BYTES && !progress.args.is_empty()
+            || left >= KEEP_PROGRESS_BYTES && progress.is_started()
+        {
+            self.sessions[session as usize].partial = Some(Box::new(progress));
+        } else {
+            progress.clear();
+            if progress.args.capacity() <= SCRATCH_ARGS_MAX {
+                self.progress = progress;
+            }
+        }
+    }
+
+    /// Whether the session may run one more request now.
+    #[inline]
+    fn may_run(&mut self, session: u32) -> bool {
+        let target = &mut self.sessions[session as usize];
+        if target.stall != Stall::None || target.flags.has(Flags::DEAD | Flags::CLOSING) {
+            return false;
+        }
+        if target.in_flight() >= self.settings.session_requests_max {
+            target.stall = Stall::Pipeline;
+            return false;
+        }
+        if target.reply_bytes() > self.settings.output_bytes_soft {
+            target.stall = Stall::Output;
+            return false;
+        }
+        true
+    }
+
+    fn inline(&mut self, session: u32, line: &[u8]) -> Flow {
+        let words = match inline::split(line) {
+            Ok(words) => words,
+            Err(error) => {
+                self.protocol_error(session, error);
+                return Flow::Next;
+            }
+        };
+        if words.is_empty() {
+            return Flow::Next;
+        }
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        let mut bytes = Vec::new();
+        write::array(&mut bytes, words.len());
+        let mut args = Vec::with_capacity(words.len());
+        for word in words {
+            write::bulk(&mut bytes, word);
+            let start = (bytes.len() - 2 - word.len()) as u32;
+            args.push(Span { start, len: word.len() as u32 });
+        }
+        self.dispatch(session, &Request { bytes: &bytes, args: &args })
+    }
+
+    fn protocol_error(&mut self, session: u32, error: ProtocolError) {
+        self.counters.protocol_errors += 1;
+        self.reply_error(session, &format!("ERR {error}"));
+        self.close_when_drained(session);
+    }
+
+    /// Takes one request to where it is answered.
+    #[inline]
+    fn dispatch(&mut self, session: u32, request: &Request<'_>) -> Flow {
+        let id = match command::resolve(request) {
+            Ok(id) => id,
+            Err(error) => return self.refuse_unknown(session, request, error),
+        };
+        let command = id.command();
+        let target = &mut self.sessions[session as usize];
+        target.last_command = id;
+        if !target.flags.has(Flags::AUTHENTICATED) && !command.flags.any(command::Flags::NO_AUTH) {
+            return self.reject(session, id, "NOAUTH Authentication required.");
+        }
+        match command.route {
+            Route::Key => self.forward(session, id, slots::slot(request.arg(1)), request),
+            Route::Local(local) => self.local(session, id, local, request),
+            Route::Keys => self.forward_keys(session, id, request),
+            Route::Split(split) => self.split(session, id, split, request),
+            Route::Unsupported => {
+                let text = command::refusal(id, request).unwrap_or_else(|| {
+                    format!("ERR '{}' is not supported by this proxy", command.name)
+                });
+                self.reject(session, id, &text)
+            }
+        }
+    }
+
+    /// Sends a request whose keys must be in one slot.
+    fn forward_keys(&mut self, session: u32, id: CommandId, request: &Request<'_>) -> Flow {
+        if let Some(text) = command::refusal(id, request) {
+            return self.reject(session, id, &text);
+        }
+        let mut keys = std::mem::take(&mut self.keys);
+        keys.clear();
+        let found = command::keys(id, request, &mut keys);
+        let flow = match (found, keys.first()) {
+            (Err(error), _) => self.reject(session, id, &error.to_string()),
+            (Ok(()), None) => {
+                let text = format!("ERR '{}' without a key is not supported", id.command().name);
+                self.reject(session, id, &text)
+            }
+            (Ok(()), Some(&first)) => {
+                let slot = slots::slot(request.arg(first as usize));
+                let same = |key: &u32| slots::slot(request.arg(*key as usize)) == slot;
+                if keys[1..].iter().all(same) {
+                    self.forward(session, id, slot, request)
+                } else {
+                    let text = "CROSSSLOT Keys in request don't hash to the same slot";
+                    self.reject(session, id, text)
+                }
+            }
+        };
+        self.keys = keys;
+        flow
+    }
+
+    #[inline]
+    fn forward(&mut self, session: u32, id: CommandId, slot: u16, request: &Request<'_>) -> Flow {
+        let database = self.sessions[session as usize].database;
+        match self.route(slot, database, command::is_read_only(id)) {
+            Ok(backend) => self.send(session, backend, id, request),
+            Err(reason) => self.no_route(session, id, slot, reason),
+        }
+    }
+
+    /// Gives a request as it is to a backend.
+    #[inline]
+    pub(super) fn send(
+        &mut self,
+        session: u32,
+        backend: u32,
+        command: CommandId,
+        request: &Request<'_>,
+    ) -> Flow {
+        if !self.backends[backend as usize].takes_requests() {
+            return self.refuse_down(session, command, backend);
+        }
+        if self.is_full(backend) {
+            return self.wait_for(session, backend);
+        }
+        let target = &mut self.sessions[session as usize];
+        let kind = if target.wants_silence() { Kind::Silent } else { Kind::Reply };
+        target.references += 1;
+        let sequence = target.sequence();
+        let since_us = since_us(self.now_us);
+        let entry = InFlight { session, sequence, since_us, offset: 0, command, kind };
+        match self.large.take() {
+            Some(large) => self.push(backend, entry, Body::Shared(&large)),
+            None => self.push(backend, entry, Body::Copy(request.bytes)),
+        }
+        Flow::Next
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, backend: u32, entry: InFlight, body: Body<'_>) {
+        let target = &mut self.backends[backend as usize];
+        target.push(&mut self.pool, entry, body);
+        if !target.dirty {
+            target.dirty = true;
+            self.dirty_backends.push(backend);
+        }
+        if target.state == super::backend::State::Idle {
+            self.connect(backend);
+        }
+    }
+
+    /// Whether a backend has all the requests that it may have.
+    #[inline]
+    pub(super) fn is_full(&self, backend: u32) -> bool {
+        let backend = &self.backends[backend as usize];
+        backend.in_flight.len() >= self.settings.backend_requests_max
+            || backend.output.unsent() > self.settings.backend_output_bytes_max
+    }
+
+    #[cold]
+    pub(super) fn wait_for(&mut self, session: u32, backend: u32) -> Flow {
+        self.sessions[session as usize].stall = Stall::Backend;
+        self.backends[backend as usize].waiters.push(session);
+        Flow::Wait
+    }
+
+    #[cold]
+    pub(super) fn refuse_down(&mut self, session: u32, id: CommandId, backend: u32) -> Flow {
+        let backend = &self.backends[backend as usize];
+        let text = format!("ERR backend {} is down: {}", backend.address, backend.last_error);
+        self.fail(session, id, &text)
+    }
+
+    #[cold]
+    pub(super) fn no_route(
+        &mut self,
+        session: u32,
+        id: CommandId,
+        slot: u16,
+        reason: NoRoute,
+    ) -> Flow {
+        match reason {
+            NoRoute::Parked => {
+                self.sessions[session as usize].stall = Stall::Parked;
+                self.parked.push(session);
+                Flow::Wait
+            }
+            NoRoute::Offline => {
+                self.fail(session, id, &format!("ERR slot {slot} is offline: no group serves it"))
+            }
+            NoRoute::Moving => {
+                let text = format!(
+                    "ERR slot {slot} is moving between groups, and this proxy was not told how to \
+                     follow: set migrate_from to empty when its keys have moved"
+                );
+                self.fail(session, id, &text)
+            }
+        }
+    }
+
+    #[cold]
+    fn refuse_unknown(&mut self, session: u32, request: &Request<'_>, error: LookupError) -> Flow {
+        // A browser or a forged request speaks HTTP to this port: what follows may be an attacker's
+        // choice of commands, so nothing of it is run. Redis does the same.
+        let name = request.arg(0);
+        if name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:") {
+            self.cut(session, CutReason::Http);
+            return Flow::Next;
+        }
+        match error {
+            LookupError::WrongArity(id) => self.command_stats(id).rejected += 1,
+            _ => self.counters.unknown_commands += 1,
+        }
+        let mut reply = b"-".to_vec();
+        reply.extend_from_slice(&error.text(request));
+        reply.extend_from_slice(b"\r\n");
+        self.reply(session, &reply);
+        Flow::Next
+    }
+
+    /// Answers an error before the request ran.
+    #[cold]
+    pub(super) fn reject(&mut self, session: u32, id: CommandId, text: &str) -> Flow {
+        self.commands[usize::from(id.0)].rejected += 1;
+        self.reply_error(session, text);
+        Flow::Next
+    }
+
+    /// Answers an error of the proxy's own: no backend, no slot.
+    #[cold]
+    pub(super) fn fail(&mut self, session: u32, id: CommandId, text: &str) -> Flow {
+        self.commands[usize::from(id.0)].fails += 1;
+        self.reply_error(session, text);
+        if self.settings.break_on_failure {
+            self.close_when_drained(session);
+        }
+        Flow::Next
+    }
+}

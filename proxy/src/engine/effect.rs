@@ -1,0 +1,49 @@
+//! What the engine asks of its driver.
+
+use crate::messages::Question;
+use crate::topology::Address;
+
+/// One thing to do, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Connect this backend; answer with `on_backend_open` or `on_backend_closed`.
+    Connect {
+        /// The backend.
+        backend: u32,
+        /// Where it listens.
+        address: Address,
+    },
+    /// Close this backend's connection; answer with `on_backend_closed`.
+    CloseBackend {
+        /// The backend.
+        backend: u32,
+    },
+    /// Close this session's connection; answer with `on_client_closed`.
+    CloseClient {
+        /// The session.
+        session: u32,
+    },
+    /// Stop reading from this session.
+    Pause {
+        /// The session.
+        session: u32,
+    },
+    /// Read from it again.
+    Resume {
+        /// The session.
+        session: u32,
+    },
+    /// Ask the control thread; answer with `on_answer`.
+    Ask {
+        /// The session.
+        session: u32,
+        /// The client's id.
+        client: u64,
+        /// The request's place in the session.
+        sequence: u32,
+        /// What is asked.
+        question: Question,
+        /// The arguments, the command's name first.
+        args: Vec<Vec<u8>>,
+    },
+}

@@ -1,0 +1,267 @@
+//! The life of a backend connection: connect, handshake, serve, fail, back off, connect again.
+//!
+//! What a failure means to requests: everything in flight gets an error at once - the proxy never
+//! sends a request twice, as a write may have run - and requests that come while there is no
+//! connection fail at once. Only the very first attempt lets requests wait for it.
+
+use super::backend::{Body, InFlight, Kind, State};
+use super::dispatch::since_us;
+use super::{CutReason, Effect, Engine};
+use crate::command::ids;
+use crate::resp::write;
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+/// The first pause after a failure, in microseconds; it doubles up to `backend_reconnect_max`.
+const BACKOFF_US_MIN: u64 = 20_000;
+
+impl Engine {
+    /// Asks the driver to connect.
+    pub(super) fn connect(&mut self, backend: u32) {
+        let target = &mut self.backends[backend as usize];
+        debug_assert!(matches!(target.state, State::Idle | State::Down));
+        target.state = State::Connecting;
+        target.since_us = self.now_us;
+        let address = Arc::clone(&target.address);
+        self.effects.push(Effect::Connect { backend, address });
+        self.arm(backend, self.now_us + self.settings.connect_timeout_us);
+    }
+
+    /// The driver has connected a backend.
+    pub fn on_backend_open(&mut self, backend: u32) {
+        let auth = self.settings.product_auth.as_bytes();
+        let name = format!("codis-proxy:{}:{}", self.settings.token, self.routes.topology.epoch);
+        let target = &mut self.backends[backend as usize];
+        if target.state != State::Connecting {
+            return;
+        }
+        let missing = target.greet(auth, name.as_bytes());
+        target.state = State::Handshake(missing);
+        target.alive_us = self.now_us;
+        self.mark_dirty(backend);
+    }
+
+    /// Takes one reply to the handshake.
+    pub(super) fn on_handshake_reply(&mut self, backend: u32, missing: u8, bytes: &[u8]) {
+        let target = &mut self.backends[backend as usize];
+        let mut reply = std::mem::take(&mut target.partial);
+        reply.extend_from_slice(bytes);
+        if reply[0] != b'+' {
+            let text = String::from_utf8_lossy(&reply);
+            let reason = format!("the server refused the handshake: {}", text.trim_end());
+            return self.fail_backend(backend, &reason);
+        }
+        if missing > 1 {
+            target.state = State::Handshake(missing - 1);
+            return;
+        }
+        target.state = State::Ready;
+        target.attempts = 0;
+        target.since_us = self.now_us;
+        target.pinged_us = self.now_us;
+        target.last_error.clear();
+        target.counters.connects += 1;
+        self.mark_dirty(backend);
+        self.backend_timer(backend);
+        self.close_if_retired(backend);
+    }
+
+    fn mark_dirty(&mut self, backend: u32) {
+        let target = &mut self.backends[backend as usize];
+        if !target.dirty {
+            target.dirty = true;
+            self.dirty_backends.push(backend);
+        }
+    }
+
+    /// A connection cannot be used any more: the engine found out.
+    pub(super) fn fail_backend(&mut self, backend: u32, reason: &str) {
+        let target = &mut self.backends[backend as usize];
+        if matches!(target.state, State::Idle | State::Down | State::Closing) {
+            return;
+        }
+        self.effects.push(Effect::CloseBackend { backend });
+        self.lose(backend, State::Closing, reason);
+    }
+
+    /// The driver has no connection for this backend (any more): it could not connect, the peer
+    /// closed it, or the engine had asked for it.
+    pub fn on_backend_closed(&mut self, backend: u32, reason: &str) {
+        let Some(target) = self.backends.get_mut(backend as usize) else {
+            return;
+        };
+        if target.state == State::Closing {
+            target.state = State::Down;
+        } else {
+            self.lose(backend, State::Down, reason);
+        }
+        let target = &self.backends[backend as usize];
+        if target.retired {
+            self.backends.remove(backend as usize);
+            return;
+        }
+        let doubled = BACKOFF_US_MIN << target.attempts.saturating_sub(1).min(16);
+        let pause = doubled.min(self.settings.reconnect_us_max).max(2);
+        // Half of the pause is chance, so that many proxies do not come back as one.
+        let pause = self.random.u64(pause / 2..=pause);
+        self.arm(backend, self.now_us + pause);
+    }
+
+    /// Answers everything in flight with an error, and leaves the backend in `state`.
+    fn lose(&mut self, backend: u32, state: State, reason: &str) {
+        let target = &mut self.backends[backend as usize];
+        let was_ready = target.state == State::Ready;
+        target.state = state;
+        target.attempts += 1;
+        target.counters.failures += 1;
+        target.last_error = reason.to_string();
+        target.since_us = self.now_us;
+        let streamed = target.streaming;
+        let lost = target.reset(&mut self.pool);
+        let text = if was_ready {
+            format!(
+                "ERR backend {}: connection lost before the reply came, the command may have run: \
+                 {reason}",
+                target.address
+            )
+        } else {
+            format!("ERR backend {} is down: {reason}", target.address)
+        };
+        let mut error = Vec::new();
+        write::error(&mut error, &text);
+        for (place, entry) in lost.into_iter().enumerate() {
+            self.fail_entry(&entry, streamed && place == 0, &error);
+        }
+        self.wake_waiters(backend);
+    }
+
+    fn fail_entry(&mut self, entry: &InFlight, streamed: bool, error: &[u8]) {
+        match entry.kind {
+            Kind::Ping => {}
+            Kind::Part => self.on_part(entry.sequence, entry.session as u16, error),
+            Kind::Reply | Kind::Silent => {
+                self.commands[usize::from(entry.command.0)].fails += 1;
+                if streamed && entry.kind == Kind::Reply {
+                    // Half of the reply is out: only the end of the connection says so.
+                    self.cut(entry.session, CutReason::Backend);
+                }
+                let text = if entry.kind == Kind::Silent { b"" } else { error };
+                self.deliver(entry.session, entry.sequence, text);
+                if self.settings.break_on_failure && self.sessions.contains(entry.session as usize)
+                {
+                    self.close_when_drained(entry.session);
+                }
+            }
+        }
+    }
+
+    /// A backend that no topology names any more.
+    pub(super) fn retire(&mut self, backend: u32) {
+        self.backends[backend as usize].retired = true;
+        self.close_if_retired(backend);
+    }
+
+    #[cold]
+    pub(super) fn close_if_retired(&mut self, backend: u32) {
+        let target = &mut self.backends[backend as usize];
+        if !target.retired || !target.in_flight.is_empty() {
+            return;
+        }
+        match target.state {
+            State::Idle | State::Down => {
+                self.backends.remove(backend as usize);
+            }
+            State::Closing => {}
+            State::Connecting | State::Handshake(_) | State::Ready => {
+                target.state = State::Closing;
+                target.reset(&mut self.pool);
+                self.effects.push(Effect::CloseBackend { backend });
+                self.wake_waiters(backend);
+            }
+        }
+    }
+
+    fn arm(&mut self, backend: u32, at_us: u64) {
+        self.backends[backend as usize].timer_us = at_us;
+        self.timers.push(Reverse((at_us, backend)));
+    }
+
+    /// Does what a backend's state and the time demand, and sets its timer anew.
+    pub(super) fn backend_timer(&mut self, backend: u32) {
+        let target = &self.backends[backend as usize];
+        match target.state {
+            State::Idle | State::Closing => {}
+            State::Down => self.connect(backend),
+            State::Connecting | State::Handshake(_) => {
+                let due = target.since_us + self.settings.connect_timeout_us;
+                if self.now_us < due {
+                    return self.arm(backend, due);
+                }
+                self.backends[backend as usize].counters.timeouts += 1;
+                self.fail_backend(backend, "no connection within backend_connect_timeout");
+            }
+            State::Ready => self.ready_timer(backend),
+        }
+    }
+
+    fn ready_timer(&mut self, backend: u32) {
+        let now = self.now_us;
+        let target = &self.backends[backend as usize];
+        let ping = self.settings.ping_us;
+        let mut due = if ping > 0 { target.pinged_us + ping } else { u64::MAX };
+        if let Some(oldest) = target.in_flight.front() {
+            let waited = u64::from(since_us(now).wrapping_sub(oldest.since_us));
+            let waited = waited.min(now - target.alive_us);
+            for (limit, applies, key) in [
+                (self.settings.recv_timeout_us, true, "backend_recv_timeout"),
+                (self.settings.send_timeout_us, target.output.unsent() > 0, "backend_send_timeout"),
+            ] {
+                if limit == 0 || !applies {
+                    continue;
+                }
+                if waited >= limit {
+                    self.backends[backend as usize].counters.timeouts += 1;
+                    return self.fail_backend(backend, &format!("no answer within {key}"));
+                }
+                due = due.min(now + limit - waited);
+            }
+        } else {
+            // Nothing in flight: whatever comes now cannot time out earlier than this.
+            let limits = [self.settings.recv_timeout_us, self.settings.send_timeout_us];
+            let shortest = limits.into_iter().filter(|limit| *limit > 0).min();
+            if ping > 0 && now >= target.pinged_us + ping {
+                self.ping(backend);
+                due = now + ping;
+            }
+            if let Some(shortest) = shortest {
+                due = due.min(now + shortest);
+            }
+        }
+        if due <= now {
+            // Busy when its PING was due: the traffic proves as much.
+            self.backends[backend as usize].pinged_us = now;
+            due = now + ping;
+        }
+        if due < u64::MAX {
+            self.arm(backend, due);
+        }
+    }
+
+    fn ping(&mut self, backend: u32) {
+        self.backends[backend as usize].pinged_us = self.now_us;
+        let entry = InFlight {
+            session: 0,
+            sequence: 0,
+            since_us: since_us(self.now_us),
+            offset: 0,
+            command: ids::PING,
+            kind: Kind::Ping,
+        };
+        self.push(backend, entry, Body::Copy(b"*1\r\n$4\r\nPING\r\n"));
+    }
+
+    pub(super) fn on_pong(&mut self, backend: u32, entry: &InFlight) {
+        let elapsed = since_us(self.now_us).wrapping_sub(entry.since_us);
+        self.backends[backend as usize].counters.ping_us = elapsed.max(1);
+    }
+}

@@ -1,0 +1,240 @@
+//! Requests whose keys live on several backends: split by backend, put together again.
+
+use super::Engine;
+use super::backend::{Body, InFlight, Kind};
+use super::dispatch::{Flow, since_us};
+use crate::command::{CommandId, Split};
+use crate::resp::reply::{Scan, Scanner};
+use crate::resp::{Request, write};
+use crate::slots;
+
+/// A split request that waits for its parts.
+#[derive(Debug)]
+pub(super) struct Gather {
+    pub(super) session: u32,
+    pub(super) sequence: u32,
+    pub(super) silent: bool,
+    command: CommandId,
+    since_us: u32,
+    missing: u16,
+    split: Split,
+    /// MGET: for each key, the part that has its value.
+    order: Vec<u16>,
+    /// MGET: each part's reply.
+    parts: Vec<Vec<u8>>,
+    /// DEL, EXISTS and their like.
+    sum: i64,
+    /// The first error that a part met.
+    error: Option<Vec<u8>>,
+}
+
+/// How a request is split: one part a backend.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// The parts' backends.
+    backends: Vec<u32>,
+    /// For each key (or key and value), its part.
+    order: Vec<u16>,
+    /// How many arguments each part has.
+    counts: Vec<usize>,
+}
+
+impl Engine {
+    /// Runs MGET, MSET, DEL, UNLINK, EXISTS or TOUCH.
+    pub(super) fn split(
+        &mut self,
+        session: u32,
+        command: CommandId,
+        split: Split,
+        request: &Request<'_>,
+    ) -> Flow {
+        let stride = if split == Split::Mset { 2 } else { 1 };
+        if (request.len() - 1) % stride != 0 {
+            let name = command.command().name;
+            let text = format!("ERR wrong number of arguments for '{name}' command");
+            return self.reject(session, command, &text);
+        }
+        let mut plan = std::mem::take(&mut self.plan);
+        let flow = self.split_by(session, command, split, request, stride, &mut plan);
+        self.plan = plan;
+        flow
+    }
+
+    fn split_by(
+        &mut self,
+        session: u32,
+        command: CommandId,
+        split: Split,
+        request: &Request<'_>,
+        stride: usize,
+        plan: &mut Plan,
+    ) -> Flow {
+        if let Err(flow) = self.plan(session, command, request, stride, plan) {
+            return flow;
+        }
+        if let [backend] = plan.backends[..] {
+            return self.send(session, backend, command, request);
+        }
+        for &backend in &plan.backends {
+            if self.is_full(backend) {
+                return self.wait_for(session, backend);
+            }
+        }
+        let target = &mut self.sessions[session as usize];
+        let silent = target.wants_silence();
+        target.references += 1;
+        let gather = self.gathers.insert(Gather {
+            session,
+            sequence: target.sequence(),
+            silent,
+            command,
+            since_us: since_us(self.now_us),
+            missing: plan.backends.len() as u16,
+            split,
+            order: if split == Split::Mget { plan.order.clone() } else { Vec::new() },
+            parts: if split == Split::Mget {
+                vec![Vec::new(); plan.backends.len()]
+            } else {
+                Vec::new()
+            },
+            sum: 0,
+            error: None,
+        });
+        self.send_parts(gather as u32, command, request, stride, plan);
+        Flow::Next
+    }
+
+    /// Finds each key's backend. Nothing is sent unless every key can be.
+    fn plan(
+        &mut self,
+        session: u32,
+        command: CommandId,
+        request: &Request<'_>,
+        stride: usize,
+        plan: &mut Plan,
+    ) -> Result<(), Flow> {
+        let database = self.sessions[session as usize].database;
+        let read_only = crate::command::is_read_only(command);
+        plan.backends.clear();
+        plan.order.clear();
+        for key in (1..request.len()).step_by(stride) {
+            let slot = slots::slot(request.arg(key));
+            let backend = match self.route(slot, database, read_only) {
+                Ok(backend) if self.backends[backend as usize].takes_requests() => backend,
+                Ok(backend) => return Err(self.refuse_down(session, command, backend)),
+                Err(reason) => return Err(self.no_route(session, command, slot, reason)),
+            };
+            let part = match plan.backends.iter().position(|known| *known == backend) {
+                Some(part) => part,
+                None => {
+                    plan.backends.push(backend);
+                    plan.backends.len() - 1
+                }
+            };
+            plan.order.push(part as u16);
+        }
+        Ok(())
+    }
+
+    /// Writes every part in one pass over the keys.
+    fn send_parts(
+        &mut self,
+        gather: u32,
+        command: CommandId,
+        request: &Request<'_>,
+        stride: usize,
+        plan: &mut Plan,
+    ) {
+        plan.counts.clear();
+        plan.counts.resize(plan.backends.len(), 0);
+        for &part in &plan.order {
+            plan.counts[usize::from(part)] += stride;
+        }
+        for (part, (&backend, &count)) in plan.backends.iter().zip(&plan.counts).enumerate() {
+            let entry = InFlight {
+                // A part's reply finds its gather, which knows the session.
+                session: part as u32,
+                sequence: gather,
+                since_us: since_us(self.now_us),
+                offset: 0,
+                command,
+                kind: Kind::Part,
+            };
+            self.push(backend, entry, Body::Header { args: 1 + count, name: request.arg(0) });
+        }
+        for (i, &part) in plan.order.iter().enumerate() {
+            let backend = &mut self.backends[plan.backends[usize::from(part)] as usize];
+            for arg in 1 + i * stride..1 + (i + 1) * stride {
+                backend.append_bulk(&mut self.pool, request.arg(arg));
+            }
+        }
+    }
+
+    /// Takes a part's reply, or the error in its stead; the last one completes the request.
+    pub(super) fn on_part(&mut self, index: u32, part: u16, reply: &[u8]) {
+        let gather = &mut self.gathers[index as usize];
+        gather.missing -= 1;
+        gather.take(part, reply);
+        if gather.missing > 0 {
+            return;
+        }
+        let gather = self.gathers.remove(index as usize);
+        let mut whole = Vec::new();
+        gather.whole(&mut whole);
+        self.record(gather.command, gather.since_us, &whole);
+        self.deliver(gather.session, gather.sequence, if gather.silent { b"" } else { &whole });
+    }
+}
+
+impl Gather {
+    fn take(&mut self, part: u16, reply: &[u8]) {
+        if reply.first() == Some(&b'-') {
+            self.error.get_or_insert_with(|| reply.to_vec());
+            return;
+        }
+        match self.split {
+            Split::Mget => self.parts[usize::from(part)] = reply.to_vec(),
+            Split::Sum => self.sum += integer(reply),
+            Split::Mset => {}
+        }
+    }
+
+    /// Writes the reply to the whole request.
+    fn whole(&self, out: &mut Vec<u8>) {
+        match (&self.error, self.split) {
+            (Some(error), _) => out.extend_from_slice(error),
+            (None, Split::Sum) => write::integer(out, self.sum),
+            (None, Split::Mset) => out.extend_from_slice(b"+OK\r\n"),
+            (None, Split::Mget) => self.whole_array(out),
+        }
+    }
+
+    fn whole_array(&self, out: &mut Vec<u8>) {
+        let bytes: usize = self.parts.iter().map(Vec::len).sum();
+        out.reserve(bytes + 16);
+        write::array(out, self.order.len());
+        // Each part's values stand in the order of its keys, so one position a part is enough.
+        let mut rest: Vec<&[u8]> = self.parts.iter().map(|part| after_line(part)).collect();
+        for &part in &self.order {
+            let values = &mut rest[usize::from(part)];
+            let Ok(Scan::End(end)) = Scanner::default().scan(values) else {
+                out.clear();
+                let text = "ERR a server answered MGET with fewer values than it was asked for";
+                return write::error(out, text);
+            };
+            out.extend_from_slice(&values[..end]);
+            *values = &values[end..];
+        }
+    }
+}
+
+fn after_line(bytes: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1);
+    &bytes[end..]
+}
+
+/// The number in `:n\r\n`; 0 for anything else.
+fn integer(reply: &[u8]) -> i64 {
+    let text = reply.strip_prefix(b":").and_then(|text| text.strip_suffix(b"\r\n"));
+    text.and_then(crate::resp::request::strict_integer).unwrap_or(0)
+}

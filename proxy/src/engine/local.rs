@@ -1,0 +1,432 @@
+//! The commands that the proxy answers itself. Those that need every shard go to the control thread
+//! as a question.
+
+use super::dispatch::Flow;
+use super::session::Flags;
+use super::{CutReason, Effect, Engine};
+use crate::command::{self, CommandId, Local, REDIS_VERSION, ids};
+use crate::messages::Question;
+use crate::resp::request::strict_integer;
+use crate::resp::{Request, write};
+use crate::slots::{self, SLOT_COUNT};
+use crate::topology::SlotState;
+
+const SYNTAX: &str = "ERR syntax error";
+const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
+const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+const NO_PASSWORD: &str = "ERR AUTH <password> called without any password configured for the \
+                           default user. Are you sure your configuration is correct?";
+const HELLO_UNAUTHENTICATED: &str = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> \
+     AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol \
+     version at the same time";
+
+/// What a local command answers.
+type Answer = Result<Vec<u8>, String>;
+
+impl Engine {
+    /// Answers a command in the proxy.
+    pub(super) fn local(
+        &mut self,
+        session: u32,
+        id: CommandId,
+        local: Local,
+        request: &Request<'_>,
+    ) -> Flow {
+        if let Some(question) = question(local) {
+            return self.ask(session, question, request);
+        }
+        let answer = match local {
+            Local::Auth => self.auth(session, request),
+            Local::Hello => self.hello(session, request),
+            Local::Select => self.select(session, request),
+            Local::Ping => ping(request),
+            Local::Echo => Ok(bulk(request.arg(1))),
+            Local::Quit => return self.quit(session, id),
+            Local::Reset => self.reset(session),
+            Local::Time => Ok(self.time()),
+            Local::ClientId => {
+                let client = self.sessions[session as usize].client;
+                Ok(integer(client as i64))
+            }
+            Local::ClientSetName => self.set_name(session, request),
+            Local::ClientGetName => Ok(self.get_name(session)),
+            Local::ClientSetInfo => self.set_info(session, request),
+            Local::ClientInfo => {
+                let line = crate::clients::line(&self.client_info(session));
+                Ok(bulk(format!("{line}\n").as_bytes()))
+            }
+            Local::ClientNoEvict => self.no_evict(session, request),
+            Local::ClientReply => return self.client_reply(session, id, request),
+            Local::SlotsInfo => self.slots_info(request),
+            Local::SlotsMapping => self.slots_mapping(request),
+            Local::SlotsHashKey => {
+                let mut out = Vec::new();
+                write::array(&mut out, request.len() - 1);
+                for i in 1..request.len() {
+                    write::integer(&mut out, i64::from(slots::slot(request.arg(i))));
+                }
+                Ok(out)
+            }
+            _ => {
+                let mut out = Vec::new();
+                let known = command::reply(local, request, &mut out);
+                debug_assert!(known, "a local command that nobody answers");
+                Ok(out)
+            }
+        };
+        self.answer(session, id, answer)
+    }
+
+    fn answer(&mut self, session: u32, id: CommandId, answer: Answer) -> Flow {
+        match answer {
+            Ok(reply) => {
+                let stats = self.command_stats(id);
+                stats.calls += 1;
+                stats.latency.record(0);
+                self.reply(session, &reply);
+                Flow::Next
+            }
+            Err(text) => self.reject(session, id, &text),
+        }
+    }
+
+    /// Hands a question to the control thread.
+    fn ask(&mut self, session: u32, question: Question, request: &Request<'_>) -> Flow {
+        let target = &mut self.sessions[session as usize];
+        // Its answer comes later and would be hard to hold back then.
+        if target.wants_silence() {
+            target.flags.set(Flags::REPLY_SKIP);
+            self.reply(session, b"");
+            return Flow::Next;
+        }
+        target.references += 1;
+        let sequence = target.sequence();
+        let client = target.client;
+        let args = (0..request.len()).map(|i| request.arg(i).to_vec()).collect();
+        self.effects.push(Effect::Ask { session, client, sequence, question, args });
+        Flow::Next
+    }
+
+    fn auth(&mut self, session: u32, request: &Request<'_>) -> Answer {
+        match request.len() {
+            2 if self.settings.session_auth.is_empty() => Err(NO_PASSWORD.into()),
+            2 => self.authenticate(session, b"default", request.arg(1)),
+            3 => self.authenticate(session, request.arg(1), request.arg(2)),
+            _ => Err(SYNTAX.into()),
+        }
+    }
+
+    /// There is one user, as in Redis without ACLs; without a password any will do.
+    fn authenticate(&mut self, session: u32, user: &[u8], password: &[u8]) -> Answer {
+        let auth = &self.settings.session_auth;
+        let right = auth.is_empty() || auth.matches(password);
+        if user != b"default" || !right {
+            return Err(WRONG_PASSWORD.into());
+        }
+        self.sessions[session as usize].flags.set(Flags::AUTHENTICATED);
+        ok()
+    }
+
+    fn hello(&mut self, session: u32, request: &Request<'_>) -> Answer {
+        let mut name = None;
+        let mut credentials = None;
+        if request.len() > 1 {
+            match strict_integer(request.arg(1)) {
+                None => return Err("ERR Protocol version is not an integer or out of range".into()),
+                Some(2) => {}
+                Some(_) => return Err("NOPROTO unsupported protocol version".into()),
+            }
+        }
+        let mut i = 2;
+        while i < request.len() {
+            let option = request.arg(i);
+            let left = request.len() - i - 1;
+            if option.eq_ignore_ascii_case(b"AUTH") && left >= 2 {
+                credentials = Some((request.arg(i + 1), request.arg(i + 2)));
+                i += 3;
+            } else if option.eq_ignore_ascii_case(b"SETNAME") && left >= 1 {
+                name = Some(request.arg(i + 1));
+                i += 2;
+            } else {
+                let option = String::from_utf8_lossy(option);
+                return Err(format!("ERR Syntax error in HELLO option '{option}'"));
+            }
+        }
+        if let Some((user, password)) = credentials {
+            self.authenticate(session, user, password)?;
+        }
+        if !self.sessions[session as usize].flags.has(Flags::AUTHENTICATED) {
+            return Err(HELLO_UNAUTHENTICATED.into());
+        }
+        if let Some(name) = name {
+            self.name_session(session, name)?;
+        }
+        let mut out = Vec::new();
+        write::array(&mut out, 14);
+        for (key, value) in [("server", "redis"), ("version", REDIS_VERSION)] {
+            write::bulk(&mut out, key.as_bytes());
+            write::bulk(&mut out, value.as_bytes());
+        }
+        write::bulk(&mut out, b"proto");
+        write::integer(&mut out, 2);
+        write::bulk(&mut out, b"id");
+        write::integer(&mut out, self.sessions[session as usize].client as i64);
+        for (key, value) in [("mode", "standalone"), ("role", "master")] {
+            write::bulk(&mut out, key.as_bytes());
+            write::bulk(&mut out, value.as_bytes());
+        }
+        write::bulk(&mut out, b"modules");
+        write::array(&mut out, 0);
+        Ok(out)
+    }
+
+    fn select(&mut self, session: u32, request: &Request<'_>) -> Answer {
+        let database = strict_integer(request.arg(1)).ok_or(NOT_AN_INTEGER)?;
+        match u16::try_from(database) {
+            Ok(database) if database < self.settings.databases => {
+                self.sessions[session as usize].database = database;
+                ok()
+            }
+            _ => Err("ERR DB index is out of range".into()),
+        }
+    }
+
+    fn quit(&mut self, session: u32, id: CommandId) -> Flow {
+        let flow = self.answer(session, id, ok());
+        self.close_when_drained(session);
+        flow
+    }
+
+    fn reset(&mut self, session: u32) -> Answer {
+        let must_authenticate = !self.settings.session_auth.is_empty();
+        let target = &mut self.sessions[session as usize];
+        target.database = 0;
+        if let Some(identity) = &mut target.identity {
+            identity.name.clear();
+        }
+        for flag in [Flags::REPLY_OFF, Flags::REPLY_SKIP, Flags::NO_EVICT] {
+            target.flags.unset(flag);
+        }
+        if must_authenticate {
+            target.flags.unset(Flags::AUTHENTICATED);
+        }
+        Ok(b"+RESET\r\n".to_vec())
+    }
+
+    fn time(&self) -> Vec<u8> {
+        let now = self.unix_us();
+        let mut out = Vec::new();
+        write::array(&mut out, 2);
+        write::bulk(&mut out, (now / 1_000_000).to_string().as_bytes());
+        write::bulk(&mut out, (now % 1_000_000).to_string().as_bytes());
+        out
+    }
+
+    fn name_session(&mut self, session: u32, name: &[u8]) -> Result<(), String> {
+        let text = printable(name)
+            .ok_or("ERR Client names cannot contain spaces, newlines or special characters.")?;
+        self.sessions[session as usize].identity_mut().name = text;
+        Ok(())
+    }
+
+    fn set_name(&mut self, session: u32, request: &Request<'_>) -> Answer {
+        self.name_session(session, request.arg(2))?;
+        ok()
+    }
+
+    fn get_name(&self, session: u32) -> Vec<u8> {
+        match &self.sessions[session as usize].identity {
+            Some(identity) if !identity.name.is_empty() => bulk(identity.name.as_bytes()),
+            _ => b"$-1\r\n".to_vec(),
+        }
+    }
+
+    fn set_info(&mut self, session: u32, request: &Request<'_>) -> Answer {
+        let option = String::from_utf8_lossy(request.arg(2)).to_ascii_lowercase();
+        let value = printable(request.arg(3));
+        let is_lib_name = option == "lib-name";
+        if !is_lib_name && option != "lib-ver" {
+            let shown = String::from_utf8_lossy(request.arg(2));
+            return Err(format!("ERR Unrecognized option '{shown}'"));
+        }
+        let Some(value) = value else {
+            return Err(format!(
+                "ERR {option} cannot contain spaces, newlines or special characters."
+            ));
+        };
+        let identity = self.sessions[session as usize].identity_mut();
+        *(if is_lib_name { &mut identity.lib_name } else { &mut identity.lib_ver }) = value;
+        ok()
+    }
+
+    fn no_evict(&mut self, session: u32, request: &Request<'_>) -> Answer {
+        let flags = &mut self.sessions[session as usize].flags;
+        match &request.arg(2).to_ascii_lowercase()[..] {
+            b"on" => flags.set(Flags::NO_EVICT),
+            b"off" => flags.unset(Flags::NO_EVICT),
+            _ => return Err(SYNTAX.into()),
+        }
+        ok()
+    }
+
+    fn client_reply(&mut self, session: u32, id: CommandId, request: &Request<'_>) -> Flow {
+        let flags = &mut self.sessions[session as usize].flags;
+        match &request.arg(2).to_ascii_lowercase()[..] {
+            b"on" => {
+                flags.unset(Flags::REPLY_OFF);
+                flags.unset(Flags::REPLY_SKIP);
+                self.answer(session, id, ok())
+            }
+            b"off" => {
+                flags.set(Flags::REPLY_OFF);
+                self.answer(session, id, Ok(Vec::new()))
+            }
+            b"skip" => {
+                let flow = self.answer(session, id, Ok(Vec::new()));
+                let flags = &mut self.sessions[session as usize].flags;
+                if !flags.has(Flags::REPLY_OFF) {
+                    flags.set(Flags::REPLY_SKIP);
+                }
+                flow
+            }
+            _ => self.reject(session, id, SYNTAX),
+        }
+    }
+
+    /// `SLOTSINFO [start [count]]`: for each slot that a group serves, its number, its group, its
+    /// master and whether it is locked.
+    fn slots_info(&self, request: &Request<'_>) -> Answer {
+        let number = |i: usize, default: usize| match request.len() > i {
+            true => slot_number(request.arg(i), SLOT_COUNT),
+            false => Ok(default),
+        };
+        let start = number(1, 0)?;
+        let count = number(2, SLOT_COUNT)?;
+        let topology = &self.routes.topology;
+        let mut out = Vec::new();
+        let mut len = 0;
+        for (slot, entry) in topology.slots.iter().enumerate().skip(start).take(count) {
+            let Some(group) = serving(entry.state) else {
+                continue;
+            };
+            let group = topology.group(group);
+            len += 1;
+            write::array(&mut out, 4);
+            write::integer(&mut out, slot as i64);
+            write::integer(&mut out, i64::from(group.id));
+            write::bulk(&mut out, group.master.as_bytes());
+            write::integer(&mut out, i64::from(entry.locked));
+        }
+        let mut whole = Vec::new();
+        write::array(&mut whole, len);
+        whole.extend_from_slice(&out);
+        Ok(whole)
+    }
+
+    /// `SLOTSMAPPING [slot]`: number, master, the master that the slot's keys come from, replicas.
+    fn slots_mapping(&self, request: &Request<'_>) -> Answer {
+        let mut out = Vec::new();
+        if request.len() > 1 {
+            self.slot_mapping(slot_number(request.arg(1), SLOT_COUNT - 1)?, &mut out);
+        } else {
+            write::array(&mut out, SLOT_COUNT);
+            (0..SLOT_COUNT).for_each(|slot| self.slot_mapping(slot, &mut out));
+        }
+        Ok(out)
+    }
+
+    fn slot_mapping(&self, slot: usize, out: &mut Vec<u8>) {
+        let topology = &self.routes.topology;
+        let state = topology.slots[slot].state;
+        let group = serving(state).map(|group| topology.group(group));
+        let from = match state {
+            SlotState::Migrating { from, .. } => &topology.group(from).master,
+            _ => "",
+        };
+        write::array(out, 4);
+        write::bulk(out, slot.to_string().as_bytes());
+        write::bulk(out, group.map_or("", |group| &group.master).as_bytes());
+        write::bulk(out, from.as_bytes());
+        let replicas = group.map_or(&[][..], |group| &group.replicas);
+        write::array(out, replicas.len());
+        for set in replicas {
+            write::array(out, set.len());
+            set.iter().for_each(|address| write::bulk(out, address.as_bytes()));
+        }
+    }
+
+    /// Closes a session for CLIENT KILL. One that asks for its own end gets its answer first.
+    pub fn kill(&mut self, session: u32) {
+        let target = &self.sessions[session as usize];
+        if target.last_command == ids::CLIENT_KILL && target.in_flight() > 0 {
+            self.close_when_drained(session);
+        } else {
+            self.cut(session, CutReason::Killed);
+        }
+    }
+}
+
+/// The group that serves a slot, or will once its keys have moved.
+fn serving(state: SlotState) -> Option<crate::topology::GroupIndex> {
+    match state {
+        SlotState::Offline => None,
+        SlotState::Stable(group) => Some(group),
+        SlotState::Preparing { from, .. } => Some(from),
+        SlotState::Migrating { to, .. } => Some(to),
+    }
+}
+
+/// The question that a command is, for those that every shard must answer.
+fn question(local: Local) -> Option<Question> {
+    Some(match local {
+        Local::Info => Question::Info,
+        Local::ClientList => Question::ClientList,
+        Local::ClientKill => Question::ClientKill,
+        Local::ConfigGet => Question::ConfigGet,
+        Local::ConfigSet => Question::ConfigSet,
+        Local::ConfigResetStat => Question::ConfigResetStat,
+        Local::SlowlogGet => Question::SlowlogGet,
+        Local::SlowlogLen => Question::SlowlogLen,
+        Local::SlowlogReset => Question::SlowlogReset,
+        _ => return None,
+    })
+}
+
+fn slot_number(text: &[u8], max: usize) -> Result<usize, String> {
+    let number = strict_integer(text).and_then(|number| usize::try_from(number).ok());
+    number
+        .filter(|number| *number <= max)
+        .ok_or_else(|| format!("ERR a slot is a number from 0 to {}", SLOT_COUNT - 1))
+}
+
+fn ping(request: &Request<'_>) -> Answer {
+    match request.len() {
+        1 => Ok(b"+PONG\r\n".to_vec()),
+        2 => Ok(bulk(request.arg(1))),
+        _ => Err("ERR wrong number of arguments for 'ping' command".into()),
+    }
+}
+
+fn ok() -> Answer {
+    Ok(b"+OK\r\n".to_vec())
+}
+
+fn bulk(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + 16);
+    write::bulk(&mut out, bytes);
+    out
+}
+
+fn integer(value: i64) -> Vec<u8> {
+    let mut out = Vec::new();
+    write::integer(&mut out, value);
+    out
+}
+
+/// The text, if it has only the characters that Redis allows in names: `!` to `~`.
+fn printable(bytes: &[u8]) -> Option<String> {
+    bytes
+        .iter()
+        .all(|byte| (b'!'..=b'~').contains(byte))
+        .then(|| String::from_utf8_lossy(bytes).into_owned())
+}

@@ -1,0 +1,242 @@
+//! From a slot to the backend connection that its requests go to.
+
+use super::Engine;
+use super::backend::{Backend, State};
+use crate::slots::SLOT_COUNT;
+use crate::topology::{Address, SlotState, Topology};
+use ahash::AHashMap;
+use std::sync::Arc;
+
+/// No backend yet.
+const NONE: u32 = u32::MAX;
+
+/// What a slot's requests meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    /// No group serves the slot.
+    Offline,
+    /// The slot's keys are on their way; this proxy cannot follow them.
+    Moving,
+    /// Requests wait.
+    Parked,
+    /// The index of the master in `servers`, and of the group's replicas in `replicas`.
+    Server { master: u16, replicas: u16 },
+}
+
+/// A server that the topology names, with the connections to it.
+#[derive(Debug)]
+struct Server {
+    address: Address,
+    group: u32,
+    replica: bool,
+    /// By database and place: `database * parallel + slot % parallel`.
+    backends: Vec<u32>,
+}
+
+/// The slot table of a shard.
+#[derive(Debug)]
+pub(super) struct Routes {
+    slots: Box<[Route; SLOT_COUNT]>,
+    servers: Vec<Server>,
+    /// Replicas of a group, in sets of falling preference; entry 0 is empty.
+    replicas: Vec<Vec<Vec<u16>>>,
+    pub(super) topology: Arc<Topology>,
+}
+
+/// Why a request cannot be sent to a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoRoute {
+    /// No group serves the slot.
+    Offline,
+    /// The slot's keys are moving between groups.
+    Moving,
+    /// The request waits until the slot is unlocked.
+    Parked,
+}
+
+impl Routes {
+    pub(super) fn new() -> Self {
+        Self {
+            slots: Box::new([Route::Offline; SLOT_COUNT]),
+            servers: Vec::new(),
+            replicas: vec![Vec::new()],
+            topology: Arc::new(Topology::offline()),
+        }
+    }
+}
+
+/// The servers of a new topology, each once, with the connections that the old one had.
+struct ServerList {
+    servers: Vec<Server>,
+    by_address: AHashMap<Address, u16>,
+    old: AHashMap<Address, Vec<u32>>,
+}
+
+impl ServerList {
+    fn index(&mut self, address: &Address, group: u32, replica: bool) -> u16 {
+        if let Some(index) = self.by_address.get(address) {
+            return *index;
+        }
+        let index = self.servers.len() as u16;
+        let backends = self.old.remove(address).unwrap_or_default();
+        self.servers.push(Server { address: Arc::clone(address), group, replica, backends });
+        self.by_address.insert(Arc::clone(address), index);
+        index
+    }
+}
+
+impl Engine {
+    /// Installs a topology, if it is newer than the present one. Connections to servers that it no
+    /// longer names are closed once everything in flight on them is answered.
+    pub fn on_topology(&mut self, topology: &Arc<Topology>) {
+        if topology.epoch <= self.routes.topology.epoch {
+            return;
+        }
+        let old = std::mem::take(&mut self.routes.servers);
+        let mut list = ServerList {
+            servers: Vec::new(),
+            by_address: AHashMap::new(),
+            old: old.into_iter().map(|server| (server.address, server.backends)).collect(),
+        };
+        let mut replicas = vec![Vec::new()];
+        let mut groups = Vec::new();
+        for group in &topology.groups {
+            let master = list.index(&group.master, group.id, false);
+            let sets: Vec<Vec<u16>> = group
+                .replicas
+                .iter()
+                .map(|set| set.iter().map(|a| list.index(a, group.id, true)).collect())
+                .collect();
+            let replicas_index = if sets.is_empty() {
+                0
+            } else {
+                replicas.push(sets);
+                (replicas.len() - 1) as u16
+            };
+            groups.push(Route::Server { master, replicas: replicas_index });
+        }
+        for (route, slot) in self.routes.slots.iter_mut().zip(&topology.slots) {
+            *route = match slot.state {
+                _ if slot.locked => Route::Parked,
+                SlotState::Offline => Route::Offline,
+                SlotState::Preparing { .. } => Route::Parked,
+                SlotState::Migrating { .. } => Route::Moving,
+                SlotState::Stable(group) => groups[usize::from(group.0)],
+            };
+        }
+        self.routes.servers = list.servers;
+        self.routes.replicas = replicas;
+        self.routes.topology = Arc::clone(topology);
+        self.keep_facts_true();
+        for backend in list.old.into_values().flatten().filter(|backend| *backend != NONE) {
+            self.retire(backend);
+        }
+        self.connect_masters();
+        let parked = std::mem::take(&mut self.parked);
+        for session in parked {
+            self.make_resumable(session);
+        }
+    }
+
+    /// A server may have changed its group or its role.
+    fn keep_facts_true(&mut self) {
+        for server in &self.routes.servers {
+            for &backend in server.backends.iter().filter(|backend| **backend != NONE) {
+                self.backends[backend as usize].group = server.group;
+                self.backends[backend as usize].replica = server.replica;
+            }
+        }
+    }
+
+    /// Connects to every master before the first request needs it, so that an unreachable one is
+    /// seen at once.
+    fn connect_masters(&mut self) {
+        for server in 0..self.routes.servers.len() {
+            if self.routes.servers[server].replica {
+                continue;
+            }
+            for place in 0..self.settings.primary_parallel {
+                let backend = self.backend_at(server as u16, 0, place as u16);
+                if self.backends[backend as usize].state == State::Idle {
+                    self.connect(backend);
+                }
+            }
+        }
+    }
+
+    /// The backend for a slot's request.
+    #[inline]
+    pub(super) fn route(
+        &mut self,
+        slot: u16,
+        database: u16,
+        read_only: bool,
+    ) -> Result<u32, NoRoute> {
+        match self.routes.slots[usize::from(slot) % SLOT_COUNT] {
+            Route::Server { master, replicas } => {
+                if replicas != 0
+                    && read_only
+                    && !self.settings.primary_only
+                    && let Some(backend) = self.replica(replicas, slot, database)
+                {
+                    return Ok(backend);
+                }
+                Ok(self.backend_at(master, database, slot))
+            }
+            Route::Parked => Err(NoRoute::Parked),
+            Route::Offline => Err(NoRoute::Offline),
+            Route::Moving => Err(NoRoute::Moving),
+        }
+    }
+
+    /// A replica that can serve now. One that is not connected yet is asked to be, for later.
+    fn replica(&mut self, replicas: u16, slot: u16, database: u16) -> Option<u32> {
+        for set in 0..self.routes.replicas[usize::from(replicas)].len() {
+            let len = self.routes.replicas[usize::from(replicas)][set].len();
+            for step in 0..len {
+                let place = (usize::from(slot) + step) % len;
+                let server = self.routes.replicas[usize::from(replicas)][set][place];
+                let backend = self.backend_at(server, database, slot);
+                match self.backends[backend as usize].state {
+                    State::Ready => return Some(backend),
+                    State::Idle => self.connect(backend),
+                    _ => {}
+                }
+            }
+        }
+        None
+    }
+
+    /// The connection to a server for a database; made on first use.
+    ///
+    /// It is chosen by slot: two requests of a session for one key must meet on one connection, or
+    /// they could overtake each other.
+    #[inline]
+    fn backend_at(&mut self, server: u16, database: u16, slot: u16) -> u32 {
+        let entry = &self.routes.servers[usize::from(server)];
+        let parallel = if entry.replica {
+            self.settings.replica_parallel
+        } else {
+            self.settings.primary_parallel
+        };
+        let lane = if parallel == 1 { 0 } else { usize::from(slot) % parallel };
+        let place = usize::from(database) * parallel + lane;
+        match entry.backends.get(place) {
+            Some(&backend) if backend != NONE => backend,
+            _ => self.make_backend(server, database, place),
+        }
+    }
+
+    #[cold]
+    fn make_backend(&mut self, server: u16, database: u16, place: usize) -> u32 {
+        let entry = &mut self.routes.servers[usize::from(server)];
+        let address = Arc::clone(&entry.address);
+        let backend = Backend::new(address, entry.group, entry.replica, database);
+        let index = self.backends.insert(backend) as u32;
+        if entry.backends.len() <= place {
+            entry.backends.resize(place + 1, NONE);
+        }
+        entry.backends[place] = index;
+        index
+    }
+}

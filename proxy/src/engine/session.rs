@@ -1,0 +1,292 @@
+//! One client's connection: its input, its requests in order, its output.
+
+use super::output::{Output, Pool};
+use crate::command::CommandId;
+use crate::resp::request::Progress;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+/// Yes-or-no facts of a session, as bits: there are many sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Flags(u16);
+
+impl Flags {
+    /// May run commands.
+    pub(super) const AUTHENTICATED: Self = Self(1);
+    /// The client has sent its last byte.
+    pub(super) const EOF: Self = Self(1 << 1);
+    /// No more requests are read; closed when all replies are out.
+    pub(super) const CLOSING: Self = Self(1 << 2);
+    /// The connection is being closed at once; replies are dropped.
+    pub(super) const DEAD: Self = Self(1 << 3);
+    /// The driver has closed the connection; the session stays until nothing in flight names it.
+    pub(super) const GONE: Self = Self(1 << 4);
+    /// The driver was told to stop reading.
+    pub(super) const PAUSED: Self = Self(1 << 5);
+    /// In the list of sessions with output.
+    pub(super) const DIRTY: Self = Self(1 << 6);
+    /// In the list of sessions to go on with.
+    pub(super) const RESUMABLE: Self = Self(1 << 7);
+    /// CLIENT REPLY OFF.
+    pub(super) const REPLY_OFF: Self = Self(1 << 8);
+    /// CLIENT REPLY SKIP was just said: the next request gets no reply.
+    pub(super) const REPLY_SKIP: Self = Self(1 << 9);
+    /// CLIENT NO-EVICT ON.
+    pub(super) const NO_EVICT: Self = Self(1 << 10);
+
+    #[inline]
+    pub(super) fn has(self, any: Self) -> bool {
+        self.0 & any.0 != 0
+    }
+
+    #[inline]
+    pub(super) fn set(&mut self, flag: Self) {
+        self.0 |= flag.0;
+    }
+
+    #[inline]
+    pub(super) fn unset(&mut self, flag: Self) {
+        self.0 &= !flag.0;
+    }
+
+    /// Sets the flag; answers whether it was unset before.
+    #[inline]
+    pub(super) fn raise(&mut self, flag: Self) -> bool {
+        let fresh = self.0 & flag.0 == 0;
+        self.0 |= flag.0;
+        fresh
+    }
+}
+
+impl std::ops::BitOr for Flags {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// Why a session's next request waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Stall {
+    /// It does not.
+    #[default]
+    None,
+    /// `session_max_pipeline` requests have no reply yet.
+    Pipeline,
+    /// `session_output_soft` bytes of replies are unsent.
+    Output,
+    /// The backend that it goes to has all it may have.
+    Backend,
+    /// Its slot is locked or about to move.
+    Parked,
+}
+
+/// Replies that came before their turn.
+#[derive(Debug, Default)]
+pub(super) struct Early {
+    /// By sequence, from the session's head on: where in `bytes` the reply stands.
+    replies: VecDeque<Option<(u32, u32)>>,
+    bytes: Vec<u8>,
+}
+
+/// What a client has said of itself. Most say nothing.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Identity {
+    pub(super) name: String,
+    pub(super) lib_name: String,
+    pub(super) lib_ver: String,
+}
+
+/// One client's connection.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// Unique in the process.
+    pub(super) client: u64,
+    /// Bytes read but not run: an incomplete request, or what waits behind a stall.
+    pub(super) input: Vec<u8>,
+    /// How far a large incomplete request at the start of `input` has been read.
+    pub(super) partial: Option<Box<Progress>>,
+    /// Replies.
+    pub(super) output: Output,
+    early: Option<Box<Early>>,
+    /// The oldest request without a reply.
+    pub(super) head: u32,
+    /// The next request.
+    pub(super) next: u32,
+    /// What outside the session names it by its index: requests in flight, questions asked.
+    pub(super) references: u32,
+    pub(super) database: u16,
+    pub(super) flags: Flags,
+    pub(super) stall: Stall,
+    pub(super) last_command: CommandId,
+    /// Seconds on the engine's clock: opened, last read from, last sent to with something left.
+    pub(super) opened_s: u32,
+    pub(super) active_s: u32,
+    pub(super) progress_s: u32,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) identity: Option<Box<Identity>>,
+}
+
+impl Session {
+    pub(super) fn new(
+        client: u64,
+        peer: Option<SocketAddr>,
+        flags: Flags,
+        now_s: u32,
+        command: CommandId,
+    ) -> Self {
+        Self {
+            client,
+            input: Vec::new(),
+            partial: None,
+            output: Output::default(),
+            early: None,
+            head: 0,
+            next: 0,
+            references: 0,
+            database: 0,
+            flags,
+            stall: Stall::None,
+            last_command: command,
+            opened_s: now_s,
+            active_s: now_s,
+            progress_s: now_s,
+            peer,
+            identity: None,
+        }
+    }
+
+    /// Requests without a reply.
+    #[inline]
+    pub(super) fn in_flight(&self) -> u32 {
+        self.next.wrapping_sub(self.head)
+    }
+
+    /// Takes the next request's place.
+    #[inline]
+    pub(super) fn sequence(&mut self) -> u32 {
+        let sequence = self.next;
+        self.next = self.next.wrapping_add(1);
+        sequence
+    }
+
+    /// Whether the request that is being read gets no reply (CLIENT REPLY OFF or SKIP). SKIP counts
+    /// for one request, so it is over after this.
+    #[inline]
+    pub(super) fn wants_silence(&mut self) -> bool {
+        if !self.flags.has(Flags::REPLY_OFF | Flags::REPLY_SKIP) {
+            return false;
+        }
+        self.flags.unset(Flags::REPLY_SKIP);
+        true
+    }
+
+    /// Bytes of replies that are held for this session.
+    #[inline]
+    pub(super) fn reply_bytes(&self) -> usize {
+        self.output.unsent() + self.early.as_ref().map_or(0, |early| early.bytes.len())
+    }
+
+    /// Takes a whole reply. In its turn it goes out, early it waits in its place.
+    #[inline]
+    pub(super) fn reply(&mut self, pool: &mut Pool, sequence: u32, reply: &[u8]) {
+        debug_assert!(sequence.wrapping_sub(self.head) < self.in_flight(), "a reply to no request");
+        if sequence == self.head {
+            self.output.write(pool, reply);
+            self.head = self.head.wrapping_add(1);
+            if self.early.is_some() {
+                self.release_early(pool);
+            }
+        } else {
+            self.hold(sequence, reply);
+        }
+    }
+
+    /// Takes a piece of the reply that is in its turn; the whole has not come yet.
+    pub(super) fn reply_piece(&mut self, pool: &mut Pool, piece: &[u8]) {
+        self.output.write(pool, piece);
+    }
+
+    fn hold(&mut self, sequence: u32, reply: &[u8]) {
+        let early = self.early.get_or_insert_default();
+        let place = sequence.wrapping_sub(self.head) as usize;
+        if early.replies.len() <= place {
+            early.replies.resize(place + 1, None);
+        }
+        debug_assert!(early.replies[place].is_none(), "two replies to one request");
+        early.replies[place] = Some((early.bytes.len() as u32, reply.len() as u32));
+        early.bytes.extend_from_slice(reply);
+    }
+
+    /// Sends out the early replies whose turn has come. The head has just moved on by one.
+    fn release_early(&mut self, pool: &mut Pool) {
+        let Some(early) = self.early.as_mut() else {
+            return;
+        };
+        early.replies.pop_front();
+        while let Some(Some((start, len))) = early.replies.front().copied() {
+            self.output.write(pool, &early.bytes[start as usize..][..len as usize]);
+            self.head = self.head.wrapping_add(1);
+            early.replies.pop_front();
+        }
+        if early.replies.is_empty() {
+            // Small stores are kept while requests are in flight, as they will be needed again.
+            if self.head == self.next || early.bytes.capacity() > 64 * 1024 {
+                self.early = None;
+            } else {
+                early.bytes.clear();
+            }
+        }
+    }
+
+    /// Whether every request has been answered and every byte sent.
+    #[inline]
+    pub(super) fn is_drained(&self) -> bool {
+        self.head == self.next && self.output.unsent() == 0
+    }
+
+    pub(super) fn identity_mut(&mut self) -> &mut Identity {
+        self.identity.get_or_insert_default()
+    }
+
+    /// Drops all that a session being closed holds.
+    pub(super) fn release(&mut self, pool: &mut Pool) {
+        self.input = Vec::new();
+        self.partial = None;
+        self.early = None;
+        self.output.clear(pool);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_leave_in_the_order_of_their_requests_whatever_order_they_come_in() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..200 {
+            let mut pool = Pool::default();
+            let mut session = Session::new(1, None, Flags::default(), 0, crate::command::ids::PING);
+            // Sequences wrap around.
+            session.head = u32::MAX - 3;
+            session.next = session.head;
+            let count = random.usize(1..30);
+            let mut sequences: Vec<u32> = (0..count).map(|_| session.sequence()).collect();
+            let expected: String =
+                sequences.iter().map(|sequence| format!("+{sequence}\r\n")).collect();
+            random.shuffle(&mut sequences);
+            for sequence in sequences {
+                session.reply(&mut pool, sequence, format!("+{sequence}\r\n").as_bytes());
+            }
+            let mut got = Vec::new();
+            while let Some(segment) = session.output.take() {
+                got.extend_from_slice(&segment);
+            }
+            assert_eq!(String::from_utf8(got).expect("text"), expected);
+            assert_eq!(session.in_flight(), 0);
+            assert!(session.early.is_none());
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Where a server's reply ends.
+//!
+//! [`Scanner`] is fed whatever bytes have come and keeps only a count between calls, so a reply of
+//! any size streams through without being gathered.
+
+/// The longest header of a bulk string or an array: type, sign, 19 digits and the line's end.
+const HEADER_BYTES_MAX: usize = 24;
+
+/// What a [`Scanner`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scan {
+    /// The reply ends after this many of the bytes given.
+    End(usize),
+    /// All bytes given are part of the reply, and more must follow.
+    More,
+}
+
+/// Bytes that are no RESP2 reply; the connection cannot be used any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a RESP reply: byte {0:#04x} where a type was due")]
+pub struct BadReply(pub u8);
+
+/// Finds the end of one reply after the other.
+#[derive(Debug, Clone, Default)]
+pub struct Scanner {
+    /// Elements of the reply that have yet to be read; 0 between replies. An array of n puts n in
+    /// the place of itself, so nesting needs no stack.
+    elements: u64,
+    /// Bytes of the present bulk string that have yet to come, its line end included.
+    skip: u64,
+    /// Whether the rest of a simple line is still to come.
+    in_line: bool,
+    /// The beginning of a header that was cut.
+    header: [u8; HEADER_BYTES_MAX],
+    header_len: u8,
+}
+
+impl Scanner {
+    /// Reads on in the present reply, or begins the next one.
+    ///
+    /// # Errors
+    /// [`BadReply`], after which the scanner must not be used again.
+    #[inline]
+    pub fn scan(&mut self, bytes: &[u8]) -> Result<Scan, BadReply> {
+        if self.elements == 0 {
+            // The two replies that nearly all are: one line, or one bulk string, whole.
+            match bytes {
+                [b'+' | b':', rest @ ..] => {
+                    if let Some(end) = short_line(rest) {
+                        return Ok(Scan::End(end + 1));
+                    }
+                }
+                [b'$', rest @ ..] => {
+                    if let Some((len, header)) = short_number(rest) {
+                        let end = 1 + header + len + 2;
+                        if end <= bytes.len() {
+                            return Ok(Scan::End(end));
+                        }
+                    }
+                }
+                _ => {}
+            }
+            self.elements = 1;
+        }
+        self.scan_slow(bytes)
+    }
+
+    fn scan_slow(&mut self, bytes: &[u8]) -> Result<Scan, BadReply> {
+        let mut position = 0;
+        while position < bytes.len() {
+            let rest = &bytes[position..];
+            position += if self.skip > 0 {
+                self.skip_bulk(rest)
+            } else if self.in_line {
+                self.skip_line(rest)
+            } else {
+                self.header(rest)?
+            };
+            if self.elements == 0 {
+                return Ok(Scan::End(position));
+            }
+        }
+        Ok(Scan::More)
+    }
+
+    fn skip_bulk(&mut self, rest: &[u8]) -> usize {
+        let take = self.skip.min(rest.len() as u64);
+        self.skip -= take;
+        if self.skip == 0 {
+            self.elements -= 1;
+        }
+        take as usize
+    }
+
+    fn skip_line(&mut self, rest: &[u8]) -> usize {
+        match memchr::memchr(b'\n', rest) {
+            Some(end) => {
+                self.in_line = false;
+                self.elements -= 1;
+                end + 1
+            }
+            None => rest.len(),
+        }
+    }
+
+    /// Reads an element's header, or what there is of it.
+    fn header(&mut self, rest: &[u8]) -> Result<usize, BadReply> {
+        let kind = if self.header_len > 0 { self.header[0] } else { rest[0] };
+        match kind {
+            b'+' | b'-' | b':' => {
+                self.in_line = true;
+                Ok(1)
+            }
+            b'$' | b'*' => self.counted_header(rest, kind),
+            other => Err(BadReply(other)),
+        }
+    }
+
+    fn counted_header(&mut self, rest: &[u8], kind: u8) -> Result<usize, BadReply> {
+        let held = usize::from(self.header_len);
+        let room = HEADER_BYTES_MAX - held;
+        let window = &rest[..rest.len().min(room)];
+        let Some(end) = memchr::memchr(b'\n', window) else {
+            if window.len() == room {
+                return Err(BadReply(kind));
+            }
+            self.header[held..held + window.len()].copy_from_slice(window);
+            self.header_len += window.len() as u8;
+            return Ok(window.len());
+        };
+        self.header[held..=held + end].copy_from_slice(&window[..=end]);
+        let line = &self.header[1..held + end];
+        let number = line.strip_suffix(b"\r").and_then(super::request::strict_integer);
+        self.header_len = 0;
+        let number = number.filter(|n| *n >= -1).ok_or(BadReply(kind))?;
+        match (kind, number) {
+            (_, -1) | (b'*', 0) => self.elements -= 1,
+            (b'*', n) => {
+                let elements = (self.elements - 1).checked_add(n as u64);
+                self.elements = elements.ok_or(BadReply(kind))?;
+            }
+            (_, n) => self.skip = n as u64 + 2,
+        }
+        Ok(end + 1)
+    }
+
+    /// Whether the scanner stands between two replies.
+    #[must_use]
+    pub fn is_between_replies(&self) -> bool {
+        self.elements == 0
+    }
+}
+
+/// The length of a line that ends within a few bytes, its end included.
+#[inline]
+fn short_line(rest: &[u8]) -> Option<usize> {
+    let window = &rest[..rest.len().min(32)];
+    window.iter().position(|&byte| byte == b'\n').map(|end| end + 1)
+}
+
+/// A length of one to six digits at the start of `rest`, with the bytes of its line.
+#[inline]
+fn short_number(rest: &[u8]) -> Option<(usize, usize)> {
+    let mut value = 0;
+    for (i, &byte) in rest.iter().take(7).enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            value = value * 10 + usize::from(digit);
+        } else {
+            return (byte == b'\r' && i > 0 && rest.get(i + 1) == Some(&b'\n'))
+                .then_some((value, i + 2));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn end(bytes: &[u8]) -> Result<Scan, BadReply> {
+        Scanner::default().scan(bytes)
+    }
+
+    #[test]
+    fn each_type_ends_where_it_ends() {
+        for reply in [
+            &b"+OK\r\n"[..],
+            b"-ERR no\r\n",
+            b":-12\r\n",
+            b"$0\r\n\r\n",
+            b"$3\r\na\r\n\r\n",
+            b"$-1\r\n",
+            b"*-1\r\n",
+            b"*0\r\n",
+            b"*2\r\n$1\r\na\r\n*2\r\n:1\r\n*0\r\n",
+        ] {
+            let more = [reply, b"+next\r\n"].concat();
+            assert_eq!(end(&more), Ok(Scan::End(reply.len())), "{}", reply.escape_ascii());
+            assert_eq!(end(&reply[..reply.len() - 1]), Ok(Scan::More), "{}", reply.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_is_no_reply_is_refused() {
+        for bytes in [&b"HTTP/1.1 200 OK\r\n"[..], b"$x\r\n", b"$-2\r\n", b"*1\r\n?", b"$1\n"] {
+            assert!(end(bytes).is_err(), "{}", bytes.escape_ascii());
+        }
+        assert!(end(&[b"$".to_vec(), b"1".repeat(40)].concat()).is_err());
+    }
+
+    /// Any RESP2 value, as bytes.
+    fn value() -> impl Strategy<Value = Vec<u8>> {
+        let leaf = prop_oneof![
+            "[a-zA-Z ]{0,40}".prop_map(|s| format!("+{s}\r\n").into_bytes()),
+            "[a-zA-Z ]{0,40}".prop_map(|s| format!("-{s}\r\n").into_bytes()),
+            any::<i64>().prop_map(|n| format!(":{n}\r\n").into_bytes()),
+            Just(b"$-1\r\n".to_vec()),
+            Just(b"*-1\r\n".to_vec()),
+            proptest::collection::vec(any::<u8>(), 0..200).prop_map(|bytes| {
+                [format!("${}\r\n", bytes.len()).into_bytes(), bytes, b"\r\n".to_vec()].concat()
+            }),
+        ];
+        leaf.prop_recursive(4, 64, 8, |inner| {
+            proptest::collection::vec(inner, 0..8).prop_map(|items| {
+                [format!("*{}\r\n", items.len()).into_bytes(), items.concat()].concat()
+            })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_cut_of_the_stream_finds_the_same_ends(
+            values in proptest::collection::vec(value(), 1..6),
+            cuts in proptest::collection::vec(1_usize..40, 1..60),
+        ) {
+            let stream = values.concat();
+            let mut scanner = Scanner::default();
+            let mut found = Vec::new();
+            let (mut position, mut base, mut cut) = (0, 0, 0);
+            while position < stream.len() {
+                let step = cuts[cut % cuts.len()];
+                cut += 1;
+                let chunk_end = (position + step).min(stream.len());
+                while position < chunk_end {
+                    match scanner.scan(&stream[position..chunk_end]).expect("valid") {
+                        Scan::End(n) => {
+                            position += n;
+                            found.push(position - base);
+                            base = position;
+                        }
+                        Scan::More => position = chunk_end,
+                    }
+                }
+            }
+            prop_assert!(scanner.is_between_replies());
+            prop_assert_eq!(found, values.iter().map(Vec::len).collect::<Vec<_>>());
+        }
+    }
+}
