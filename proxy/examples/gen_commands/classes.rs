@@ -6,7 +6,7 @@
 
 /// Forwarded to the one server that owns the keys. Whether there is one key at argument 1 or keys
 /// elsewhere follows from the server's key specs.
-pub const FORWARDED: &[&str] = &[
+pub(crate) const FORWARDED: &[&str] = &[
     "copy dump expire expireat expiretime move persist pexpire pexpireat pexpiretime pttl rename",
     "renamenx restore sort sort_ro ttl type",
     "object|encoding object|freq object|idletime object|refcount memory|usage",
@@ -33,7 +33,7 @@ pub const FORWARDED: &[&str] = &[
 ];
 
 /// Split by backend and put together again: the command and its `Split` variant.
-pub const SPLIT: &[(&str, &str)] = &[
+pub(crate) const SPLIT: &[(&str, &str)] = &[
     ("mget", "Mget"),
     ("mset", "Mset"),
     ("del", "Sum"),
@@ -44,7 +44,7 @@ pub const SPLIT: &[(&str, &str)] = &[
 
 /// Answered by the proxy itself: the command, its `Local` variant, and how the answer differs from
 /// that of a Redis server (empty: not at all).
-pub const LOCAL: &[(&str, &str, &str)] = &[
+pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
     ("auth", "Auth", "checks the proxy's `session_auth`; a user name must be `default`"),
     ("hello", "Hello", "protocol 2 only; `HELLO 3` is refused with NOPROTO"),
     ("select", "Select", "up to the proxy's `backend_number_databases`"),
@@ -82,7 +82,7 @@ pub const LOCAL: &[(&str, &str, &str)] = &[
 ];
 
 /// Forwarded commands that differ from one Redis server in more than the one-slot rule.
-pub const DIFFERENCES: &[(&str, &str)] = &[
+pub(crate) const DIFFERENCES: &[(&str, &str)] = &[
     (
         "sort sort_ro",
         "BY and GET only with a pattern whose hash tag is of the key's slot, or GET #",
@@ -93,7 +93,7 @@ pub const DIFFERENCES: &[(&str, &str)] = &[
 ];
 
 /// Not supported yet, and why.
-pub const UNSUPPORTED: &[(&str, &str)] = &[
+pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
     ("multi exec discard watch unwatch", "transactions need a server connection of their own"),
     (
         "blpop brpop blmove brpoplpush blmpop bzmpop bzpopmax bzpopmin",
@@ -125,6 +125,7 @@ pub const UNSUPPORTED: &[(&str, &str)] = &[
          acl|save acl|setuser acl|users acl|whoami",
         "the proxy has one password, no users",
     ),
+    ("lolwut", "no client depends on it"),
     (
         "readonly readwrite asking restore-asking cluster|addslots cluster|addslotsrange \
          cluster|bumpepoch cluster|count-failure-reports cluster|countkeysinslot cluster|delslots \
@@ -137,7 +138,7 @@ pub const UNSUPPORTED: &[(&str, &str)] = &[
     ),
     (
         "config|rewrite debug failover latency|doctor latency|graph latency|histogram \
-         latency|history latency|latest latency|reset lolwut memory|doctor memory|malloc-stats \
+         latency|history latency|latest latency|reset memory|doctor memory|malloc-stats \
          memory|purge memory|stats migrate module|list module|load module|loadex module|unload \
          pfdebug pfselftest psync replconf replicaof role shutdown slaveof sync",
         "administers one server: connect to that server",
@@ -145,32 +146,32 @@ pub const UNSUPPORTED: &[(&str, &str)] = &[
 ];
 
 /// A command that the server does not have, added by hand.
-pub struct Added {
+pub(crate) struct Added {
     /// Its name, `container|subcommand` for a subcommand.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// As Redis counts it.
-    pub arity: i64,
+    pub(crate) arity: i64,
     /// As `COMMAND INFO` names them.
-    pub flags: &'static [&'static str],
+    pub(crate) flags: &'static [&'static str],
     /// The ACL categories.
-    pub categories: &'static [&'static str],
+    pub(crate) categories: &'static [&'static str],
     /// The hints for clients that split requests themselves.
-    pub tips: &'static [&'static str],
+    pub(crate) tips: &'static [&'static str],
     /// What it does, in a line.
-    pub summary: &'static str,
+    pub(crate) summary: &'static str,
     /// The version that introduced it.
-    pub since: &'static str,
+    pub(crate) since: &'static str,
     /// The group in the documentation.
-    pub group: &'static str,
+    pub(crate) group: &'static str,
     /// How long it takes.
-    pub complexity: &'static str,
+    pub(crate) complexity: &'static str,
     /// Its arguments: (name, type, flags).
-    pub arguments: &'static [(&'static str, &'static str, &'static [&'static str])],
+    pub(crate) arguments: &'static [(&'static str, &'static str, &'static [&'static str])],
 }
 
 /// The commands that the proxy has beyond the server's: Codis's own, and those that clients of
 /// newer servers send when they connect.
-pub const ADDED: &[Added] = &[
+pub(crate) const ADDED: &[Added] = &[
     Added {
         name: "client|setinfo",
         arity: 4,

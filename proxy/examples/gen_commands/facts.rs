@@ -2,46 +2,46 @@
 
 use crate::classes::{ADDED, Added};
 use crate::server::{Client, Value};
-use std::io;
+use std::io::{self, Read, Write};
 
 /// One command or subcommand.
-pub struct Fact {
+pub(crate) struct Fact {
     /// Its name, `container|subcommand` for a subcommand.
-    pub name: String,
+    pub(crate) name: String,
     /// `COMMAND INFO`'s entry, without the nested subcommands.
-    pub info: Value,
+    pub(crate) info: Value,
     /// `COMMAND DOCS`'s map, without the nested subcommands.
-    pub docs: Value,
+    pub(crate) docs: Value,
     /// What a container's HELP answers; on the HELP subcommand only.
-    pub help: Option<Value>,
+    pub(crate) help: Option<Value>,
     /// How many subcommands it has.
-    pub subcommands: usize,
+    pub(crate) subcommands: usize,
 }
 
 impl Fact {
     /// The arity, as Redis counts it.
-    pub fn arity(&self) -> i64 {
+    pub(crate) fn arity(&self) -> i64 {
         self.info.items()[1].number()
     }
 
     /// The command's flags.
-    pub fn flags(&self) -> Vec<&str> {
+    pub(crate) fn flags(&self) -> Vec<&str> {
         self.info.items()[2].items().iter().map(Value::text).collect()
     }
 
     /// The key specs.
-    pub fn specs(&self) -> &[Value] {
+    pub(crate) fn specs(&self) -> &[Value] {
         self.info.items()[8].items()
     }
 
     /// A text of the documentation, such as `summary` or `group`.
-    pub fn doc(&self, key: &str) -> &str {
+    pub(crate) fn doc(&self, key: &str) -> &str {
         self.docs.field(key).map_or("", Value::text)
     }
 }
 
 /// The server's version.
-pub fn version(client: &mut Client) -> io::Result<String> {
+pub(crate) fn version<S: Read + Write>(client: &mut Client<S>) -> io::Result<String> {
     let info = client.ask(&["INFO", "server"])?;
     let line = info.text().lines().find_map(|line| line.strip_prefix("redis_version:"));
     line.map(str::to_owned).ok_or_else(|| io::Error::other("INFO names no redis_version"))
@@ -49,7 +49,7 @@ pub fn version(client: &mut Client) -> io::Result<String> {
 
 /// Every command of the server and those that the proxy adds, sorted by name: a container's
 /// subcommands follow it.
-pub fn gather(client: &mut Client) -> io::Result<Vec<Fact>> {
+pub(crate) fn gather<S: Read + Write>(client: &mut Client<S>) -> io::Result<Vec<Fact>> {
     let mut facts = Vec::new();
     let entries = client.ask(&["COMMAND"])?;
     for entry in entries.items() {

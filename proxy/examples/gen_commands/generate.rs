@@ -8,21 +8,21 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// The generated files' contents.
-pub struct Output {
+pub(crate) struct Output {
     /// `proxy/src/command/table.rs`
-    pub table: String,
+    pub(crate) table: String,
     /// `proxy/src/command/commands.resp`
-    pub entries: Vec<u8>,
+    pub(crate) entries: Vec<u8>,
     /// `docs/commands.md`
-    pub page: String,
+    pub(crate) page: String,
 }
 
 /// What the proxy does with one command.
-pub struct Class {
+pub(crate) struct Class {
     /// The `Route`, as Rust writes it.
-    pub route: String,
+    pub(crate) route: String,
     /// For a person: how it differs, or why it is not supported.
-    pub note: String,
+    pub(crate) note: String,
 }
 
 impl Class {
@@ -31,16 +31,16 @@ impl Class {
     }
 
     /// Whether clients can use the command.
-    pub fn supported(&self) -> bool {
+    pub(crate) fn supported(&self) -> bool {
         self.route != "Route::Unsupported"
     }
 }
 
 /// A command with its class.
-pub type Row = (Fact, Class);
+pub(crate) type Row = (Fact, Class);
 
 /// Everything that is generated; an error names what is unclassified or contradictory.
-pub fn generate(version: &str, facts: Vec<Fact>) -> Result<Output, String> {
+pub(crate) fn generate(version: &str, facts: Vec<Fact>) -> Result<Output, String> {
     let rows = classify(facts)?;
     let mut entries = Vec::new();
     for (fact, _) in &rows {

@@ -20,7 +20,7 @@ Made by `cargo run -p codis-proxy --example gen_commands -- HOST:PORT` from Redi
 ";
 
 /// The page.
-pub fn page(version: &str, rows: &[Row]) -> String {
+pub(crate) fn page(version: &str, rows: &[Row]) -> String {
     let mut out = HEAD.replace("VERSION", version);
     let mut groups: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     // A container without a form of its own is no command that anyone can send.

@@ -1,6 +1,6 @@
 //! What Redis says of a request that names no command or has the wrong number of arguments.
 
-use super::CommandId;
+use super::{CommandId, ids};
 use crate::resp::Request;
 
 /// How many bytes of a name, and of all arguments together, an error repeats (as Redis 7).
@@ -33,7 +33,12 @@ impl LookupError {
             .concat(),
             Self::WrongArity(id) => {
                 let name = id.command().name;
-                format!("ERR wrong number of arguments for '{name}' command").into_bytes()
+                // A malformed EXEC ends the transaction, and says so.
+                let kind = match id {
+                    ids::EXEC => "EXECABORT Transaction discarded because of:",
+                    _ => "ERR",
+                };
+                format!("{kind} wrong number of arguments for '{name}' command").into_bytes()
             }
         };
         // An argument may hold anything; a line's end would end the reply.
