@@ -317,15 +317,10 @@ impl Desk {
             // The semaphore is never closed; without a permit the question would still be answered.
             let _permit = permits.acquire().await;
             let Ask { shard, session, client, sequence, question, args } = ask;
-            let answer = questions::answer(&state, question, &args, client).await;
-            let reply = answer.reply;
+            let reply = questions::answer(&state, question, &args, client).await;
             let reply = ShardMessage::Answer { session, client, sequence, reply };
             // A shard that has ended has no session left to answer.
             let _ = state.shards.tell(shard, reply);
-            if let Some(filter) = answer.kill_after {
-                let (sender, _unread) = tokio::sync::oneshot::channel();
-                let _ = state.shards.tell(shard, ShardMessage::Kill(filter, sender));
-            }
         });
     }
 

@@ -32,7 +32,7 @@ pub(super) enum Seen {
     Settings(Arc<ProxyConfig>),
     Topology(Arc<Topology>),
     Resolved(u32, Result<SocketAddr, String>),
-    Kill { id: Option<u64>, not: Option<u64> },
+    Kill { not: Option<u64> },
     SlowlogReset,
     StatsReset,
     Drain,
@@ -86,7 +86,7 @@ impl FakeShard {
             }
             ShardMessage::Kill(filter, answer) => {
                 let _ = answer.send(self.kill(&filter));
-                Seen::Kill { id: filter.id, not: filter.not }
+                Seen::Kill { not: filter.not }
             }
             ShardMessage::Answer { session, client, sequence, reply } => {
                 let reply = String::from_utf8(reply).expect("replies in tests are text");
@@ -250,7 +250,7 @@ pub(super) fn fixture_with(manners: &[Manner], set: impl FnOnce(&mut ProxyConfig
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let admin = listener.local_addr().expect("a bound socket");
     let log = Arc::new(FakeLog::default());
-    let facts = Facts::gather(admin, "127.0.0.1:19000", vec![2, 3], None);
+    let facts = Facts::gather(admin, "127.0.0.1:19000", None);
     let token = facts.token.clone();
     let control = Control {
         shards,

@@ -1,7 +1,7 @@
 //! `CLIENT LIST` and `CLIENT KILL`.
 
 use super::super::state::State;
-use super::{Answer, Refusal, integer, is, reply, text};
+use super::{Refusal, integer, is, reply, text};
 use crate::clients::{ClientInfo, line};
 use crate::messages::KillFilter;
 
@@ -53,35 +53,23 @@ fn unknown_type(kind: &[u8]) -> Refusal {
     Refusal::err(format_args!("Unknown client type '{}'", text(kind)))
 }
 
-/// `CLIENT KILL addr` or `CLIENT KILL filter value ...`, asked by `client`.
+/// `CLIENT KILL addr` or `CLIENT KILL filter value ...`, asked by `client`. If it asks for its own end,
+/// its shard closes it once it has the answer.
 pub(super) async fn kill(
     state: &State,
     options: &[Vec<u8>],
     client: u64,
-) -> Result<Answer, Refusal> {
-    let one_address = options.len() == 1;
-    let (filter, skip_me) = match options {
-        [addr] => (KillFilter { addr: Some(text(addr)), ..KillFilter::default() }, false),
-        _ => parse_filter(options)?,
-    };
-    // The one that asks is left out at first, as it must get its answer before it is closed.
-    let others = KillFilter { not: Some(client), ..filter.clone() };
-    let mut killed = state.shards.kill(&others).await?;
-    let mut kill_after = None;
-    if !skip_me {
-        let clients = state.shards.clients().await?;
-        let me = clients.iter().find(|info| info.id == client);
-        if me.is_some_and(|me| filter.matches(me)) {
-            killed += 1;
-            kill_after = Some(KillFilter { id: Some(client), ..KillFilter::default() });
-        }
+) -> Result<Vec<u8>, Refusal> {
+    if let [addr] = options {
+        let filter = KillFilter { addr: Some(text(addr)), ..KillFilter::default() };
+        return match state.shards.kill(&filter).await? {
+            0 => Err(Refusal::err("No such client")),
+            _ => Ok(reply::ok()),
+        };
     }
-    let reply = match (one_address, killed) {
-        (true, 0) => return Err(Refusal::err("No such client")),
-        (true, _) => reply::ok(),
-        (false, killed) => reply::integer(killed),
-    };
-    Ok(Answer { reply, kill_after })
+    let (mut filter, skip_me) = parse_filter(options)?;
+    filter.not = skip_me.then_some(client);
+    Ok(reply::integer(state.shards.kill(&filter).await?))
 }
 
 /// Reads pairs of filter and value; also whether the one that asks is to be left alone.

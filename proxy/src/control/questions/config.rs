@@ -13,9 +13,12 @@ struct Alias {
     name: &'static str,
     /// Its value in Redis's units.
     get: fn(&ProxyConfig) -> String,
-    /// Our key for the same thing, and Redis's way of writing values as ours; `None` for what is fixed.
-    set: Option<(&'static str, fn(&str) -> String)>,
+    /// How it is set; `None` for what is fixed.
+    set: Option<Set>,
 }
+
+/// Our key for a setting of Redis, and how a value in Redis's units is written for it.
+type Set = (&'static str, fn(&str) -> String);
 
 const fn alias(
     name: &'static str,

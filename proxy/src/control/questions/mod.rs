@@ -14,17 +14,8 @@ mod tests;
 
 use super::shards::Missing;
 use super::state::State;
-use crate::messages::{KillFilter, Question};
+use crate::messages::Question;
 use std::sync::Arc;
-
-/// An answer, and what is to be done once it is on its way.
-#[derive(Debug, Default)]
-pub(super) struct Answer {
-    /// One complete RESP2 reply.
-    pub(super) reply: Vec<u8>,
-    /// Which session to close after the reply: a client that kills itself still gets its answer.
-    pub(super) kill_after: Option<KillFilter>,
-}
 
 /// Why a question has an error for an answer: the error's line, with its code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,24 +39,21 @@ impl From<Missing> for Refusal {
     }
 }
 
-/// Answers `question` of `client`. `args` is the whole request, with the command's name first; its
+/// Answers `question` of `client` with one complete RESP2 reply. `args` is the whole request, with the command's name first; its
 /// arity has been checked.
 pub(super) async fn answer(
     state: &Arc<State>,
     question: Question,
     args: &[Vec<u8>],
     client: u64,
-) -> Answer {
+) -> Vec<u8> {
     // What follows the command's name, and what follows the subcommand's.
     let rest = args.get(1..).unwrap_or_default();
     let options = args.get(2..).unwrap_or_default();
     let reply = match question {
         Question::Info => info::info(state, rest).await,
         Question::ClientList => clients::list(state, options).await,
-        Question::ClientKill => match clients::kill(state, options, client).await {
-            Ok(answer) => return answer,
-            Err(refusal) => Err(refusal),
-        },
+        Question::ClientKill => clients::kill(state, options, client).await,
         Question::ConfigGet => Ok(config::get(state, options)),
         Question::ConfigSet => config::set(state, options),
         Question::ConfigResetStat => {
@@ -76,8 +64,7 @@ pub(super) async fn answer(
         Question::SlowlogLen => slowlog::len(state).await,
         Question::SlowlogReset => Ok(slowlog::reset(state)),
     };
-    let reply = reply.unwrap_or_else(|Refusal(line)| reply::error(&line));
-    Answer { reply, kill_after: None }
+    reply.unwrap_or_else(|Refusal(line)| reply::error(&line))
 }
 
 /// Whether an argument is `word`, in any case.
