@@ -68,7 +68,7 @@ fn start(cli: &Cli) -> Result<ExitCode, String> {
     let admin = TcpListener::bind(&config.admin_addr)
         .map_err(|error| format!("cannot listen on admin_addr {}: {error}", config.admin_addr))?;
     let admin_addr = admin.local_addr().map_err(|error| format!("admin_addr: {error}"))?;
-    let facts = Facts::gather(admin_addr, &proxy_addr, cores.clone(), cli.config.as_deref());
+    let facts = Facts::gather(admin_addr, &proxy_addr, cli.config.as_deref());
     let _pidfile = cli.pidfile.as_deref().map(Pidfile::write).transpose()?;
 
     let (control, inbox) = unbounded_channel();
