@@ -55,7 +55,7 @@ fn a_hangup_reopens_the_log_and_a_term_drains_the_shards() {
         topology: Arc::new(Topology::offline()),
         admin,
         log: Box::new(Reopened(Mutex::new(reopened))),
-        facts: Facts::gather(address, "127.0.0.1:19000", None),
+        facts: Facts::gather(address, "127.0.0.1:19000", vec![2, 3], None),
     };
     let control = std::thread::spawn(move || run(control));
     // An answer to a name shows that the loop runs, and signals are watched before it starts.

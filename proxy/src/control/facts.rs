@@ -45,12 +45,20 @@ pub struct Facts {
     pub executable: String,
     /// The configuration file; empty without one.
     pub config_file: String,
+    /// The core of each shard.
+    pub cores: Vec<usize>,
 }
 
 impl Facts {
-    /// Gathers the facts of this process. `admin` and `proxy` are the addresses as bound.
+    /// Gathers the facts of this process. `admin` and `proxy` are the addresses as bound, `cores` the
+    /// core of each shard.
     #[must_use]
-    pub fn gather(admin: SocketAddr, proxy: &str, config_file: Option<&Path>) -> Self {
+    pub fn gather(
+        admin: SocketAddr,
+        proxy: &str,
+        cores: Vec<usize>,
+        config_file: Option<&Path>,
+    ) -> Self {
         let uname = rustix::system::uname();
         let text = |name: &std::ffi::CStr| name.to_string_lossy().into_owned();
         let (os, host) = (text(uname.sysname()), text(uname.nodename()));
@@ -73,6 +81,7 @@ impl Facts {
             hostname: host,
             executable: path(std::env::current_exe()),
             config_file: config_file.map(|path| path.display().to_string()).unwrap_or_default(),
+            cores,
         }
     }
 
@@ -166,7 +175,7 @@ mod tests {
     use super::*;
 
     fn facts(admin: &str, proxy: &str) -> Facts {
-        Facts::gather(admin.parse().expect("an address"), proxy, None)
+        Facts::gather(admin.parse().expect("an address"), proxy, vec![0], None)
     }
 
     #[test]

@@ -250,7 +250,7 @@ pub(super) fn fixture_with(manners: &[Manner], set: impl FnOnce(&mut ProxyConfig
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let admin = listener.local_addr().expect("a bound socket");
     let log = Arc::new(FakeLog::default());
-    let facts = Facts::gather(admin, "127.0.0.1:19000", None);
+    let facts = Facts::gather(admin, "127.0.0.1:19000", vec![2, 3], None);
     let token = facts.token.clone();
     let control = Control {
         shards,

@@ -3,7 +3,8 @@
 
 use super::super::state::State;
 use super::reply::{self, push_array, push_bulk};
-use super::{Refusal, glob, text};
+use super::{Refusal, text};
+use crate::command::glob_matches;
 use crate::config::{ByteSize, Key, Period, ProxyConfig, SetError};
 use std::collections::HashSet;
 
@@ -107,7 +108,7 @@ pub(super) fn get(state: &State, patterns: &[Vec<u8>]) -> Vec<u8> {
     let aliases = ALIASES.iter().map(|alias| (alias.name, (alias.get)(&config)));
     let all = aliases.chain(config.entries());
     let wanted = all
-        .filter(|(name, _)| patterns.iter().any(|pattern| glob::matches(pattern, name.as_bytes())));
+        .filter(|(name, _)| patterns.iter().any(|pattern| glob_matches(pattern, name.as_bytes())));
     let wanted: Vec<(&str, String)> = wanted.collect();
     let mut reply = Vec::new();
     push_array(&mut reply, 2 * wanted.len());

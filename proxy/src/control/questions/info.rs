@@ -246,6 +246,8 @@ fn proxy(fields: &mut Fields, state: &State, snapshot: &Snapshot) {
     for (reason, count) in &totals.sessions_cut {
         fields.put(format_args!("sessions_cut_{}", reason.replace([' ', '-'], "_")), count);
     }
+    let cores: Vec<String> = facts.cores.iter().map(usize::to_string).collect();
+    fields.put("cores", cores.join(","));
     fields.put("shards", snapshot.shards.len());
     for shard in &snapshot.shards {
         let (user, system) = (shard.cpu_user_us, shard.cpu_system_us);

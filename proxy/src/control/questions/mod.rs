@@ -1,11 +1,10 @@
 //! Answers to what a client asks of the whole process: Redis's replies, in Redis's words.
 //!
-//! [`answer`] is the table of contents. Each question has a file; [`reply`] writes RESP2 and [`glob`]
-//! matches patterns. Nothing here sends an answer: that is for the loop of the control thread.
+//! [`answer`] is the table of contents. Each question has a file; [`reply`] writes RESP2.
+//! Nothing here sends an answer: that is for the loop of the control thread.
 
 mod clients;
 mod config;
-mod glob;
 mod info;
 mod reply;
 mod slowlog;
