@@ -4,7 +4,7 @@
 use clap::Parser;
 use codis_proxy::cli::{Cli, resolve_ncpu};
 use codis_proxy::config::{self, Listen, ProtoType, ProxyConfig};
-use codis_proxy::control::{self, Control, Facts, ShardMailbox};
+use codis_proxy::control::{self, Control, Facts, ShardMailbox, Signals};
 use codis_proxy::engine::Settings;
 use codis_proxy::logging::Logging;
 use codis_proxy::messages::{ControlMessage, ShardMessage};
@@ -64,11 +64,12 @@ fn start(cli: &Cli) -> Result<ExitCode, String> {
     let ring = RingConfig::default();
     uring::probe(&ring)?;
     let topology = Arc::new(topology(cli.fillslots.as_deref())?);
+    let signals = Signals::watch()?;
     let (listener, proxy_addr) = listen(&config)?;
     let admin = TcpListener::bind(&config.admin_addr)
         .map_err(|error| format!("cannot listen on admin_addr {}: {error}", config.admin_addr))?;
     let admin_addr = admin.local_addr().map_err(|error| format!("admin_addr: {error}"))?;
-    let facts = Facts::gather(admin_addr, &proxy_addr, cli.config.as_deref());
+    let facts = Facts::gather(admin_addr, &proxy_addr, cores.clone(), cli.config.as_deref());
     let _pidfile = cli.pidfile.as_deref().map(Pidfile::write).transpose()?;
 
     let (control, inbox) = unbounded_channel();
@@ -84,7 +85,7 @@ fn start(cli: &Cli) -> Result<ExitCode, String> {
         env!("CARGO_PKG_VERSION")
     );
     let boxed = |shard: ShardSender| Box::new(shard) as Box<dyn ShardMailbox>;
-    let exit = control::run(Control {
+    let plane = Control {
         shards: shards.into_iter().map(boxed).collect(),
         inbox,
         config: Arc::clone(&config),
@@ -92,7 +93,8 @@ fn start(cli: &Cli) -> Result<ExitCode, String> {
         admin,
         log: Box::new(logging.control()),
         facts,
-    });
+    };
+    let exit = control::run(plane, signals);
     if let Listen::Unix(path) = config.listen()? {
         drop(std::fs::remove_file(path));
     }

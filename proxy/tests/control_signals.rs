@@ -2,7 +2,7 @@
 //! own, and is the only one in it.
 
 use codis_proxy::config::ProxyConfig;
-use codis_proxy::control::{Control, Exit, Facts, Log, ShardGone, ShardMailbox, run};
+use codis_proxy::control::{Control, Exit, Facts, Log, ShardGone, ShardMailbox, Signals, run};
 use codis_proxy::logging::Level;
 use codis_proxy::messages::{ControlMessage, ShardMessage};
 use codis_proxy::topology::Topology;
@@ -57,8 +57,9 @@ fn a_hangup_reopens_the_log_and_a_term_drains_the_shards() {
         log: Box::new(Reopened(Mutex::new(reopened))),
         facts: Facts::gather(address, "127.0.0.1:19000", vec![2, 3], None),
     };
-    let control = std::thread::spawn(move || run(control));
-    // An answer to a name shows that the loop runs, and signals are watched before it starts.
+    let signals = Signals::watch().expect("signals can be watched");
+    let control = std::thread::spawn(move || run(control, signals));
+    // An answer to a name shows that the loop runs, and signals are watched already.
     let resolve = ControlMessage::Resolve { shard: 0, backend: 1, address: "127.0.0.1:1".into() };
     to_control.send(resolve).expect("the control plane runs");
     assert!(matches!(next(&messages), ShardMessage::Resolved { backend: 1, result: Ok(_) }));

@@ -210,6 +210,11 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            let log = std::fs::read(&self.log).unwrap_or_default();
+            let tail = &log[log.len().saturating_sub(4096)..];
+            eprintln!("--- the last words of {}:\n{}", self.name, String::from_utf8_lossy(tail));
+        }
     }
 }
 

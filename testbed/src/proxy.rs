@@ -87,9 +87,10 @@ fn split_evenly(backends: &[String]) -> Vec<SlotRange> {
 pub struct Proxy {
     port: u16,
     admin: String,
-    folder: TempDir,
     unix: bool,
+    // Before its folder, where its last words are.
     process: Process,
+    folder: TempDir,
 }
 
 impl Proxy {

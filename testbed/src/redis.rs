@@ -29,8 +29,9 @@ impl Default for RedisOptions {
 pub struct Redis {
     options: RedisOptions,
     port: u16,
-    folder: TempDir,
+    // Before its folder, where its last words are.
     process: Process,
+    folder: TempDir,
 }
 
 impl Redis {

@@ -61,7 +61,7 @@ fn infos(request: &Request<'_>, from: usize, out: &mut Vec<u8>) {
     for i in from..request.len() {
         match by_full_name(request.arg(i)).filter(|id| shown(*id)) {
             Some(id) => info(id, out),
-            None => out.extend_from_slice(b"*-1\r\n"),
+            None => out.extend_from_slice(b"$-1\r\n"),
         }
     }
 }

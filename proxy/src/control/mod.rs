@@ -125,29 +125,40 @@ enum Signal {
     Reopen,
 }
 
+/// The control thread's runtime, which watches the process's signals from its making on. Make it
+/// before anything can be reached from outside: until then SIGHUP would end the process.
+#[derive(Debug)]
+pub struct Signals {
+    runtime: tokio::runtime::Runtime,
+    sender: mpsc::UnboundedSender<Signal>,
+    signals: mpsc::UnboundedReceiver<Signal>,
+}
+
+impl Signals {
+    /// Watches SIGTERM, SIGINT and SIGHUP.
+    ///
+    /// # Errors
+    /// A sentence: the system refused the runtime or the watch.
+    pub fn watch() -> Result<Self, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(LOOKUPS_AT_A_TIME)
+            .build()
+            .map_err(|error| format!("cannot start the control thread: {error}"))?;
+        let (sender, signals) = mpsc::unbounded_channel();
+        {
+            let _inside = runtime.enter();
+            watch_signals(&sender).map_err(|error| format!("cannot watch signals: {error}"))?;
+        }
+        Ok(Self { runtime, sender, signals })
+    }
+}
+
 /// Runs the control plane on the calling thread until the process should end.
 #[must_use]
-pub fn run(control: Control) -> Exit {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(LOOKUPS_AT_A_TIME)
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            for shard in &control.shards {
-                let _ = shard.send(ShardMessage::Stop);
-            }
-            return Exit::Failed(format!("cannot start the control thread: {error}"));
-        }
-    };
-    let (sender, signals) = mpsc::unbounded_channel();
-    let exit = runtime.block_on(async {
-        if let Err(error) = watch_signals(&sender) {
-            warn!("signals will end the proxy without draining: cannot watch them: {error}");
-        }
-        serve(control, sender, signals).await
-    });
+pub fn run(control: Control, signals: Signals) -> Exit {
+    let Signals { runtime, sender, signals } = signals;
+    let exit = runtime.block_on(serve(control, sender, signals));
     // Without waiting for look-ups that hang in the system's resolver.
     runtime.shutdown_background();
     exit

@@ -273,7 +273,8 @@ impl Engine {
 
     fn protocol_error(&mut self, session: u32, error: ProtocolError) {
         self.counters.protocol_errors += 1;
-        self.reply_error(session, &format!("ERR {error}"));
+        let reply = [b"-ERR ", error.text().as_slice(), b"\r\n"].concat();
+        self.reply(session, &reply);
         self.close_when_drained(session);
     }
 

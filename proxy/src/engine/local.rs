@@ -4,7 +4,7 @@
 use super::dispatch::Flow;
 use super::session::Flags;
 use super::{CutReason, Effect, Engine};
-use crate::command::{self, CommandId, Local, REDIS_VERSION, ids};
+use crate::command::{self, CommandId, Local, REDIS_VERSION};
 use crate::messages::Question;
 use crate::resp::request::strict_integer;
 use crate::resp::{Request, write};
@@ -33,7 +33,7 @@ impl Engine {
         request: &Request<'_>,
     ) -> Flow {
         if let Some(question) = question(local) {
-            return self.ask(session, question, request);
+            return self.ask(session, id, question, request);
         }
         let answer = match local {
             Local::Auth => self.auth(session, request),
@@ -80,9 +80,7 @@ impl Engine {
     fn answer(&mut self, session: u32, id: CommandId, answer: Answer) -> Flow {
         match answer {
             Ok(reply) => {
-                let stats = self.command_stats(id);
-                stats.calls += 1;
-                stats.latency.record(0);
+                self.count_local(id);
                 self.reply(session, &reply);
                 Flow::Next
             }
@@ -90,14 +88,31 @@ impl Engine {
         }
     }
 
+    /// Counts a command that the proxy answers; its time is within one turn.
+    fn count_local(&mut self, id: CommandId) {
+        let stats = self.command_stats(id);
+        stats.calls += 1;
+        stats.latency.record(0);
+    }
+
     /// Hands a question to the control thread.
-    fn ask(&mut self, session: u32, question: Question, request: &Request<'_>) -> Flow {
+    fn ask(
+        &mut self,
+        session: u32,
+        id: CommandId,
+        question: Question,
+        request: &Request<'_>,
+    ) -> Flow {
+        self.count_local(id);
         let target = &mut self.sessions[session as usize];
         // Its answer comes later and would be hard to hold back then.
         if target.wants_silence() {
             target.flags.set(Flags::REPLY_SKIP);
             self.reply(session, b"");
             return Flow::Next;
+        }
+        if question == Question::ClientKill {
+            target.flags.set(Flags::KILLS);
         }
         target.references += 1;
         let sequence = target.sequence();
@@ -358,7 +373,7 @@ impl Engine {
     /// Closes a session for CLIENT KILL. One that asks for its own end gets its answer first.
     pub fn kill(&mut self, session: u32) {
         let target = &self.sessions[session as usize];
-        if target.last_command == ids::CLIENT_KILL && target.in_flight() > 0 {
+        if target.flags.has(Flags::KILLS) {
             self.close_when_drained(session);
         } else {
             self.cut(session, CutReason::Killed);

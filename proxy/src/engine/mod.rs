@@ -222,7 +222,10 @@ impl Engine {
 
     /// The control thread has answered a question.
     pub fn on_answer(&mut self, session: u32, client: u64, sequence: u32, reply: &[u8]) {
-        if self.sessions.get(session as usize).is_some_and(|target| target.client == client) {
+        if let Some(target) = self.sessions.get_mut(session as usize)
+            && target.client == client
+        {
+            target.flags.unset(Flags::KILLS);
             self.deliver(session, sequence, reply);
         }
     }

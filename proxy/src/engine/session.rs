@@ -31,6 +31,8 @@ impl Flags {
     pub(super) const REPLY_OFF: Self = Self(1 << 8);
     /// CLIENT REPLY SKIP was just said: the next request gets no reply.
     pub(super) const REPLY_SKIP: Self = Self(1 << 9);
+    /// It asked CLIENT KILL and has no answer yet.
+    pub(super) const KILLS: Self = Self(1 << 11);
     /// CLIENT NO-EVICT ON.
     pub(super) const NO_EVICT: Self = Self(1 << 10);
 

@@ -106,8 +106,8 @@ pub enum ProtocolError {
     /// The line after `$` does not end.
     #[error("Protocol error: too big bulk count string")]
     BulkLine,
-    /// An argument does not start with `$`.
-    #[error("Protocol error: expected '$', got '{}'", char::from(*.0))]
+    /// An argument does not start with `$` but with this byte, which [`Self::text`] repeats as it is.
+    #[error("Protocol error: expected '$', got '{}'", .0.escape_ascii())]
     ExpectedBulk(u8),
     /// An inline request does not end.
     #[error("Protocol error: too big inline request")]
@@ -118,6 +118,20 @@ pub enum ProtocolError {
     /// A request as a whole is greater than the limit on what may wait in a session's input.
     #[error("Protocol error: request is greater than session_input_max")]
     RequestBytes,
+}
+
+impl ProtocolError {
+    /// The error as clients get it, without the leading `-ERR ` and the line's end.
+    #[must_use]
+    pub fn text(&self) -> Vec<u8> {
+        match self {
+            Self::ExpectedBulk(byte) => {
+                let shown = if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };
+                [&b"Protocol error: expected '$', got '"[..], &[shown], b"'"].concat()
+            }
+            other => other.to_string().into_bytes(),
+        }
+    }
 }
 
 /// How far an incomplete request has been read.
@@ -398,7 +412,7 @@ mod tests {
             (b"*1\r\n$536870913\r\n", "invalid bulk length"),
             (b"*1\r\n:1\r\n", "expected '$', got ':'"),
             (b"*1\r\n3\r\n", "expected '$', got '3'"),
-            (b"*1\r\n\r\n", "expected '$', got '\r'"),
+            (b"*1\r\n\r\n", "expected '$', got '\\r'"),
         ] {
             let (Parsed::Invalid(error), _) = whole(bytes) else {
                 panic!("accepted {}", bytes.escape_ascii())

@@ -15,7 +15,7 @@ mod mailbox;
 pub use accept::Acceptor;
 pub use mailbox::{Mailbox, ShardSender, mailbox};
 
-use crate::clients::ClientInfo;
+use crate::clients::{self, ClientInfo};
 use crate::engine::{Effect, Engine, Segment, Settings};
 use crate::messages::{ControlMessage, ShardMessage};
 use crate::stats::ShardStats;
@@ -368,13 +368,18 @@ impl Shard {
 
     fn stats(&self) -> ShardStats {
         let (cpu_user_us, cpu_system_us) = thread_cpu_us();
-        ShardStats {
+        let mut stats = ShardStats {
             core: self.core,
             turns: self.turns,
             cpu_user_us,
             cpu_system_us,
             ..self.engine.stats()
+        };
+        let refused = self.acceptor.as_ref().map_or(0, Acceptor::refused);
+        if refused > 0 {
+            stats.sessions_cut.push((clients::CUT_MAX_CLIENTS, refused));
         }
+        stats
     }
 
     /// The sessions, with what only their sockets know.

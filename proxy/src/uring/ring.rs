@@ -138,7 +138,8 @@ pub struct Ring<B: StableBytes> {
     wake: Option<(OwnedFd, Box<u64>)>,
     /// Receives that found no buffer, or that the kernel ended; asked for again at the turn's end.
     rearm: Vec<Token>,
-    closed: Vec<u64>,
+    /// Sockets to be freed at the turn's end.
+    closed: Vec<Token>,
     batch: Vec<(u64, i32, u32)>,
 }
 
@@ -359,10 +360,14 @@ impl<B: StableBytes> Ring<B> {
         }
     }
 
+    /// The kernel has let go of a socket. Its token stays taken until the owner has heard of it:
+    /// otherwise the owner could use it for another socket's.
     fn free(&mut self, token: Token) {
-        let socket = self.sockets.remove(token as usize);
-        debug_assert!(socket.operations == 0, "the kernel may still use its memory");
-        self.closed.push(socket.user);
+        debug_assert!(
+            self.sockets[token as usize].operations == 0,
+            "the kernel may use its memory"
+        );
+        self.closed.push(token);
     }
 
     fn cancel(&mut self, user_data: u64) {
@@ -429,8 +434,9 @@ impl<B: StableBytes> Ring<B> {
             self.complete(user_data, result, flags, &mut on_event);
         }
         self.batch = batch;
-        for user in self.closed.drain(..) {
-            on_event(Event::Closed { user });
+        for token in self.closed.drain(..) {
+            let socket = self.sockets.remove(token as usize);
+            on_event(Event::Closed { user: socket.user });
         }
         for token in std::mem::take(&mut self.rearm) {
             if self.sockets.contains(token as usize) {

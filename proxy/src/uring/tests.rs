@@ -147,6 +147,31 @@ fn a_socket_is_closed_only_when_the_kernel_has_let_go_of_its_buffer() {
 }
 
 #[test]
+fn a_token_is_not_used_again_before_its_owner_knows_that_it_is_free() {
+    let mut ring: Ring<Segment> = Ring::new(&SMALL).expect("a ring");
+    let (_ours, theirs) = pair();
+    let token = ring.add(OwnedFd::from(theirs), 1);
+    ring.pause(token);
+    for _ in 0..5 {
+        ring.wait(Some(Duration::from_millis(1))).expect("waits");
+        ring.reap(|_| {});
+    }
+    // Paused, it has no operation left: closing it has nothing to wait for.
+    ring.close(token);
+    let (_ours, theirs) = pair();
+    assert_ne!(ring.add(OwnedFd::from(theirs), 2), token);
+    assert!(!ring.can_send(token));
+    let mut closed = Vec::new();
+    ring.wait(Some(Duration::ZERO)).expect("waits");
+    ring.reap(|event| {
+        if let Event::Closed { user } = event {
+            closed.push(user);
+        }
+    });
+    assert_eq!(closed, [1]);
+}
+
+#[test]
 fn connections_are_made_and_refused() {
     let mut ring: Ring<Segment> = Ring::new(&SMALL).expect("a ring");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

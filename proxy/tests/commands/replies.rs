@@ -120,7 +120,7 @@ fn command_without_a_name_gives_every_supported_command() {
 
 #[test]
 fn an_unsupported_command_is_like_an_unknown_one_to_those_who_ask() {
-    assert_eq!(answer(&["COMMAND", "INFO", "subscribe", "nosuch"]), b"*2\r\n*-1\r\n*-1\r\n");
+    assert_eq!(answer(&["COMMAND", "INFO", "subscribe", "nosuch"]), b"*2\r\n$-1\r\n$-1\r\n");
     assert_eq!(answer(&["COMMAND", "DOCS", "acl", "client|pause", "nosuch"]), b"*0\r\n");
     let list = listed(&parsed(&answer(&["COMMAND", "LIST"])));
     for name in ["multi", "acl", "acl|help", "client|pause"] {
