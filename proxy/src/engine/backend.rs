@@ -97,6 +97,8 @@ pub(super) struct Backend {
     pub(super) output: Output,
     /// The handshake's requests.
     pub(super) greeting: Vec<u8>,
+    /// The driver is sending the greeting: what it says of bytes sent is not about `output`.
+    pub(super) greeting_out: bool,
     sent: VecDeque<Sent>,
     /// All bytes ever written to `output`, wrapping.
     pub(super) written: u32,
@@ -139,6 +141,7 @@ impl Backend {
             in_flight: VecDeque::new(),
             output: Output::default(),
             greeting: Vec::new(),
+            greeting_out: false,
             sent: VecDeque::new(),
             written: 0,
             taken: 0,
@@ -243,6 +246,7 @@ impl Backend {
                 Some(segment)
             }
             State::Handshake(_) if !self.greeting.is_empty() => {
+                self.greeting_out = true;
                 Some(Segment::Owned(std::mem::take(&mut self.greeting)))
             }
             _ => None,
@@ -294,6 +298,7 @@ impl Backend {
         }
         self.taken = self.written;
         self.greeting = Vec::new();
+        self.greeting_out = false;
         self.scanner = Scanner::default();
         self.partial = Vec::new();
         self.streaming = false;

@@ -308,14 +308,14 @@ impl Engine {
         self.pool.put(segment);
     }
 
-    /// The driver has sent `bytes` of a backend's output.
+    /// The driver has sent `bytes` of the segment that it took last.
     #[inline]
     pub fn on_backend_sent(&mut self, backend: u32, bytes: usize) {
         let Some(target) = self.backends.get_mut(backend as usize) else {
             return;
         };
         target.counters.bytes_out += bytes as u64;
-        if target.state != backend::State::Ready {
+        if target.state != backend::State::Ready || target.greeting_out {
             return;
         }
         target.count_sent(bytes, self.now_us);
@@ -332,10 +332,14 @@ impl Engine {
         }
     }
 
-    /// The driver has sent all of a backend's segment.
+    /// The driver has sent all of a backend's segment; it has said so by `on_backend_sent` before.
     #[inline]
     pub fn recycle_backend(&mut self, backend: u32, segment: Segment) {
         match self.backends.get_mut(backend as usize) {
+            Some(target) if target.greeting_out => {
+                target.greeting_out = false;
+                self.pool.put(segment);
+            }
             Some(target) if target.state == backend::State::Ready => {
                 target.keep_sent(&mut self.pool, segment);
             }

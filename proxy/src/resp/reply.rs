@@ -165,6 +165,10 @@ fn short_number(rest: &[u8]) -> Option<(usize, usize)> {
     for (i, &byte) in rest.iter().take(7).enumerate() {
         let digit = byte.wrapping_sub(b'0');
         if digit <= 9 {
+            if i == 1 && value == 0 {
+                // A leading zero: the slow way refuses it.
+                return None;
+            }
             value = value * 10 + usize::from(digit);
         } else {
             return (byte == b'\r' && i > 0 && rest.get(i + 1) == Some(&b'\n'))
@@ -204,7 +208,14 @@ mod tests {
 
     #[test]
     fn what_is_no_reply_is_refused() {
-        for bytes in [&b"HTTP/1.1 200 OK\r\n"[..], b"$x\r\n", b"$-2\r\n", b"*1\r\n?", b"$1\n"] {
+        for bytes in [
+            &b"HTTP/1.1 200 OK\r\n"[..],
+            b"$x\r\n",
+            b"$-2\r\n",
+            b"*1\r\n?",
+            b"$01\r\na\r\n",
+            b"$1\n",
+        ] {
             assert!(end(bytes).is_err(), "{}", bytes.escape_ascii());
         }
         assert!(end(&[b"$".to_vec(), b"1".repeat(40)].concat()).is_err());
