@@ -40,10 +40,7 @@ fn main() {
         driver.engine.set_now(turn * TURN_US);
         replies += driver.turn(&load);
     }
-    println!(
-        "{}",
-        turns * u64::from(SESSIONS) * load.requests_a_session as u64
-    );
+    println!("{}", turns * u64::from(SESSIONS) * load.requests_a_session as u64);
     assert!(replies > 0, "no reply came");
 }
 
@@ -88,18 +85,12 @@ impl Load {
         for backend in &mut replies {
             *backend = backend.repeat(SESSIONS as usize);
         }
-        Some(Self {
-            requests,
-            replies,
-            requests_a_session: PIPELINE,
-        })
+        Some(Self { requests, replies, requests_a_session: PIPELINE })
     }
 
     /// Ten keys, five on each backend.
     fn mget(number: usize, requests: &mut Vec<u8>, replies: &mut [Vec<u8>; BACKENDS]) {
-        let keys: Vec<String> = (0..10)
-            .map(|i| key(i % BACKENDS, number * 10 + i))
-            .collect();
+        let keys: Vec<String> = (0..10).map(|i| key(i % BACKENDS, number * 10 + i)).collect();
         let mut args: Vec<&[u8]> = vec![b"MGET"];
         args.extend(keys.iter().map(|key| key.as_bytes()));
         request(requests, &args);
@@ -150,11 +141,7 @@ impl Driver {
         for client in 0..SESSIONS {
             engine.on_client_open(u64::from(client), None);
         }
-        Self {
-            engine,
-            numbers,
-            effects: Vec::new(),
-        }
+        Self { engine, numbers, effects: Vec::new() }
     }
 
     /// Requests in and out to the backends, then replies in and out to the clients; answers how many
@@ -171,8 +158,7 @@ impl Driver {
             }
         }
         for (backend, &number) in self.numbers.iter().enumerate() {
-            self.engine
-                .on_backend_bytes(backend as u32, &load.replies[number]);
+            self.engine.on_backend_bytes(backend as u32, &load.replies[number]);
         }
         self.finish();
         let mut bytes = 0;
@@ -190,10 +176,6 @@ impl Driver {
         self.engine.finish_turn();
         let emptied = std::mem::take(&mut self.effects);
         self.effects = self.engine.take_effects(emptied);
-        assert!(
-            self.effects.is_empty(),
-            "a steady load has no effects: {:?}",
-            self.effects
-        );
+        assert!(self.effects.is_empty(), "a steady load has no effects: {:?}", self.effects);
     }
 }

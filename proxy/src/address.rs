@@ -16,19 +16,11 @@ pub fn host_port(text: &str) -> Result<(&str, u16), String> {
         return Err(wrong("it wants host:port, such as 127.0.0.1:6379"));
     };
     // Written back to compare, so that "+80" and "080" are not taken for a port.
-    let port = digits
-        .parse::<u16>()
-        .ok()
-        .filter(|port| port.to_string() == digits);
+    let port = digits.parse::<u16>().ok().filter(|port| port.to_string() == digits);
     let Some(port) = port else {
-        return Err(wrong(&format!(
-            "\"{digits}\" is not a port between 0 and 65535"
-        )));
+        return Err(wrong(&format!("\"{digits}\" is not a port between 0 and 65535")));
     };
-    if let Some(inner) = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-    {
+    if let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         // A zone (fe80::1%eth0) is for the system to judge.
         let address = inner.split('%').next().unwrap_or(inner);
         return match address.parse::<Ipv6Addr>() {
@@ -39,17 +31,12 @@ pub fn host_port(text: &str) -> Result<(&str, u16), String> {
     if host.contains(':') {
         return Err(wrong("an IPv6 address wants brackets, such as [::1]:6379"));
     }
-    if !host
-        .chars()
-        .all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_'))
-    {
+    if !host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_')) {
         return Err(wrong("its host has a character that no host name has"));
     }
     // Only digits and dots: meant as IPv4, and a name server would not know it.
-    let numeric = !host.is_empty()
-        && host
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let numeric =
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     if numeric && host.parse::<IpAddr>().is_err() {
         return Err(wrong(&format!("\"{host}\" is not an IPv4 address")));
     }
@@ -67,9 +54,7 @@ pub fn check_server(text: &str) -> Result<(), String> {
     }
     match host_port(text)? {
         ("", _) => Err(format!("\"{text}\" is not an address: it has no host")),
-        (_, 0) => Err(format!(
-            "\"{text}\" is not an address: no server listens on port 0"
-        )),
+        (_, 0) => Err(format!("\"{text}\" is not an address: no server listens on port 0")),
         _ => Ok(()),
     }
 }
@@ -104,22 +89,13 @@ mod tests {
             ("a:65536", "\"65536\" is not a port between 0 and 65535"),
             ("a:+80", "\"+80\" is not a port between 0 and 65535"),
             ("a:080", "\"080\" is not a port between 0 and 65535"),
-            (
-                "::1:80",
-                "an IPv6 address wants brackets, such as [::1]:6379",
-            ),
+            ("::1:80", "an IPv6 address wants brackets, such as [::1]:6379"),
             ("[::g]:80", "\"::g\" is not an IPv6 address"),
             ("a b:80", "its host has a character that no host name has"),
-            (
-                "http//x:80",
-                "its host has a character that no host name has",
-            ),
+            ("http//x:80", "its host has a character that no host name has"),
             ("256.1.1.1:80", "\"256.1.1.1\" is not an IPv4 address"),
         ] {
-            assert_eq!(
-                host_port(text),
-                Err(format!("\"{text}\" is not an address: {reason}"))
-            );
+            assert_eq!(host_port(text), Err(format!("\"{text}\" is not an address: {reason}")));
         }
     }
 
@@ -128,10 +104,7 @@ mod tests {
         assert_eq!(check_server("/run/redis.sock"), Ok(()));
         assert_eq!(check_server("redis:6379"), Ok(()));
         assert!(check_server("run/redis.sock").is_err());
-        assert_eq!(
-            check_server(":1"),
-            Err("\":1\" is not an address: it has no host".into())
-        );
+        assert_eq!(check_server(":1"), Err("\":1\" is not an address: it has no host".into()));
         assert_eq!(
             check_server("a:0"),
             Err("\"a:0\" is not an address: no server listens on port 0".into())

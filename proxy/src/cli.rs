@@ -1,1 +1,350 @@
-//! x
+//! The command line: Codis's own flags, and what each does to the settings.
+//!
+//! Reading only. Opening files, setting limits and starting shards is for `main`.
+
+use crate::config::{ConfigError, Loaded, ProxyConfig, Secret};
+use crate::logging::Level;
+use clap::Parser;
+use clap::builder::styling::{AnsiColor, Styles};
+use std::path::PathBuf;
+
+/// Colours of the help text, where the terminal has them.
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// What stands under the flags in the help text.
+const EXAMPLES: &str = "\
+Examples:
+  codis-proxy --default-config > proxy.toml
+  codis-proxy --ncpu=4 -c proxy.toml -l /var/log/codis/proxy.log --log-level=WARN
+  codis-proxy --ncpu=2 --fillslots=slots.json --pidfile=/run/codis-proxy.pid
+
+A slots file says which server has which of the 1024 slots:
+  [{\"id\":0,\"backend_addr\":\"127.0.0.1:6380\",\"backend_addr_group_id\":1}, ...]
+
+Signals: TERM and INT stop accepting, answer what is in flight (at most shutdown_timeout) and end;
+HUP opens the log file anew.";
+
+/// The flags of `codis-proxy`.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "codis-proxy",
+    version,
+    about = "Makes many Redis servers look like one",
+    after_help = EXAMPLES,
+    styles = STYLES,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// How many cores to use, one shard (a pinned thread) on each
+    ///
+    /// Default: every core that this process may run on.
+    #[arg(long, value_name = "N")]
+    pub ncpu: Option<usize>,
+
+    /// Read settings from this TOML file; without it, all settings have their defaults
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Write the log to FILE.YYYY-MM-DD, a new one each day (UTC); without it, to stderr
+    #[arg(short, long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+
+    /// The least severe messages to log: NONE, DEBUG, INFO, WARN, ERROR or PANIC, in any case
+    #[arg(long, value_name = "LEVEL", default_value = "INFO")]
+    pub log_level: Level,
+
+    /// The admin address to show to others when it is not the one listened on, such as 10.0.0.5:11080
+    #[arg(long, value_name = "ADDR")]
+    pub host_admin: Option<String>,
+
+    /// The proxy address to show to others when it is not the one listened on, such as 10.0.0.5:19000
+    #[arg(long, value_name = "ADDR")]
+    pub host_proxy: Option<String>,
+
+    /// Take the slots from this JSON file and serve at once
+    #[arg(long, value_name = "FILE")]
+    pub fillslots: Option<PathBuf>,
+
+    /// How many files and sockets this process must be able to have open, such as 20000
+    #[arg(long, value_name = "N")]
+    pub ulimit: Option<u64>,
+
+    /// Write the process id to this file; it is removed at the end
+    #[arg(long, value_name = "FILE")]
+    pub pidfile: Option<PathBuf>,
+
+    /// Overrides product_name of the configuration
+    #[arg(long = "product_name", alias = "product-name", value_name = "NAME")]
+    pub product_name: Option<String>,
+
+    /// Overrides product_auth: the password of the Redis servers. Others can see a command line; a
+    /// file is safer
+    #[arg(long = "product_auth", alias = "product-auth", value_name = "PASSWORD", value_parser = secret)]
+    pub product_auth: Option<Secret>,
+
+    /// Overrides session_auth: the password that clients must give. Others can see a command line; a
+    /// file is safer
+    #[arg(long = "session_auth", alias = "session-auth", value_name = "PASSWORD", value_parser = secret)]
+    pub session_auth: Option<Secret>,
+
+    /// Print a complete configuration file with every default, and end
+    #[arg(long)]
+    pub default_config: bool,
+
+    #[command(flatten)]
+    retired: Retired,
+}
+
+/// Flags of Codis that have no meaning here: accepted, so that existing scripts start, and warned of.
+#[derive(Debug, Clone, clap::Args)]
+struct Retired {
+    #[arg(long, hide = true)]
+    max_ncpu: Option<String>,
+    #[arg(long, hide = true)]
+    dashboard: Option<String>,
+    #[arg(long, hide = true)]
+    zookeeper: Option<String>,
+    #[arg(long, hide = true, value_parser = secret)]
+    zookeeper_auth: Option<Secret>,
+    #[arg(long, hide = true)]
+    etcd: Option<String>,
+    #[arg(long, hide = true, value_parser = secret)]
+    etcd_auth: Option<Secret>,
+    #[arg(long, hide = true)]
+    filesystem: Option<String>,
+    #[arg(long, hide = true)]
+    slots: Option<String>,
+}
+
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text))
+}
+
+/// Why the flags and the file together give no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The file is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A flag has an impossible value.
+    #[error("on the command line: {0}")]
+    Flag(String),
+}
+
+impl Cli {
+    /// The settings that the file and the flags give together; a flag overrides the file. The warnings
+    /// are the file's and those for flags without meaning.
+    ///
+    /// # Errors
+    /// The file is wrong, or a flag's value is.
+    pub fn settings(&self) -> Result<Loaded, CliError> {
+        let mut loaded = match &self.config {
+            Some(path) => crate::config::load(path)?,
+            None => Loaded { config: ProxyConfig::default(), warnings: Vec::new() },
+        };
+        let config = &mut loaded.config;
+        if let Some(name) = &self.product_name {
+            config.product_name.clone_from(name);
+        }
+        if let Some(password) = &self.product_auth {
+            config.product_auth.clone_from(password);
+        }
+        if let Some(password) = &self.session_auth {
+            config.session_auth.clone_from(password);
+        }
+        // The file was checked, so what is wrong now came from a flag.
+        let wrong = config.faults();
+        if !wrong.is_empty() {
+            return Err(CliError::Flag(wrong.join("; ")));
+        }
+        for (flag, shown) in
+            [("--host-admin", &self.host_admin), ("--host-proxy", &self.host_proxy)]
+        {
+            if let Some(Err(what)) = shown.as_deref().map(crate::address::check_server) {
+                return Err(CliError::Flag(format!("{flag}: {what}")));
+            }
+        }
+        loaded.warnings.extend(self.retired.warnings());
+        Ok(loaded)
+    }
+}
+
+impl Retired {
+    /// One sentence for each flag that was given.
+    fn warnings(&self) -> Vec<String> {
+        const COORDINATOR: &str =
+            "the proxy reads its slots from no coordinator; give them with --fillslots=FILE";
+        let flags = [
+            (
+                "--max-ncpu",
+                self.max_ncpu.is_some(),
+                "the number of shards is fixed at start; see --ncpu",
+            ),
+            ("--dashboard", self.dashboard.is_some(), COORDINATOR),
+            ("--zookeeper", self.zookeeper.is_some(), COORDINATOR),
+            ("--zookeeper-auth", self.zookeeper_auth.is_some(), COORDINATOR),
+            ("--etcd", self.etcd.is_some(), COORDINATOR),
+            ("--etcd-auth", self.etcd_auth.is_some(), COORDINATOR),
+            ("--filesystem", self.filesystem.is_some(), COORDINATOR),
+            ("--slots", self.slots.is_some(), COORDINATOR),
+        ];
+        let given = flags.iter().filter(|(_, given, _)| *given);
+        given.map(|(flag, _, why)| format!("{flag} is ignored: {why}")).collect()
+    }
+}
+
+/// How many shards to run: `asked` of `--ncpu`, or one for each core in `allowed`, the cores that this
+/// process may run on.
+///
+/// # Errors
+/// A sentence that names both numbers, for the operator.
+pub fn resolve_ncpu(asked: Option<usize>, allowed: &[usize]) -> Result<usize, String> {
+    let cores = allowed.len();
+    match asked {
+        None if cores == 0 => Err("the system names no core that this process may use".into()),
+        None => Ok(cores),
+        Some(0) => {
+            Err(format!("--ncpu=0 leaves no core to run on; it must be between 1 and {cores}"))
+        }
+        Some(asked) if asked > cores => Err(format!(
+            "--ncpu={asked} is more than the {cores} {} that this process may use; lower it, or allow \
+             the process more cores (taskset, cgroup cpuset)",
+            if cores == 1 { "core" } else { "cores" }
+        )),
+        Some(asked) => Ok(asked),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn cli(flags: &[&str]) -> Cli {
+        let all = std::iter::once("codis-proxy").chain(flags.iter().copied());
+        Cli::try_parse_from(all).expect("good flags")
+    }
+
+    fn refused(flags: &[&str]) -> String {
+        let all = std::iter::once("codis-proxy").chain(flags.iter().copied());
+        Cli::try_parse_from(all).expect_err("bad flags").to_string()
+    }
+
+    #[test]
+    fn the_flags_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn codis_own_command_line_is_understood() {
+        let cli = cli(&[
+            "--ncpu=1",
+            "-c",
+            "proxy.toml",
+            "-l",
+            "proxy.log",
+            "--log-level=WARN",
+            "--host-admin=10.0.0.1:11080",
+            "--host-proxy=10.0.0.1:19000",
+            "--fillslots=slots.json",
+            "--ulimit=20000",
+            "--pidfile=proxy.pid",
+            "--product_name=p",
+            "--product_auth=a",
+            "--session_auth=b",
+        ]);
+        assert_eq!(cli.ncpu, Some(1));
+        assert_eq!(cli.config, Some("proxy.toml".into()));
+        assert_eq!(cli.log, Some("proxy.log".into()));
+        assert_eq!(cli.log_level, Level::Warn);
+        assert_eq!(cli.host_admin.as_deref(), Some("10.0.0.1:11080"));
+        assert_eq!(cli.host_proxy.as_deref(), Some("10.0.0.1:19000"));
+        assert_eq!(cli.fillslots, Some("slots.json".into()));
+        assert_eq!(cli.ulimit, Some(20_000));
+        assert_eq!(cli.pidfile, Some("proxy.pid".into()));
+    }
+
+    #[test]
+    fn flags_override_the_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("proxy.toml");
+        let text = "product_name = \"file\"\nsession_auth = \"file\"\nproduct_auth = \"file\"\n";
+        std::fs::write(&path, text).expect("written");
+        let config = format!("--config={}", path.display());
+        let given = cli(&[&config, "--product_name=flag", "--session_auth=flag"]);
+        let config = given.settings().expect("good settings").config;
+        assert_eq!(config.product_name, "flag");
+        assert!(config.session_auth.matches(b"flag"));
+        assert!(config.product_auth.matches(b"file"));
+    }
+
+    #[test]
+    fn an_impossible_flag_is_named() {
+        let error = cli(&["--product_name=a b"]).settings().expect_err("a bad name");
+        assert_eq!(
+            error.to_string(),
+            "on the command line: product_name: \"a b\" has characters other than letters, digits, \
+             '_', '-' and '.'"
+        );
+        let error = cli(&["--host-proxy=19000"]).settings().expect_err("no host");
+        assert_eq!(
+            error.to_string(),
+            "on the command line: --host-proxy: \"19000\" is not an address: it wants host:port, such \
+             as 127.0.0.1:6379"
+        );
+    }
+
+    #[test]
+    fn flags_that_lost_their_meaning_are_warned_of_and_hidden() {
+        let given = cli(&["--max-ncpu=8", "--zookeeper=10.0.0.1:2181"]);
+        assert_eq!(
+            given.settings().expect("good settings").warnings,
+            [
+                "--max-ncpu is ignored: the number of shards is fixed at start; see --ncpu",
+                "--zookeeper is ignored: the proxy reads its slots from no coordinator; give them with \
+                 --fillslots=FILE",
+            ]
+        );
+        let help = Cli::command().render_long_help().to_string();
+        assert!(!help.contains("zookeeper") && help.contains("--ncpu <N>"));
+    }
+
+    #[test]
+    fn a_level_that_does_not_exist_is_refused_with_those_that_do() {
+        let message = refused(&["--log-level=loud"]);
+        assert!(message.contains("NONE, DEBUG, INFO, WARN, ERROR, PANIC"), "{message}");
+    }
+
+    #[test]
+    fn debug_shows_no_password() {
+        let shown = format!("{:?}", cli(&["--product_auth=hunter2", "--session_auth=hunter2"]));
+        assert!(!shown.contains("hunter2"));
+    }
+
+    #[test]
+    fn more_shards_than_cores_are_refused_with_both_numbers() {
+        assert_eq!(resolve_ncpu(None, &[0, 2, 5]), Ok(3));
+        assert_eq!(resolve_ncpu(Some(2), &[0, 2, 5]), Ok(2));
+        assert_eq!(resolve_ncpu(Some(3), &[0, 2, 5]), Ok(3));
+        assert_eq!(
+            resolve_ncpu(Some(4), &[0, 2, 5]),
+            Err("--ncpu=4 is more than the 3 cores that this process may use; lower it, or allow the \
+                 process more cores (taskset, cgroup cpuset)"
+                .into())
+        );
+        assert_eq!(
+            resolve_ncpu(Some(2), &[7]),
+            Err("--ncpu=2 is more than the 1 core that this process may use; lower it, or allow the \
+                 process more cores (taskset, cgroup cpuset)"
+                .into())
+        );
+        assert_eq!(
+            resolve_ncpu(Some(0), &[0, 1]),
+            Err("--ncpu=0 leaves no core to run on; it must be between 1 and 2".into())
+        );
+    }
+}

@@ -4,6 +4,10 @@ use crate::messages::KillFilter;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
+/// The reason in `ShardStats::sessions_cut` under which a shard counts clients that came when
+/// `proxy_max_clients` were there already.
+pub const CUT_MAX_CLIENTS: &str = "max_clients";
+
 /// What stands for the address of an end that has none: a unix socket's.
 const UNIX_ADDR: &str = "unix:0";
 
@@ -75,17 +79,7 @@ pub fn address(end: Option<SocketAddr>) -> String {
 /// and `in-flight` (requests without a reply yet).
 #[must_use]
 pub fn line(client: &ClientInfo) -> String {
-    let ClientInfo {
-        id,
-        fd,
-        name,
-        age_s,
-        idle_s,
-        db,
-        query_bytes,
-        output_bytes,
-        ..
-    } = client;
+    let ClientInfo { id, fd, name, age_s, idle_s, db, query_bytes, output_bytes, .. } = client;
     let memory = query_bytes + output_bytes;
     let mut line = String::with_capacity(320);
     // Writing to a String cannot fail.
@@ -125,14 +119,8 @@ impl KillFilter {
             && self.id.is_none_or(|id| id == client.id)
             && self.not.is_none_or(|not| not != client.id)
             && self.max_age_s.is_none_or(|least| client.age_s >= least)
-            && self
-                .addr
-                .as_ref()
-                .is_none_or(|addr| *addr == address(client.addr))
-            && self
-                .laddr
-                .as_ref()
-                .is_none_or(|laddr| *laddr == address(client.laddr))
+            && self.addr.as_ref().is_none_or(|addr| *addr == address(client.addr))
+            && self.laddr.as_ref().is_none_or(|laddr| *laddr == address(client.laddr))
     }
 }
 
@@ -172,12 +160,7 @@ mod tests {
 
     #[test]
     fn a_client_over_a_unix_socket_has_an_address_and_a_flag_that_say_so() {
-        let line = line(&ClientInfo {
-            addr: None,
-            laddr: None,
-            no_evict: true,
-            ..client()
-        });
+        let line = line(&ClientInfo { addr: None, laddr: None, no_evict: true, ..client() });
         assert!(line.contains(" addr=unix:0 laddr=unix:0 "), "{line}");
         assert!(line.contains(" flags=Ue "), "{line}");
     }
@@ -196,26 +179,11 @@ mod tests {
         assert!(KillFilter::default().matches(&client));
         assert!(all.matches(&client));
         let broken = [
-            KillFilter {
-                id: Some(6),
-                ..all.clone()
-            },
-            KillFilter {
-                addr: Some("127.0.0.1:1".into()),
-                ..all.clone()
-            },
-            KillFilter {
-                laddr: Some("127.0.0.1:1".into()),
-                ..all.clone()
-            },
-            KillFilter {
-                not: Some(7),
-                ..all.clone()
-            },
-            KillFilter {
-                max_age_s: Some(31),
-                ..all.clone()
-            },
+            KillFilter { id: Some(6), ..all.clone() },
+            KillFilter { addr: Some("127.0.0.1:1".into()), ..all.clone() },
+            KillFilter { laddr: Some("127.0.0.1:1".into()), ..all.clone() },
+            KillFilter { not: Some(7), ..all.clone() },
+            KillFilter { max_age_s: Some(31), ..all.clone() },
             KillFilter { none: true, ..all },
         ];
         for filter in broken {

@@ -1,1 +1,287 @@
-fn main() {}
+//! The `codis-proxy` binary: reads the command line, sets the process up, starts the shards and the
+//! control plane, and ends with its exit code.
+
+use clap::Parser;
+use codis_proxy::cli::{Cli, resolve_ncpu};
+use codis_proxy::config::{self, Listen, ProtoType, ProxyConfig};
+use codis_proxy::control::{self, Control, Facts, ShardMailbox, Signals};
+use codis_proxy::engine::Settings;
+use codis_proxy::logging::Logging;
+use codis_proxy::messages::{ControlMessage, ShardMessage};
+use codis_proxy::shard::{self, Acceptor, ShardConfig, ShardSender};
+use codis_proxy::topology::{Topology, parse_fillslots};
+use codis_proxy::uring::{self, RingConfig};
+use glommio::{LocalExecutorBuilder, Placement};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::sched_getaffinity;
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+/// Connections that the kernel holds until they are accepted.
+const LISTEN_BACKLOG: i32 = 4096;
+
+/// Descriptors that are no sessions: logs, rings, listeners, backends, admin pages.
+const DESCRIPTORS_BESIDE_SESSIONS: u64 = 512;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if cli.default_config {
+        return match write!(std::io::stdout(), "{}", config::default_toml()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
+    match start(&cli) {
+        Ok(code) => code,
+        Err(reason) => {
+            // The log may not be there yet, and may be set to be silent.
+            drop(writeln!(std::io::stderr(), "codis-proxy: {reason}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(cli: &Cli) -> Result<ExitCode, String> {
+    let settings = cli.settings().map_err(|error| error.to_string())?;
+    let config = Arc::new(settings.config);
+    let allowed = allowed_cores()?;
+    let ncpu = resolve_ncpu(cli.ncpu, &allowed)?;
+    let cores = allowed[..ncpu].to_vec();
+    let logging =
+        Logging::start(cli.log.as_deref(), cli.log_level).map_err(|error| error.to_string())?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    raise_descriptors(cli.ulimit, &config)?;
+    let ring = RingConfig::default();
+    uring::probe(&ring)?;
+    let topology = Arc::new(topology(cli.fillslots.as_deref())?);
+    let signals = Signals::watch()?;
+    let (listener, proxy_addr) = listen(&config)?;
+    let admin = TcpListener::bind(&config.admin_addr)
+        .map_err(|error| format!("cannot listen on admin_addr {}: {error}", config.admin_addr))?;
+    let admin_addr = admin.local_addr().map_err(|error| format!("admin_addr: {error}"))?;
+    let facts = Facts::gather(admin_addr, &proxy_addr, cores.clone(), cli.config.as_deref());
+    let _pidfile = cli.pidfile.as_deref().map(Pidfile::write).transpose()?;
+
+    let (control, inbox) = unbounded_channel();
+    let parts = Parts { config: &config, topology: &topology, ring, cores, control };
+    let shards = start_shards(&parts, listener, &facts.token)?;
+    drop(parts);
+    tracing::info!(
+        proxy_addr,
+        %admin_addr,
+        ncpu,
+        product = config.product_name,
+        "codis-proxy {} serves",
+        env!("CARGO_PKG_VERSION")
+    );
+    let boxed = |shard: ShardSender| Box::new(shard) as Box<dyn ShardMailbox>;
+    let plane = Control {
+        shards: shards.into_iter().map(boxed).collect(),
+        inbox,
+        config: Arc::clone(&config),
+        topology,
+        admin,
+        log: Box::new(logging.control()),
+        facts,
+    };
+    let exit = control::run(plane, signals);
+    if let Listen::Unix(path) = config.listen()? {
+        drop(std::fs::remove_file(path));
+    }
+    if let control::Exit::Failed(reason) = &exit {
+        return Err(reason.clone());
+    }
+    Ok(ExitCode::from(exit.code()))
+}
+
+/// What every shard is made from.
+struct Parts<'a> {
+    config: &'a Arc<ProxyConfig>,
+    topology: &'a Arc<Topology>,
+    ring: RingConfig,
+    cores: Vec<usize>,
+    control: UnboundedSender<ControlMessage>,
+}
+
+/// Starts one pinned thread a core; shard 0 accepts for all.
+fn start_shards(
+    parts: &Parts<'_>,
+    listener: OwnedFd,
+    token: &str,
+) -> Result<Vec<ShardSender>, String> {
+    let mut senders = Vec::new();
+    let mut mailboxes = Vec::new();
+    for _ in &parts.cores {
+        let (sender, mailbox) =
+            shard::mailbox().map_err(|error| format!("cannot make an eventfd: {error}"))?;
+        let first = ShardMessage::Topology(Arc::clone(parts.topology));
+        sender.send(first).map_err(|error| error.to_string())?;
+        senders.push(sender);
+        mailboxes.push(mailbox);
+    }
+    let loads: Arc<[AtomicUsize]> = parts.cores.iter().map(|_| AtomicUsize::new(0)).collect();
+    let clients_max = parts.config.proxy_max_clients;
+    let mut acceptor = Some(Acceptor::new(listener, senders.clone(), clients_max));
+    for (number, mailbox) in mailboxes.into_iter().enumerate() {
+        let config = ShardConfig {
+            shard: number,
+            core: parts.cores[number],
+            settings: Settings::new(parts.config, token),
+            keepalive: (
+                parts.config.session_keepalive_period.non_zero(),
+                parts.config.backend_keepalive_period.non_zero(),
+            ),
+            ring: parts.ring.clone(),
+            mailbox,
+            control: parts.control.clone(),
+            loads: Arc::clone(&loads),
+            acceptor: acceptor.take(),
+        };
+        start_shard(config, parts.control.clone())?;
+    }
+    Ok(senders)
+}
+
+fn start_shard(
+    config: ShardConfig,
+    control: UnboundedSender<ControlMessage>,
+) -> Result<(), String> {
+    let (number, core) = (config.shard, config.core);
+    // The sockets have a ring of their own: glommio's may be as small as they can be.
+    LocalExecutorBuilder::new(Placement::Fixed(core))
+        .name(&format!("shard-{number}"))
+        .io_memory(64 << 10)
+        .ring_depth(8)
+        .spawn(move || async move {
+            if let Err(reason) = shard::run(config) {
+                drop(control.send(ControlMessage::Failed { shard: number, reason }));
+            }
+        })
+        .map(drop)
+        .map_err(|error| {
+            format!(
+                "cannot start shard {number} on core {core}: {error}; if it is out of memory, raise \
+                 the memlock limit (ulimit -l)"
+            )
+        })
+}
+
+/// The cores that this process may use, in rising order.
+fn allowed_cores() -> Result<Vec<usize>, String> {
+    let set = sched_getaffinity(None)
+        .map_err(|error| format!("cannot read this process's cores: {error}"))?;
+    Ok((0..rustix::thread::CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect())
+}
+
+/// Raises the limit on descriptors as far as `--ulimit` or `proxy_max_clients` asks.
+fn raise_descriptors(asked: Option<u64>, config: &ProxyConfig) -> Result<(), String> {
+    let wanted = asked.unwrap_or(config.proxy_max_clients as u64 + DESCRIPTORS_BESIDE_SESSIONS);
+    let now = getrlimit(Resource::Nofile);
+    if now.current.is_none_or(|current| current >= wanted) {
+        return Ok(());
+    }
+    let maximum = now.maximum.map(|maximum| maximum.max(wanted));
+    let raised = Rlimit { current: Some(wanted), maximum };
+    if setrlimit(Resource::Nofile, raised).is_ok() {
+        return Ok(());
+    }
+    let hard = now.maximum.unwrap_or(wanted);
+    let text = format!(
+        "the limit on open files is {hard}, and {wanted} are wanted: raise it (ulimit -n, or \
+         LimitNOFILE in the systemd unit), or lower proxy_max_clients or --ulimit"
+    );
+    if asked.is_some() {
+        return Err(text);
+    }
+    tracing::warn!("{text}");
+    let most = Rlimit { current: Some(hard), maximum: now.maximum };
+    setrlimit(Resource::Nofile, most).map_err(|error| format!("{text} ({error})"))
+}
+
+fn topology(fillslots: Option<&Path>) -> Result<Topology, String> {
+    let Some(path) = fillslots else {
+        tracing::warn!("every slot is offline until slots are filled: see --fillslots");
+        return Ok(Topology::offline());
+    };
+    let json = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    parse_fillslots(&json).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Listens where the configuration says; answers the address as bound.
+fn listen(config: &ProxyConfig) -> Result<(OwnedFd, String), String> {
+    let refused =
+        |error: std::io::Error| format!("cannot listen on {}: {error}", config.proxy_addr);
+    let listen = config.listen()?;
+    if let Listen::Unix(path) = &listen {
+        return listen_unix(path).map_err(refused).map(|fd| (fd, path.display().to_string()));
+    }
+    let mut last = None;
+    for address in listen.addresses().map_err(refused)? {
+        match listen_tcp(&SockAddr::from(address), config.proto_type) {
+            Ok(socket) => {
+                let bound = socket.local_addr().map_err(refused)?;
+                let bound = bound.as_socket().map_or_else(String::new, |bound| bound.to_string());
+                return Ok((socket.into(), bound));
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(refused(last.unwrap_or_else(|| std::io::Error::other("the host name has no address"))))
+}
+
+fn listen_tcp(address: &SockAddr, proto: ProtoType) -> std::io::Result<Socket> {
+    let socket = Socket::new(address.domain(), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    if address.domain() == Domain::IPV6 {
+        socket.set_only_v6(proto == ProtoType::Tcp6)?;
+    }
+    socket.bind(address)?;
+    socket.listen(LISTEN_BACKLOG)?;
+    Ok(socket)
+}
+
+/// A socket file that nobody answers on is left over from a process that was killed: it is replaced.
+fn listen_unix(path: &PathBuf) -> std::io::Result<OwnedFd> {
+    let address = SockAddr::unix(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    if probe.connect_timeout(&address, Duration::from_secs(1)).is_ok() {
+        return Err(std::io::ErrorKind::AddrInUse.into());
+    }
+    if let Err(error) = std::fs::remove_file(path)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    socket.bind(&address)?;
+    socket.listen(LISTEN_BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A file that holds the process's id while it runs.
+struct Pidfile(PathBuf);
+
+impl Pidfile {
+    fn write(path: &Path) -> Result<Self, String> {
+        std::fs::write(path, format!("{}\n", std::process::id()))
+            .map_err(|error| format!("cannot write --pidfile {}: {error}", path.display()))?;
+        Ok(Self(path.to_path_buf()))
+    }
+}
+
+impl Drop for Pidfile {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
+}

@@ -18,10 +18,7 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self {
-            counts: [0; HISTOGRAM_BUCKETS],
-            sum_us: 0,
-        }
+        Self { counts: [0; HISTOGRAM_BUCKETS], sum_us: 0 }
     }
 }
 
@@ -168,15 +165,7 @@ mod tests {
     #[test]
     fn a_duration_falls_into_the_bucket_of_the_next_power_of_two() {
         let mut histogram = Histogram::default();
-        for (us, bucket) in [
-            (0, 0),
-            (1, 1),
-            (2, 2),
-            (3, 2),
-            (4, 3),
-            (1023, 10),
-            (1024, 11),
-        ] {
+        for (us, bucket) in [(0, 0), (1, 1), (2, 2), (3, 2), (4, 3), (1023, 10), (1024, 11)] {
             let before = histogram.counts[bucket];
             histogram.record(us);
             assert_eq!(histogram.counts[bucket], before + 1, "{us} us");

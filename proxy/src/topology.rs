@@ -6,7 +6,7 @@
 
 mod fillslots;
 
-pub use fillslots::{FillslotsError, parse as parse_fillslots};
+pub use fillslots::{FillslotsError, parse as parse_fillslots, to_json as slots_to_json};
 
 use crate::slots::SLOT_COUNT;
 use std::sync::Arc;
@@ -77,15 +77,8 @@ impl Topology {
     /// The topology in which every slot is offline.
     #[must_use]
     pub fn offline() -> Self {
-        let slot = Slot {
-            state: SlotState::Offline,
-            locked: false,
-        };
-        Self {
-            epoch: 0,
-            groups: Vec::new(),
-            slots: vec![slot; SLOT_COUNT],
-        }
+        let slot = Slot { state: SlotState::Offline, locked: false };
+        Self { epoch: 0, groups: Vec::new(), slots: vec![slot; SLOT_COUNT] }
     }
 
     /// The group at `index`.

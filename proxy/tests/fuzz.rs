@@ -1,10 +1,13 @@
 //! A little of what the fuzzers do, with fixed seeds: random bytes, and good streams with a few bytes
 //! changed. `make fuzz` does it at length.
 
+#[allow(unreachable_pub, reason = "public in the fuzzing crate")]
 #[path = "../fuzz/src/engine.rs"]
 mod engine;
+#[allow(unreachable_pub, reason = "public in the fuzzing crate")]
 #[path = "../fuzz/src/replies.rs"]
 mod replies;
+#[allow(unreachable_pub, reason = "public in the fuzzing crate")]
 #[path = "../fuzz/src/requests.rs"]
 mod requests;
 

@@ -6,7 +6,7 @@
 
 /// Forwarded to the one server that owns the keys. Whether there is one key at argument 1 or keys
 /// elsewhere follows from the server's key specs.
-pub const FORWARDED: &[&str] = &[
+pub(crate) const FORWARDED: &[&str] = &[
     "copy dump expire expireat expiretime move persist pexpire pexpireat pexpiretime pttl rename",
     "renamenx restore sort sort_ro ttl type",
     "object|encoding object|freq object|idletime object|refcount memory|usage",
@@ -33,7 +33,7 @@ pub const FORWARDED: &[&str] = &[
 ];
 
 /// Split by backend and put together again: the command and its `Split` variant.
-pub const SPLIT: &[(&str, &str)] = &[
+pub(crate) const SPLIT: &[(&str, &str)] = &[
     ("mget", "Mget"),
     ("mset", "Mset"),
     ("del", "Sum"),
@@ -44,154 +44,57 @@ pub const SPLIT: &[(&str, &str)] = &[
 
 /// Answered by the proxy itself: the command, its `Local` variant, and how the answer differs from
 /// that of a Redis server (empty: not at all).
-pub const LOCAL: &[(&str, &str, &str)] = &[
-    (
-        "auth",
-        "Auth",
-        "checks the proxy's `session_auth`; a user name must be `default`",
-    ),
-    (
-        "hello",
-        "Hello",
-        "protocol 2 only; `HELLO 3` is refused with NOPROTO",
-    ),
-    (
-        "select",
-        "Select",
-        "up to the proxy's `backend_number_databases`",
-    ),
+pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
+    ("auth", "Auth", "checks the proxy's `session_auth`; a user name must be `default`"),
+    ("hello", "Hello", "protocol 2 only; `HELLO 3` is refused with NOPROTO"),
+    ("select", "Select", "up to the proxy's `backend_number_databases`"),
     ("ping", "Ping", "answered by the proxy, no server is asked"),
     ("echo", "Echo", ""),
     ("quit", "Quit", ""),
     ("reset", "Reset", ""),
     ("time", "Time", "the proxy's clock"),
-    (
-        "command",
-        "Command",
-        "only the commands that the proxy supports",
-    ),
-    (
-        "command|count",
-        "CommandCount",
-        "only the commands that the proxy supports",
-    ),
-    (
-        "command|info",
-        "CommandInfo",
-        "nil for commands that the proxy does not support",
-    ),
-    (
-        "command|docs",
-        "CommandDocs",
-        "only the commands that the proxy supports",
-    ),
+    ("command", "Command", "only the commands that the proxy supports"),
+    ("command|count", "CommandCount", "only the commands that the proxy supports"),
+    ("command|info", "CommandInfo", "nil for commands that the proxy does not support"),
+    ("command|docs", "CommandDocs", "only the commands that the proxy supports"),
     ("command|getkeys", "CommandGetKeys", ""),
     ("command|getkeysandflags", "CommandGetKeysAndFlags", ""),
-    (
-        "command|list",
-        "CommandList",
-        "only the commands that the proxy supports",
-    ),
-    (
-        "client|id",
-        "ClientId",
-        "the id of the connection to the proxy",
-    ),
-    (
-        "client|setname",
-        "ClientSetName",
-        "names the connection to the proxy",
-    ),
-    (
-        "client|getname",
-        "ClientGetName",
-        "names the connection to the proxy",
-    ),
-    (
-        "client|setinfo",
-        "ClientSetInfo",
-        "as in Redis 7.2, whatever the servers' version",
-    ),
+    ("command|list", "CommandList", "only the commands that the proxy supports"),
+    ("client|id", "ClientId", "the id of the connection to the proxy"),
+    ("client|setname", "ClientSetName", "names the connection to the proxy"),
+    ("client|getname", "ClientGetName", "names the connection to the proxy"),
+    ("client|setinfo", "ClientSetInfo", "as in Redis 7.2, whatever the servers' version"),
     ("client|info", "ClientInfo", "the connection to the proxy"),
-    (
-        "client|list",
-        "ClientList",
-        "the clients of this proxy, all shards",
-    ),
-    (
-        "client|kill",
-        "ClientKill",
-        "the clients of this proxy, all shards",
-    ),
-    (
-        "client|no-evict",
-        "ClientNoEvict",
-        "accepted and shown; the proxy evicts no clients",
-    ),
+    ("client|list", "ClientList", "the clients of this proxy, all shards"),
+    ("client|kill", "ClientKill", "the clients of this proxy, all shards"),
+    ("client|no-evict", "ClientNoEvict", "accepted and shown; the proxy evicts no clients"),
     ("client|reply", "ClientReply", ""),
     ("info", "Info", "the proxy's own sections"),
     ("config|get", "ConfigGet", "the proxy's own settings"),
     ("config|set", "ConfigSet", "the proxy's own settings"),
-    (
-        "config|resetstat",
-        "ConfigResetStat",
-        "the proxy's own counters",
-    ),
-    (
-        "slowlog|get",
-        "SlowlogGet",
-        "requests that were slow as seen by this proxy",
-    ),
-    (
-        "slowlog|len",
-        "SlowlogLen",
-        "requests that were slow as seen by this proxy",
-    ),
-    (
-        "slowlog|reset",
-        "SlowlogReset",
-        "requests that were slow as seen by this proxy",
-    ),
-    (
-        "slotsinfo",
-        "SlotsInfo",
-        "Codis's own: the slots and their groups",
-    ),
-    (
-        "slotsmapping",
-        "SlotsMapping",
-        "Codis's own: the slots and their servers",
-    ),
-    (
-        "slotshashkey",
-        "SlotsHashKey",
-        "Codis's own: the slot of each key",
-    ),
+    ("config|resetstat", "ConfigResetStat", "the proxy's own counters"),
+    ("slowlog|get", "SlowlogGet", "requests that were slow as seen by this proxy"),
+    ("slowlog|len", "SlowlogLen", "requests that were slow as seen by this proxy"),
+    ("slowlog|reset", "SlowlogReset", "requests that were slow as seen by this proxy"),
+    ("slotsinfo", "SlotsInfo", "Codis's own: the slots and their groups"),
+    ("slotsmapping", "SlotsMapping", "Codis's own: the slots and their servers"),
+    ("slotshashkey", "SlotsHashKey", "Codis's own: the slot of each key"),
 ];
 
 /// Forwarded commands that differ from one Redis server in more than the one-slot rule.
-pub const DIFFERENCES: &[(&str, &str)] = &[
+pub(crate) const DIFFERENCES: &[(&str, &str)] = &[
     (
         "sort sort_ro",
         "BY and GET only with a pattern whose hash tag is of the key's slot, or GET #",
     ),
     ("xread xreadgroup", "without BLOCK"),
-    (
-        "eval eval_ro evalsha evalsha_ro fcall fcall_ro",
-        "with at least one declared key",
-    ),
-    (
-        "pfcount",
-        "keys of different slots are refused, not counted together",
-    ),
+    ("eval eval_ro evalsha evalsha_ro fcall fcall_ro", "with at least one declared key"),
+    ("pfcount", "keys of different slots are refused, not counted together"),
 ];
 
 /// Not supported yet, and why.
-pub const UNSUPPORTED: &[(&str, &str)] = &[
-    (
-        "multi exec discard watch unwatch",
-        "transactions need a server connection of their own",
-    ),
+pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
+    ("multi exec discard watch unwatch", "transactions need a server connection of their own"),
     (
         "blpop brpop blmove brpoplpush blmpop bzmpop bzpopmax bzpopmin",
         "a blocking command needs a server connection of its own",
@@ -215,16 +118,14 @@ pub const UNSUPPORTED: &[(&str, &str)] = &[
         "client|caching client|getredir client|tracking client|trackinginfo",
         "client-side caching needs invalidation messages from the servers",
     ),
-    (
-        "client|pause client|unpause client|unblock",
-        "concerns state that the proxy does not keep",
-    ),
+    ("client|pause client|unpause client|unblock", "concerns state that the proxy does not keep"),
     ("monitor", "would have to gather from every server"),
     (
         "acl acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log \
          acl|save acl|setuser acl|users acl|whoami",
         "the proxy has one password, no users",
     ),
+    ("lolwut", "no client depends on it"),
     (
         "readonly readwrite asking restore-asking cluster|addslots cluster|addslotsrange \
          cluster|bumpepoch cluster|count-failure-reports cluster|countkeysinslot cluster|delslots \
@@ -237,7 +138,7 @@ pub const UNSUPPORTED: &[(&str, &str)] = &[
     ),
     (
         "config|rewrite debug failover latency|doctor latency|graph latency|histogram \
-         latency|history latency|latest latency|reset lolwut memory|doctor memory|malloc-stats \
+         latency|history latency|latest latency|reset memory|doctor memory|malloc-stats \
          memory|purge memory|stats migrate module|list module|load module|loadex module|unload \
          pfdebug pfselftest psync replconf replicaof role shutdown slaveof sync",
         "administers one server: connect to that server",
@@ -245,32 +146,32 @@ pub const UNSUPPORTED: &[(&str, &str)] = &[
 ];
 
 /// A command that the server does not have, added by hand.
-pub struct Added {
+pub(crate) struct Added {
     /// Its name, `container|subcommand` for a subcommand.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// As Redis counts it.
-    pub arity: i64,
+    pub(crate) arity: i64,
     /// As `COMMAND INFO` names them.
-    pub flags: &'static [&'static str],
+    pub(crate) flags: &'static [&'static str],
     /// The ACL categories.
-    pub categories: &'static [&'static str],
+    pub(crate) categories: &'static [&'static str],
     /// The hints for clients that split requests themselves.
-    pub tips: &'static [&'static str],
+    pub(crate) tips: &'static [&'static str],
     /// What it does, in a line.
-    pub summary: &'static str,
+    pub(crate) summary: &'static str,
     /// The version that introduced it.
-    pub since: &'static str,
+    pub(crate) since: &'static str,
     /// The group in the documentation.
-    pub group: &'static str,
+    pub(crate) group: &'static str,
     /// How long it takes.
-    pub complexity: &'static str,
+    pub(crate) complexity: &'static str,
     /// Its arguments: (name, type, flags).
-    pub arguments: &'static [(&'static str, &'static str, &'static [&'static str])],
+    pub(crate) arguments: &'static [(&'static str, &'static str, &'static [&'static str])],
 }
 
 /// The commands that the proxy has beyond the server's: Codis's own, and those that clients of
 /// newer servers send when they connect.
-pub const ADDED: &[Added] = &[
+pub(crate) const ADDED: &[Added] = &[
     Added {
         name: "client|setinfo",
         arity: 4,
@@ -293,10 +194,7 @@ pub const ADDED: &[Added] = &[
         since: "1.0.0",
         group: "cluster",
         complexity: "O(N) where N is the number of slots asked for",
-        arguments: &[
-            ("start", "integer", &["optional"]),
-            ("count", "integer", &["optional"]),
-        ],
+        arguments: &[("start", "integer", &["optional"]), ("count", "integer", &["optional"])],
     },
     Added {
         name: "slotsmapping",

@@ -2,70 +2,60 @@
 
 use crate::classes::{ADDED, Added};
 use crate::server::{Client, Value};
-use std::io;
+use std::io::{self, Read, Write};
 
 /// One command or subcommand.
-pub struct Fact {
+pub(crate) struct Fact {
     /// Its name, `container|subcommand` for a subcommand.
-    pub name: String,
+    pub(crate) name: String,
     /// `COMMAND INFO`'s entry, without the nested subcommands.
-    pub info: Value,
+    pub(crate) info: Value,
     /// `COMMAND DOCS`'s map, without the nested subcommands.
-    pub docs: Value,
+    pub(crate) docs: Value,
     /// What a container's HELP answers; on the HELP subcommand only.
-    pub help: Option<Value>,
+    pub(crate) help: Option<Value>,
     /// How many subcommands it has.
-    pub subcommands: usize,
+    pub(crate) subcommands: usize,
 }
 
 impl Fact {
     /// The arity, as Redis counts it.
-    pub fn arity(&self) -> i64 {
+    pub(crate) fn arity(&self) -> i64 {
         self.info.items()[1].number()
     }
 
     /// The command's flags.
-    pub fn flags(&self) -> Vec<&str> {
-        self.info.items()[2]
-            .items()
-            .iter()
-            .map(Value::text)
-            .collect()
+    pub(crate) fn flags(&self) -> Vec<&str> {
+        self.info.items()[2].items().iter().map(Value::text).collect()
     }
 
     /// The key specs.
-    pub fn specs(&self) -> &[Value] {
+    pub(crate) fn specs(&self) -> &[Value] {
         self.info.items()[8].items()
     }
 
     /// A text of the documentation, such as `summary` or `group`.
-    pub fn doc(&self, key: &str) -> &str {
+    pub(crate) fn doc(&self, key: &str) -> &str {
         self.docs.field(key).map_or("", Value::text)
     }
 }
 
 /// The server's version.
-pub fn version(client: &mut Client) -> io::Result<String> {
+pub(crate) fn version<S: Read + Write>(client: &mut Client<S>) -> io::Result<String> {
     let info = client.ask(&["INFO", "server"])?;
-    let line = info
-        .text()
-        .lines()
-        .find_map(|line| line.strip_prefix("redis_version:"));
-    line.map(str::to_owned)
-        .ok_or_else(|| io::Error::other("INFO names no redis_version"))
+    let line = info.text().lines().find_map(|line| line.strip_prefix("redis_version:"));
+    line.map(str::to_owned).ok_or_else(|| io::Error::other("INFO names no redis_version"))
 }
 
 /// Every command of the server and those that the proxy adds, sorted by name: a container's
 /// subcommands follow it.
-pub fn gather(client: &mut Client) -> io::Result<Vec<Fact>> {
+pub(crate) fn gather<S: Read + Write>(client: &mut Client<S>) -> io::Result<Vec<Fact>> {
     let mut facts = Vec::new();
     let entries = client.ask(&["COMMAND"])?;
     for entry in entries.items() {
         let name = entry.items()[0].text();
         let docs = client.ask(&["COMMAND", "DOCS", name])?;
-        let docs = docs
-            .field(name)
-            .ok_or_else(|| io::Error::other(format!("no docs: {name}")))?;
+        let docs = docs.field(name).ok_or_else(|| io::Error::other(format!("no docs: {name}")))?;
         let subcommands = entry.items()[9].items();
         facts.push(fact(entry, docs, None));
         for entry in subcommands {
@@ -79,17 +69,10 @@ pub fn gather(client: &mut Client) -> io::Result<Vec<Fact>> {
             facts.push(fact(entry, docs, help));
         }
     }
-    for added in ADDED
-        .iter()
-        .filter(|added| !facts_have(&facts, added.name))
-        .collect::<Vec<_>>()
-    {
+    for added in ADDED.iter().filter(|added| !facts_have(&facts, added.name)).collect::<Vec<_>>() {
         facts.push(added.fact());
         if let Some((container, _)) = added.name.split_once('|') {
-            facts
-                .iter_mut()
-                .filter(|f| f.name == container)
-                .for_each(|f| f.subcommands += 1);
+            facts.iter_mut().filter(|f| f.name == container).for_each(|f| f.subcommands += 1);
         }
     }
     facts.sort_by(|a, b| a.name.cmp(&b.name));
@@ -106,10 +89,7 @@ fn fact(entry: &Value, docs: &Value, help: Option<Value>) -> Fact {
     let mut info = entry.items().to_vec();
     let subcommands = info[9].items().len();
     info[9] = Value::Array(Vec::new());
-    let pairs = docs
-        .items()
-        .chunks_exact(2)
-        .filter(|pair| pair[0].text() != "subcommands");
+    let pairs = docs.items().chunks_exact(2).filter(|pair| pair[0].text() != "subcommands");
     Fact {
         name: info[0].text().to_owned(),
         info: Value::Array(info),
@@ -123,12 +103,7 @@ impl Added {
     /// The entries that a server would have for it.
     fn fact(&self) -> Fact {
         let status = |names: &[&str]| {
-            Value::Array(
-                names
-                    .iter()
-                    .map(|name| Value::Simple((*name).to_owned()))
-                    .collect(),
-            )
+            Value::Array(names.iter().map(|name| Value::Simple((*name).to_owned())).collect())
         };
         let bulks = |names: &[&str]| Value::Array(names.iter().map(|n| Value::bulk(n)).collect());
         let argument = |&(name, kind, flags): &(&str, &str, &[&str])| {

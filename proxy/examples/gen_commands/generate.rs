@@ -8,53 +8,46 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// The generated files' contents.
-pub struct Output {
+pub(crate) struct Output {
     /// `proxy/src/command/table.rs`
-    pub table: String,
+    pub(crate) table: String,
     /// `proxy/src/command/commands.resp`
-    pub entries: Vec<u8>,
+    pub(crate) entries: Vec<u8>,
     /// `docs/commands.md`
-    pub page: String,
+    pub(crate) page: String,
 }
 
 /// What the proxy does with one command.
-pub struct Class {
+pub(crate) struct Class {
     /// The `Route`, as Rust writes it.
-    pub route: String,
+    pub(crate) route: String,
     /// For a person: how it differs, or why it is not supported.
-    pub note: String,
+    pub(crate) note: String,
 }
 
 impl Class {
     fn new(route: &str, note: &str) -> Self {
-        Self {
-            route: route.to_owned(),
-            note: note.to_owned(),
-        }
+        Self { route: route.to_owned(), note: note.to_owned() }
     }
 
     /// Whether clients can use the command.
-    pub fn supported(&self) -> bool {
+    pub(crate) fn supported(&self) -> bool {
         self.route != "Route::Unsupported"
     }
 }
 
 /// A command with its class.
-pub type Row = (Fact, Class);
+pub(crate) type Row = (Fact, Class);
 
 /// Everything that is generated; an error names what is unclassified or contradictory.
-pub fn generate(version: &str, facts: Vec<Fact>) -> Result<Output, String> {
+pub(crate) fn generate(version: &str, facts: Vec<Fact>) -> Result<Output, String> {
     let rows = classify(facts)?;
     let mut entries = Vec::new();
     for (fact, _) in &rows {
         let help = fact.help.clone().unwrap_or(Value::NullArray);
         Value::Array(vec![fact.info.clone(), fact.docs.clone(), help]).encode(&mut entries);
     }
-    Ok(Output {
-        table: table(version, &rows)?,
-        entries,
-        page: crate::page::page(version, &rows),
-    })
+    Ok(Output { table: table(version, &rows)?, entries, page: crate::page::page(version, &rows) })
 }
 
 /// Gives each command its class.
@@ -68,18 +61,13 @@ fn classify(facts: Vec<Fact>) -> Result<Vec<Row>, String> {
             (None, true, _) => Class::new("Route::Local(Local::Help)", ""),
             (None, false, 1..) => Class::new("Route::Unsupported", ""),
             (None, false, 0) => {
-                return Err(format!(
-                    "'{}' is not classified: put it into classes.rs",
-                    fact.name
-                ));
+                return Err(format!("'{}' is not classified: put it into classes.rs", fact.name));
             }
         };
         rows.push((fact, class));
     }
     match classes.keys().next() {
-        Some(name) => Err(format!(
-            "'{name}' is classified, but the server does not have it"
-        )),
+        Some(name) => Err(format!("'{name}' is classified, but the server does not have it")),
         None => Ok(rows),
     }
 }
@@ -91,34 +79,20 @@ fn classes(facts: &[Fact]) -> Result<BTreeMap<&'static str, Class>, String> {
         let fact = facts.iter().find(|fact| fact.name == name);
         let fact =
             fact.ok_or_else(|| format!("'{name}' is classified, but the server does not have it"))?;
-        let note = DIFFERENCES
-            .iter()
-            .find(|(names, _)| names.split_whitespace().any(|n| n == name));
-        all.push((
-            name,
-            Class::new(forwarded(fact)?, note.map_or("", |(_, note)| note)),
-        ));
+        let note =
+            DIFFERENCES.iter().find(|(names, _)| names.split_whitespace().any(|n| n == name));
+        all.push((name, Class::new(forwarded(fact)?, note.map_or("", |(_, note)| note))));
     }
     for (name, split) in SPLIT {
         let note =
             "keys in different groups are handled one group beside the other, not atomically";
-        all.push((
-            name,
-            Class::new(&format!("Route::Split(Split::{split})"), note),
-        ));
+        all.push((name, Class::new(&format!("Route::Split(Split::{split})"), note)));
     }
     for (name, local, note) in LOCAL {
-        all.push((
-            name,
-            Class::new(&format!("Route::Local(Local::{local})"), note),
-        ));
+        all.push((name, Class::new(&format!("Route::Local(Local::{local})"), note)));
     }
     for (names, why) in UNSUPPORTED {
-        all.extend(
-            names
-                .split_whitespace()
-                .map(|n| (n, Class::new("Route::Unsupported", why))),
-        );
+        all.extend(names.split_whitespace().map(|n| (n, Class::new("Route::Unsupported", why))));
     }
     let mut classes = BTreeMap::new();
     for (name, class) in all {
@@ -135,9 +109,7 @@ fn forwarded(fact: &Fact) -> Result<&'static str, String> {
     // XREAD and XREADGROUP block only when told to, and are refused then.
     let may_block = matches!(name.as_str(), "xread" | "xreadgroup");
     if fact.flags().contains(&"admin") || (fact.flags().contains(&"blocking") && !may_block) {
-        return Err(format!(
-            "'{name}' is forwarded, but it blocks or administers the server"
-        ));
+        return Err(format!("'{name}' is forwarded, but it blocks or administers the server"));
     }
     let one_key = ["index", "index", "1", "range", "0", "1", "0"];
     match fact.specs() {
@@ -150,19 +122,13 @@ fn forwarded(fact: &Fact) -> Result<&'static str, String> {
 /// A key spec without its names and flags: how the search begins, then how the keys are found.
 fn shape(spec: &Value) -> Vec<String> {
     let mut shape = Vec::new();
-    for half in ["begin_search", "find_keys"]
-        .iter()
-        .filter_map(|half| spec.field(half))
-    {
+    for half in ["begin_search", "find_keys"].iter().filter_map(|half| spec.field(half)) {
         let kind = half.field("type").map_or("", Value::text).to_owned();
         if kind == "index" {
             shape.push(kind.clone());
         }
         shape.push(kind);
-        let values = half
-            .field("spec")
-            .map_or(&[][..], Value::items)
-            .chunks_exact(2);
+        let values = half.field("spec").map_or(&[][..], Value::items).chunks_exact(2);
         shape.extend(values.map(|pair| match &pair[1] {
             Value::Integer(number) => number.to_string(),
             other => other.text().to_owned(),
@@ -193,12 +159,7 @@ fn table(version: &str, rows: &[Row]) -> Result<String, String> {
     // Most commands share a few lists of key specs.
     let mut lists: BTreeMap<String, usize> = BTreeMap::new();
     for (fact, _) in rows.iter().filter(|(fact, _)| !fact.specs().is_empty()) {
-        let list = fact
-            .specs()
-            .iter()
-            .map(spec)
-            .collect::<Result<Vec<_>, _>>()?
-            .join("\n");
+        let list = fact.specs().iter().map(spec).collect::<Result<Vec<_>, _>>()?.join("\n");
         let next = lists.len();
         lists.entry(list).or_insert(next);
     }
@@ -206,27 +167,15 @@ fn table(version: &str, rows: &[Row]) -> Result<String, String> {
     ordered.sort_by_key(|(_, number)| **number);
     for (list, number) in ordered {
         let count = list.lines().count();
-        let _ = writeln!(
-            out,
-            "static SPECS_{number}: [KeySpec; {count}] = [\n{list}\n];"
-        );
+        let _ = writeln!(out, "static SPECS_{number}: [KeySpec; {count}] = [\n{list}\n];");
     }
 
-    let _ = writeln!(
-        out,
-        "\n/// Every command, sorted by name; a container's subcommands follow it."
-    );
+    let _ =
+        writeln!(out, "\n/// Every command, sorted by name; a container's subcommands follow it.");
     let _ = writeln!(out, "pub static COMMANDS: [Command; {}] = [", rows.len());
     for (fact, class) in rows {
-        let list = fact
-            .specs()
-            .iter()
-            .map(spec)
-            .collect::<Result<Vec<_>, _>>()?
-            .join("\n");
-        let specs = lists
-            .get(&list)
-            .map_or("&[]".to_owned(), |number| format!("&SPECS_{number}"));
+        let list = fact.specs().iter().map(spec).collect::<Result<Vec<_>, _>>()?.join("\n");
+        let specs = lists.get(&list).map_or("&[]".to_owned(), |number| format!("&SPECS_{number}"));
         let _ = writeln!(
             out,
             "    Command {{ name: {:?}, arity: {}, flags: F::of(&[{}]), route: {}, specs: {specs}, \
@@ -257,10 +206,7 @@ fn table(version: &str, rows: &[Row]) -> Result<String, String> {
 /// A multiplier under which no two names share a bucket; always the same one for the same names.
 fn multiplier(names: &[&[u8]]) -> Result<u64, String> {
     if let Some(name) = names.iter().find(|name| name.len() > hash::NAME_BYTES_MAX) {
-        return Err(format!(
-            "{} is longer than a name may be",
-            String::from_utf8_lossy(name)
-        ));
+        return Err(format!("{} is longer than a name may be", String::from_utf8_lossy(name)));
     }
     // The candidates are those of the SplitMix64 generator, made odd.
     let mut state = 0_u64;
@@ -280,9 +226,7 @@ fn multiplier(names: &[&[u8]]) -> Result<u64, String> {
 
 /// The names that stand alone: not those of subcommands.
 fn top_level(rows: &[Row]) -> impl Iterator<Item = &str> {
-    rows.iter()
-        .map(|(fact, _)| fact.name.as_str())
-        .filter(|name| !name.contains('|'))
+    rows.iter().map(|(fact, _)| fact.name.as_str()).filter(|name| !name.contains('|'))
 }
 
 /// One key spec, as Rust writes it.
@@ -291,15 +235,12 @@ fn spec(spec: &Value) -> Result<String, String> {
     let shape: Vec<&str> = shape.iter().map(String::as_str).collect();
     let (begin, rest) = match shape.as_slice() {
         ["index", "index", at, rest @ ..] => (format!("B::Index({at})"), rest),
-        ["keyword", word, from, rest @ ..] => (
-            format!("B::Keyword {{ word: b{word:?}, from: {from} }}"),
-            rest,
-        ),
+        ["keyword", word, from, rest @ ..] => {
+            (format!("B::Keyword {{ word: b{word:?}, from: {from} }}"), rest)
+        }
         ["unknown", rest @ ..] => ("B::Unknown".to_owned(), rest),
         other => {
-            return Err(format!(
-                "a key spec that begins in an unknown way: {other:?}"
-            ));
+            return Err(format!("a key spec that begins in an unknown way: {other:?}"));
         }
     };
     let find = match rest {
@@ -311,17 +252,11 @@ fn spec(spec: &Value) -> Result<String, String> {
         }
         ["unknown"] => "W::Unknown".to_owned(),
         other => {
-            return Err(format!(
-                "a key spec that finds keys in an unknown way: {other:?}"
-            ));
+            return Err(format!("a key spec that finds keys in an unknown way: {other:?}"));
         }
     };
-    let flags: Vec<&str> = spec
-        .field("flags")
-        .map_or(&[][..], Value::items)
-        .iter()
-        .map(Value::text)
-        .collect();
+    let flags: Vec<&str> =
+        spec.field("flags").map_or(&[][..], Value::items).iter().map(Value::text).collect();
     Ok(format!(
         "    KeySpec {{ begin: {begin}, find: {find}, flags: K::of(&[{}]) }},",
         constants("K", &flags)
@@ -330,10 +265,7 @@ fn spec(spec: &Value) -> Result<String, String> {
 
 /// Flag names as constants of a type.
 fn constants(of: &str, names: &[&str]) -> String {
-    let names: Vec<String> = names
-        .iter()
-        .map(|name| format!("{of}::{}", constant(name)))
-        .collect();
+    let names: Vec<String> = names.iter().map(|name| format!("{of}::{}", constant(name))).collect();
     names.join(", ")
 }
 

@@ -11,15 +11,14 @@ mod page;
 mod server;
 
 use std::io::{self, Write};
+use std::net::TcpStream;
 use std::path::Path;
 
 fn main() -> io::Result<()> {
     let Some(address) = std::env::args().nth(1) else {
-        return Err(io::Error::other(
-            "give the address of a redis-server 7.0: HOST:PORT",
-        ));
+        return Err(io::Error::other("give the address of a redis-server 7.0: HOST:PORT"));
     };
-    let mut client = server::Client::connect(&address)?;
+    let mut client = server::Client::new(TcpStream::connect(&address)?);
     let version = facts::version(&mut client)?;
     let output =
         generate::generate(&version, facts::gather(&mut client)?).map_err(io::Error::other)?;

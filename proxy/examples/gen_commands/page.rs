@@ -20,31 +20,18 @@ Made by `cargo run -p codis-proxy --example gen_commands -- HOST:PORT` from Redi
 ";
 
 /// The page.
-pub fn page(version: &str, rows: &[Row]) -> String {
+pub(crate) fn page(version: &str, rows: &[Row]) -> String {
     let mut out = HEAD.replace("VERSION", version);
     let mut groups: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     // A container without a form of its own is no command that anyone can send.
-    for row in rows
-        .iter()
-        .filter(|(fact, class)| fact.subcommands == 0 || class.supported())
-    {
+    for row in rows.iter().filter(|(fact, class)| fact.subcommands == 0 || class.supported()) {
         groups.entry(row.0.doc("group")).or_default().push(row);
     }
     let total: usize = groups.values().map(Vec::len).sum();
-    let supported = groups
-        .values()
-        .flatten()
-        .filter(|row| row.1.supported())
-        .count();
-    let _ = writeln!(
-        out,
-        "{supported} of {total} commands and subcommands are supported."
-    );
+    let supported = groups.values().flatten().filter(|row| row.1.supported()).count();
+    let _ = writeln!(out, "{supported} of {total} commands and subcommands are supported.");
     for (group, rows) in groups {
-        let _ = writeln!(
-            out,
-            "\n## {group}\n\n| command | supported | notes |\n|---|---|---|"
-        );
+        let _ = writeln!(out, "\n## {group}\n\n| command | supported | notes |\n|---|---|---|");
         for (fact, class) in rows {
             let name = fact.name.to_uppercase().replace('|', " ");
             let note = note(class);

@@ -1,11 +1,10 @@
 //! A small RESP2 client: what the generator asks a server with.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 
 /// One RESP2 value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub(crate) enum Value {
     /// `+text`
     Simple(String),
     /// `-text`
@@ -24,12 +23,12 @@ pub enum Value {
 
 impl Value {
     /// A bulk string.
-    pub fn bulk(text: &str) -> Self {
+    pub(crate) fn bulk(text: &str) -> Self {
         Self::Bulk(text.as_bytes().to_vec())
     }
 
     /// The values of an array; none for anything else.
-    pub fn items(&self) -> &[Value] {
+    pub(crate) fn items(&self) -> &[Value] {
         match self {
             Self::Array(items) => items,
             _ => &[],
@@ -37,7 +36,7 @@ impl Value {
     }
 
     /// The text of a simple or bulk string; empty for anything else.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         match self {
             Self::Simple(text) => text,
             Self::Bulk(bytes) => std::str::from_utf8(bytes).unwrap_or_default(),
@@ -46,7 +45,7 @@ impl Value {
     }
 
     /// The number; 0 for anything else.
-    pub fn number(&self) -> i64 {
+    pub(crate) fn number(&self) -> i64 {
         match self {
             Self::Integer(number) => *number,
             _ => 0,
@@ -54,16 +53,13 @@ impl Value {
     }
 
     /// The value of `key` in a map written as a flat array.
-    pub fn field(&self, key: &str) -> Option<&Value> {
-        let pair = self
-            .items()
-            .chunks_exact(2)
-            .find(|pair| pair[0].text() == key)?;
+    pub(crate) fn field(&self, key: &str) -> Option<&Value> {
+        let pair = self.items().chunks_exact(2).find(|pair| pair[0].text() == key)?;
         Some(&pair[1])
     }
 
     /// Appends the value as it stands on the wire.
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Simple(text) => out.extend_from_slice(format!("+{text}\r\n").as_bytes()),
             Self::Error(text) => {
@@ -89,65 +85,55 @@ impl Value {
     }
 }
 
-/// A connection to a server.
-pub struct Client {
-    stream: BufReader<TcpStream>,
+/// A connection to a server, over a socket of some kind.
+pub(crate) struct Client<S> {
+    stream: BufReader<S>,
 }
 
-impl Client {
-    /// Connects to `host:port`.
-    pub fn connect(address: &str) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        Ok(Self {
-            stream: BufReader::new(stream),
-        })
+impl<S: Read + Write> Client<S> {
+    /// Uses a connected socket.
+    pub(crate) fn new(socket: S) -> Self {
+        Self { stream: BufReader::new(socket) }
     }
 
     /// Sends one request and reads its reply.
-    pub fn ask<A: AsRef<[u8]>>(&mut self, args: &[A]) -> io::Result<Value> {
-        let request = Value::Array(
-            args.iter()
-                .map(|a| Value::Bulk(a.as_ref().to_vec()))
-                .collect(),
-        );
+    pub(crate) fn ask<A: AsRef<[u8]>>(&mut self, args: &[A]) -> io::Result<Value> {
+        let request = Value::Array(args.iter().map(|a| Value::Bulk(a.as_ref().to_vec())).collect());
         let mut bytes = Vec::new();
         request.encode(&mut bytes);
         self.stream.get_mut().write_all(&bytes)?;
-        self.read()
+        read(&mut self.stream)
     }
+}
 
-    /// Reads one reply.
-    fn read(&mut self) -> io::Result<Value> {
-        let mut line = Vec::new();
-        self.stream.read_until(b'\n', &mut line)?;
-        if !line.ends_with(b"\r\n") {
-            return Err(io::Error::other("the server closed the connection"));
-        }
-        line.truncate(line.len() - 2);
-        let (kind, rest) = (line[0], line[1..].to_vec());
-        let text = String::from_utf8_lossy(&rest).into_owned();
-        let number = || text.parse::<i64>().map_err(io::Error::other);
-        Ok(match kind {
-            b'+' => Value::Simple(text),
-            b'-' => Value::Error(rest),
-            b':' => Value::Integer(number()?),
-            b'$' => match usize::try_from(number()?) {
-                Err(_) => Value::NullBulk,
-                Ok(length) => {
-                    let mut bytes = vec![0; length + 2];
-                    self.stream.read_exact(&mut bytes)?;
-                    bytes.truncate(length);
-                    Value::Bulk(bytes)
-                }
-            },
-            b'*' => match usize::try_from(number()?) {
-                Err(_) => Value::NullArray,
-                Ok(count) => {
-                    Value::Array((0..count).map(|_| self.read()).collect::<io::Result<_>>()?)
-                }
-            },
-            _ => return Err(io::Error::other(format!("not RESP2: {line:?}"))),
-        })
+/// Reads one value.
+pub(crate) fn read(stream: &mut impl BufRead) -> io::Result<Value> {
+    let mut line = Vec::new();
+    stream.read_until(b'\n', &mut line)?;
+    if !line.ends_with(b"\r\n") {
+        return Err(io::Error::other("the server closed the connection"));
     }
+    line.truncate(line.len() - 2);
+    let (kind, rest) = (line[0], line[1..].to_vec());
+    let text = String::from_utf8_lossy(&rest).into_owned();
+    let number = || text.parse::<i64>().map_err(io::Error::other);
+    Ok(match kind {
+        b'+' => Value::Simple(text),
+        b'-' => Value::Error(rest),
+        b':' => Value::Integer(number()?),
+        b'$' => match usize::try_from(number()?) {
+            Err(_) => Value::NullBulk,
+            Ok(length) => {
+                let mut bytes = vec![0; length + 2];
+                stream.read_exact(&mut bytes)?;
+                bytes.truncate(length);
+                Value::Bulk(bytes)
+            }
+        },
+        b'*' => match usize::try_from(number()?) {
+            Err(_) => Value::NullArray,
+            Ok(count) => Value::Array((0..count).map(|_| read(stream)).collect::<io::Result<_>>()?),
+        },
+        _ => return Err(io::Error::other(format!("not RESP2: {line:?}"))),
+    })
 }

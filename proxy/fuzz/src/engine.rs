@@ -62,14 +62,8 @@ const REQUESTS: [&str; 12] = [
     "QUIT\r\n",
 ];
 
-const REPLIES: [&str; 6] = [
-    "+OK\r\n",
-    "$-1\r\n",
-    "$3\r\nabc\r\n",
-    "*2\r\n$1\r\na\r\n$-1\r\n",
-    ":1\r\n",
-    "-ERR no\r\n",
-];
+const REPLIES: [&str; 6] =
+    ["+OK\r\n", "$-1\r\n", "$3\r\nabc\r\n", "*2\r\n$1\r\na\r\n$-1\r\n", ":1\r\n", "-ERR no\r\n"];
 
 /// Feeds the engine the events that the bytes stand for.
 pub fn run(data: &[u8]) {
@@ -127,14 +121,8 @@ impl Driver {
     fn open_client(&mut self) {
         let session = self.engine.on_client_open(self.next_client, None);
         self.next_client += 1;
-        let fresh = Connection {
-            open: true,
-            ..Connection::default()
-        };
-        assert!(
-            self.clients.insert(session, fresh).is_none(),
-            "a session's index is used twice"
-        );
+        let fresh = Connection { open: true, ..Connection::default() };
+        assert!(self.clients.insert(session, fresh).is_none(), "a session's index is used twice");
     }
 
     fn step(&mut self, input: &mut Input<'_>) {
@@ -173,11 +161,7 @@ impl Driver {
             10 => {
                 self.now += u64::from(input.byte()) * 10_000;
                 self.engine.set_now(self.now);
-                if self
-                    .engine
-                    .next_deadline()
-                    .is_some_and(|deadline| deadline <= self.now)
-                {
+                if self.engine.next_deadline().is_some_and(|deadline| deadline <= self.now) {
                     self.engine.on_tick();
                 }
             }
@@ -186,8 +170,7 @@ impl Driver {
             13 => self.send_backends(input.byte()),
             14 => {
                 if let Some((session, client, sequence)) = self.questions.pop() {
-                    self.engine
-                        .on_answer(session, client, sequence, b"$4\r\ninfo\r\n");
+                    self.engine.on_answer(session, client, sequence, b"$4\r\ninfo\r\n");
                 }
             }
             _ => {
@@ -321,31 +304,18 @@ impl Driver {
             Group {
                 id: 2,
                 master: address("c:1"),
-                replicas: if which & 2 == 0 {
-                    Vec::new()
-                } else {
-                    vec![vec![address("d:1")]]
-                },
+                replicas: if which & 2 == 0 { Vec::new() } else { vec![vec![address("d:1")]] },
             },
         ];
         let slots = (0..SLOT_COUNT).map(|slot| {
             let group = GroupIndex((slot % 2) as u16);
             let state = match (which >> 2) % 8 {
                 1 if slot % 3 == 0 => SlotState::Offline,
-                2 if slot % 3 == 0 => SlotState::Preparing {
-                    from: group,
-                    to: group,
-                },
-                3 if slot % 3 == 0 => SlotState::Migrating {
-                    from: group,
-                    to: group,
-                },
+                2 if slot % 3 == 0 => SlotState::Preparing { from: group, to: group },
+                3 if slot % 3 == 0 => SlotState::Migrating { from: group, to: group },
                 _ => SlotState::Stable(group),
             };
-            Slot {
-                state,
-                locked: (which >> 2) % 8 == 4 && slot % 2 == 0,
-            }
+            Slot { state, locked: (which >> 2) % 8 == 4 && slot % 2 == 0 }
         });
         self.engine.on_topology(&Arc::new(Topology {
             epoch: self.epoch,
@@ -377,12 +347,9 @@ impl Driver {
                         self.closing_clients.push(session);
                     }
                 }
-                Effect::Ask {
-                    session,
-                    client,
-                    sequence,
-                    ..
-                } => self.questions.push((session, client, sequence)),
+                Effect::Ask { session, client, sequence, .. } => {
+                    self.questions.push((session, client, sequence))
+                }
                 Effect::Pause { .. } | Effect::Resume { .. } => {}
             }
         }
@@ -401,18 +368,14 @@ impl Driver {
     /// Closes everything: nothing may be left.
     fn end(&mut self) {
         while let Some((session, client, sequence)) = self.questions.pop() {
-            self.engine
-                .on_answer(session, client, sequence, b"$4\r\ninfo\r\n");
+            self.engine.on_answer(session, client, sequence, b"$4\r\ninfo\r\n");
         }
         let sessions: Vec<u32> = self.clients.keys().copied().collect();
         for session in sessions {
             self.client_closed(session, true);
         }
         self.epoch += 1;
-        self.engine.on_topology(&Arc::new(Topology {
-            epoch: self.epoch,
-            ..Topology::offline()
-        }));
+        self.engine.on_topology(&Arc::new(Topology { epoch: self.epoch, ..Topology::offline() }));
         self.finish_turn();
         let backends: Vec<u32> = self.backends.keys().copied().collect();
         for backend in backends {

@@ -37,15 +37,10 @@ fn read(stream: &[u8], step: usize) -> Vec<Said> {
         let bytes = &stream[start..end];
         match parse(bytes, &mut progress, &LIMITS) {
             Parsed::Complete(len) => {
-                let request = Request {
-                    bytes: &bytes[..len],
-                    args: &progress.args,
-                };
+                let request = Request { bytes: &bytes[..len], args: &progress.args };
                 look_up(&request);
                 said.push(Said::Request(
-                    (0..request.len())
-                        .map(|i| request.arg(i).to_vec())
-                        .collect(),
+                    (0..request.len()).map(|i| request.arg(i).to_vec()).collect(),
                 ));
                 start += len;
             }

@@ -33,11 +33,7 @@ pub(super) fn entry(id: CommandId) -> Entry {
 /// Takes the next command's replies off `rest`.
 fn next_entry(rest: &mut &'static [u8]) -> Entry {
     header(rest);
-    Entry {
-        info: value(rest),
-        docs: value(rest),
-        help: value(rest),
-    }
+    Entry { info: value(rest), docs: value(rest), help: value(rest) }
 }
 
 /// Takes the first line off `rest`: the kind of value and its number.
@@ -45,9 +41,7 @@ pub(super) fn header(rest: &mut &'static [u8]) -> (u8, i64) {
     let end = memchr::memchr(b'\n', rest).expect("the generated file is whole RESP values");
     let line = &rest[..end - 1];
     *rest = &rest[end + 1..];
-    let number = std::str::from_utf8(&line[1..])
-        .ok()
-        .and_then(|text| text.parse().ok());
+    let number = std::str::from_utf8(&line[1..]).ok().and_then(|text| text.parse().ok());
     (line[0], number.unwrap_or(0))
 }
 

@@ -1,6 +1,6 @@
 //! What Redis says of a request that names no command or has the wrong number of arguments.
 
-use super::CommandId;
+use super::{CommandId, ids};
 use crate::resp::Request;
 
 /// How many bytes of a name, and of all arguments together, an error repeats (as Redis 7).
@@ -33,13 +33,16 @@ impl LookupError {
             .concat(),
             Self::WrongArity(id) => {
                 let name = id.command().name;
-                format!("ERR wrong number of arguments for '{name}' command").into_bytes()
+                // A malformed EXEC ends the transaction, and says so.
+                let kind = match id {
+                    ids::EXEC => "EXECABORT Transaction discarded because of:",
+                    _ => "ERR",
+                };
+                format!("{kind} wrong number of arguments for '{name}' command").into_bytes()
             }
         };
         // An argument may hold anything; a line's end would end the reply.
-        text.iter_mut()
-            .filter(|byte| matches!(byte, b'\r' | b'\n'))
-            .for_each(|byte| *byte = b' ');
+        text.iter_mut().filter(|byte| matches!(byte, b'\r' | b'\n')).for_each(|byte| *byte = b' ');
         text
     }
 }
@@ -57,13 +60,7 @@ fn unknown_command(request: &Request<'_>) -> Vec<u8> {
         args.extend_from_slice(b"' ");
     }
     let name = shown(request.arg(0), SHOWN_BYTES_MAX);
-    [
-        b"ERR unknown command '",
-        name,
-        b"', with args beginning with: ",
-        &args,
-    ]
-    .concat()
+    [b"ERR unknown command '", name, b"', with args beginning with: ", &args].concat()
 }
 
 /// At most `bytes_max` of `arg`, and nothing from its first zero byte on, as C prints a string.

@@ -3,8 +3,8 @@
 //! Redis first follows the key specifications, and where one finds nothing, a function of the
 //! command's own that is more lenient than the command. Routing has [`super::keys`] instead.
 
-use super::keys::{Fault, positions, sort_store};
-use super::{CommandId, KeyFlags, ids};
+use super::keys::{migrate, positions, sort_store};
+use super::{Begin, CommandId, Find, KeyFlags, ids};
 use crate::resp::Request;
 
 /// One key's argument and what the command does with it.
@@ -15,9 +15,10 @@ pub(super) fn key_uses(id: CommandId, request: &Request<'_>) -> Vec<KeyUse> {
     let mut uses = Vec::new();
     for spec in id.command().specs {
         match positions(spec, request) {
+            Ok(Some(_)) if spec.flags.any(KeyFlags::INCOMPLETE) => return lenient(id, request),
             Ok(Some(found)) => uses.extend(found.into_iter().map(|at| (at, spec.flags))),
             Ok(None) => {}
-            Err(fault) => return lenient(id, request, fault),
+            Err(_) => return lenient(id, request),
         }
     }
     for (_, flags) in &mut uses {
@@ -41,11 +42,7 @@ fn variable(id: CommandId, request: &Request<'_>) -> Option<KeyFlags> {
         ids::BITFIELD => bitfield_only_reads(request),
         _ => return None,
     };
-    Some(if read {
-        K::of(&[K::RO, K::ACCESS])
-    } else {
-        K::of(&[K::RW, K::ACCESS, K::UPDATE])
-    })
+    Some(if read { K::of(&[K::RO, K::ACCESS]) } else { K::of(&[K::RW, K::ACCESS, K::UPDATE]) })
 }
 
 /// Whether a BITFIELD has nothing but GET.
@@ -60,18 +57,77 @@ fn bitfield_only_reads(request: &Request<'_>) -> bool {
     true
 }
 
-/// What Redis tells where a key spec finds nothing.
-fn lenient(id: CommandId, request: &Request<'_>, _fault: Fault) -> Vec<KeyUse> {
+/// What the command's own function finds where a key spec finds nothing.
+fn lenient(id: CommandId, request: &Request<'_>) -> Vec<KeyUse> {
     use KeyFlags as K;
     let store = K::of(&[K::OW, K::UPDATE]);
+    let with_store = |key: KeyFlags, stored: Option<u32>| {
+        let stored = stored.map(|at| (at, store));
+        std::iter::once((1, key)).chain(stored).collect()
+    };
     match id {
-        ids::SORT | ids::SORT_RO => {
-            let mut uses = vec![(1, K::of(&[K::RO, K::ACCESS]))];
-            if id == ids::SORT {
-                uses.extend(sort_store(request).map(|at| (at, store)));
-            }
-            uses
+        ids::SORT => with_store(K::of(&[K::RO, K::ACCESS]), sort_store(request, 0)),
+        ids::SORT_RO => with_store(K::of(&[K::RO, K::ACCESS]), None),
+        ids::MIGRATE => {
+            let mut keys = Vec::new();
+            migrate(request, &mut keys);
+            keys.into_iter().map(|at| (at, K::of(&[K::RW, K::ACCESS, K::DELETE]))).collect()
         }
-        _ => Vec::new(),
+        ids::XREAD | ids::XREADGROUP => lenient_streams(request),
+        _ => lenient_numkeys(id, request),
     }
+}
+
+/// The keys after the first STREAMS that follows nothing but options.
+fn lenient_streams(request: &Request<'_>) -> Vec<KeyUse> {
+    let mut i = 1;
+    while i < request.len() {
+        let is = |word: &[u8]| request.arg(i).eq_ignore_ascii_case(word);
+        if is(b"streams") {
+            let first = i as u32 + 1;
+            let count = request.len() as u32 - first;
+            let keys = if count.is_multiple_of(2) { count / 2 } else { 0 };
+            return (first..first + keys).map(|at| (at, KeyFlags::of(&[]))).collect();
+        }
+        i += match () {
+            () if is(b"block") || is(b"count") => 2,
+            () if is(b"group") => 3,
+            () if is(b"noack") => 1,
+            () => break,
+        };
+    }
+    Vec::new()
+}
+
+/// The keys that a number counts, the number read as C's `atoi` does; then the destination.
+fn lenient_numkeys(id: CommandId, request: &Request<'_>) -> Vec<KeyUse> {
+    let specs = id.command().specs;
+    let Some(Begin::Index(at)) =
+        specs.iter().find(|spec| matches!(spec.find, Find::Numkeys { .. })).map(|spec| spec.begin)
+    else {
+        return Vec::new();
+    };
+    let first = u32::from(at) + 1;
+    let room = i64::from(request.len() as u32) - i64::from(first);
+    let number = atoi(request.arg(usize::from(at)));
+    if !(1..=room).contains(&number) {
+        return Vec::new();
+    }
+    let destination = (specs.len() == 2).then_some(1);
+    (first..first + number as u32).chain(destination).map(|at| (at, KeyFlags::of(&[]))).collect()
+}
+
+/// The integer at the beginning of a text, 0 if there is none.
+fn atoi(text: &[u8]) -> i64 {
+    let text = text.trim_ascii_start();
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
+    let number = digits.fold(0_i64, |number, digit| {
+        number.saturating_mul(10).saturating_add(i64::from(digit - b'0'))
+    });
+    if negative { -number } else { number }
 }

@@ -38,7 +38,7 @@ fn one(pattern: &[u8], byte: u8) -> Option<usize> {
         [] => None,
         [b'?', ..] => Some(1),
         [b'[', class @ ..] => {
-            let (matched, len) = in_class(class, byte.to_ascii_lowercase());
+            let (matched, len) = in_class(class, byte);
             matched.then_some(1 + len)
         }
         [b'\\', escaped, ..] => same(*escaped).then_some(2),
@@ -46,7 +46,7 @@ fn one(pattern: &[u8], byte: u8) -> Option<usize> {
     }
 }
 
-/// Whether the class (what stands after `[`) has `byte` (in lower case), and its length with `]`.
+/// Whether the class (what stands after `[`) has `byte`, and its length with `]`.
 fn in_class(class: &[u8], byte: u8) -> (bool, usize) {
     let not = class.first() == Some(&b'^');
     let mut i = usize::from(not);
@@ -55,7 +55,8 @@ fn in_class(class: &[u8], byte: u8) -> (bool, usize) {
         match &class[i.min(class.len())..] {
             [] => break,
             [b'\\', escaped, ..] => {
-                found |= escaped.to_ascii_lowercase() == byte;
+                // Redis compares these alone with regard to case.
+                found |= *escaped == byte;
                 i += 2;
             }
             [b']', ..] => {
@@ -64,14 +65,51 @@ fn in_class(class: &[u8], byte: u8) -> (bool, usize) {
             }
             [from, b'-', to, ..] => {
                 let (from, to) = (from.to_ascii_lowercase(), to.to_ascii_lowercase());
-                found |= (from.min(to)..=from.max(to)).contains(&byte);
+                found |= (from.min(to)..=from.max(to)).contains(&byte.to_ascii_lowercase());
                 i += 3;
             }
             [plain, ..] => {
-                found |= plain.to_ascii_lowercase() == byte;
+                found |= plain.eq_ignore_ascii_case(&byte);
                 i += 1;
             }
         }
     }
     (found != not, i)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_bytes_and_a_question_mark_for_one() {
+        for (pattern, text) in [
+            ("*", ""),
+            ("a*c", "abbbc"),
+            ("*a*b*", "xxaybz"),
+            ("h?llo", "hello"),
+            ("GET*", "getex"),
+        ] {
+            assert!(matches(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
+        }
+        for (pattern, text) in [("", "a"), ("a", ""), ("a*c", "abcd"), ("?", ""), ("a?c", "ac")] {
+            assert!(!matches(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_class_stands_for_one_of_its_bytes() {
+        for (pattern, text) in
+            [("[ab]", "a"), ("[^ab]", "c"), ("[c-a]x", "bx"), ("[]", ""), ("\\*", "*"), ("[a", "a")]
+        {
+            let expected = pattern != "[]";
+            assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn many_stars_do_not_take_exponential_time() {
+        let text = vec![b'a'; 5_000];
+        assert!(!matches(&[b"*a".repeat(20), b"*b".to_vec()].concat(), &text));
+    }
 }

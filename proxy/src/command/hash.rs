@@ -23,11 +23,10 @@ pub(crate) const fn word(bytes: &[u8]) -> u64 {
         u64::from_le_bytes(*all)
     } else if let (Some(low), Some(high)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
         u32::from_le_bytes(*low) as u64 | (u32::from_le_bytes(*high) as u64) << (8 * (n - 4))
-    } else if n > 0 {
-        let middle = n / 2;
+    } else if let (Some(low), Some(high)) = (bytes.first_chunk::<2>(), bytes.last_chunk::<2>()) {
+        u16::from_le_bytes(*low) as u64 | (u16::from_le_bytes(*high) as u64) << (8 * (n - 2))
+    } else if n == 1 {
         bytes[0] as u64
-            | (bytes[middle] as u64) << (8 * middle)
-            | (bytes[n - 1] as u64) << (8 * (n - 1))
     } else {
         0
     }
@@ -42,9 +41,7 @@ pub(crate) const fn bucket(word: u64, multiplier: u64) -> usize {
 /// The bucket of a longer name.
 #[inline(always)]
 pub(crate) const fn bucket_long(words: [u64; 3], multiplier: u64) -> usize {
-    let rest = (words[1] | CASE)
-        .wrapping_mul(31)
-        .wrapping_add(words[2] | CASE);
+    let rest = (words[1] | CASE).wrapping_mul(31).wrapping_add(words[2] | CASE);
     bucket(words[0], multiplier) ^ bucket(rest, multiplier)
 }
 

@@ -14,6 +14,9 @@ pub enum KeysError {
     /// The number of keys is no number.
     #[error("ERR value is not an integer or out of range")]
     NotInteger,
+    /// EVALSHA of what cannot be a script's digest, whatever its number of keys.
+    #[error("NOSCRIPT No matching script. Please use EVAL.")]
+    NoScript,
     /// EVAL and its kin.
     #[error("ERR Number of keys can't be negative")]
     Negative,
@@ -32,11 +35,11 @@ pub enum KeysError {
     /// The words of a request do not make sense.
     #[error("ERR syntax error")]
     Syntax,
-    /// XREAD or XREADGROUP, of that name: as many IDs as streams are needed.
+    /// XREAD and XREADGROUP: as many IDs as streams are needed.
     #[error(
-        "ERR Unbalanced '{0}' list of streams: for each stream key an ID or '$' must be specified."
+        "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified."
     )]
-    Unbalanced(&'static str),
+    Unbalanced,
     /// XREAD with an option of XREADGROUP.
     #[error("ERR The {0} option is only supported by XREADGROUP. You called XREAD instead.")]
     OnlyForGroups(&'static str),
@@ -65,7 +68,7 @@ pub fn keys(id: CommandId, request: &Request<'_>, out: &mut Vec<u32>) -> Result<
         }
         ids::SORT => {
             out.push(1);
-            out.extend(sort_store(request));
+            out.extend(sort_store(request, 1));
         }
         ids::GEORADIUS => {
             out.push(1);
@@ -76,15 +79,26 @@ pub fn keys(id: CommandId, request: &Request<'_>, out: &mut Vec<u32>) -> Result<
             out.extend(georadius_store(request, 5));
         }
         ids::MIGRATE => migrate(request, out),
-        _ => {
-            for spec in id.command().specs {
-                match positions(spec, request) {
-                    Ok(Some(found)) => out.extend(found),
-                    // Keys that may be absent (the sources of PFMERGE): the server decides.
-                    Ok(None) | Err(Fault::OutOfRange) => {}
-                    Err(Fault::Numkeys(fault)) => return numkeys_error(id, fault),
-                }
+        ids::LMPOP | ids::ZMPOP | ids::BLMPOP | ids::BZMPOP => {
+            by_specs(id, request, out)?;
+            // The word that says which end stands behind the keys.
+            if out.last().is_some_and(|&last| last as usize + 1 >= request.len()) {
+                return Err(KeysError::Syntax);
             }
+        }
+        _ => by_specs(id, request, out)?,
+    }
+    Ok(())
+}
+
+/// The keys by Redis's key specifications.
+fn by_specs(id: CommandId, request: &Request<'_>, out: &mut Vec<u32>) -> Result<(), KeysError> {
+    for spec in id.command().specs {
+        match positions(spec, request) {
+            Ok(Some(found)) => out.extend(found),
+            // Keys that may be absent (the sources of PFMERGE): the server decides.
+            Ok(None) | Err(Fault::OutOfRange) => {}
+            Err(Fault::Numkeys(fault)) => return numkeys_error(id, request, fault),
         }
     }
     Ok(())
@@ -104,9 +118,7 @@ impl IntoIterator for Positions {
         std::iter::Map<std::iter::StepBy<std::ops::RangeInclusive<usize>>, fn(usize) -> u32>;
 
     fn into_iter(self) -> Self::IntoIter {
-        (self.first..=self.last)
-            .step_by(self.step)
-            .map(|at| at as u32)
+        (self.first..=self.last).step_by(self.step).map(|at| at as u32)
     }
 }
 
@@ -169,11 +181,10 @@ pub(super) fn positions(spec: &KeySpec, request: &Request<'_>) -> Result<Option<
 fn keyword(word: &[u8], from: i8, request: &Request<'_>) -> Option<usize> {
     let is_word = |at: &usize| request.arg(*at).eq_ignore_ascii_case(word);
     if from > 0 {
-        (usize::from(from.unsigned_abs())..request.len()).find(is_word)
+        // A word at the very end has no key behind it.
+        (usize::from(from.unsigned_abs())..request.len() - 1).find(is_word)
     } else {
-        let start = request
-            .len()
-            .checked_sub(usize::from(from.unsigned_abs()))?;
+        let start = request.len().checked_sub(usize::from(from.unsigned_abs()))?;
         (2..=start).rev().find(is_word)
     }
 }
@@ -192,12 +203,19 @@ fn numkeys(request: &Request<'_>, at: usize) -> Result<usize, NumkeysFault> {
 }
 
 /// What the command says of a wrong number of keys; EVAL and its kin may have none.
-fn numkeys_error(id: CommandId, fault: NumkeysFault) -> Result<(), KeysError> {
+fn numkeys_error(
+    id: CommandId,
+    request: &Request<'_>,
+    fault: NumkeysFault,
+) -> Result<(), KeysError> {
     use NumkeysFault::{Negative, NotInteger, TooMany, Zero};
     Err(match id {
         ids::EVAL | ids::EVAL_RO | ids::EVALSHA | ids::EVALSHA_RO | ids::FCALL | ids::FCALL_RO => {
             match fault {
                 Zero => return Ok(()),
+                _ if matches!(id, ids::EVALSHA | ids::EVALSHA_RO) && request.arg(1).len() != 40 => {
+                    KeysError::NoScript
+                }
                 NotInteger if matches!(id, ids::FCALL | ids::FCALL_RO) => KeysError::BadNumber,
                 NotInteger => KeysError::NotInteger,
                 Negative => KeysError::Negative,
@@ -244,56 +262,60 @@ pub(super) struct Streams {
 
 impl Streams {
     /// Reads the request in the order and with the complaints of Redis 7.
+    ///
+    /// Words that Redis 7 does not know are passed over: a newer server may know them, and an older
+    /// one says so itself.
     pub(super) fn parse(id: CommandId, request: &Request<'_>) -> Result<Self, KeysError> {
-        let (len, name) = (request.len(), id.command().name);
-        let group_command = id == ids::XREADGROUP;
-        let (mut blocks, mut group, mut i) = (false, false, 1);
+        let (len, group_command) = (request.len(), id == ids::XREADGROUP);
+        let (mut blocks, mut group, mut unknown) = (false, false, false);
+        // Redis complains of the unknown word, if of anything.
+        let wrong = |unknown: bool, error| Err(if unknown { KeysError::Syntax } else { error });
+        let mut i = 1;
         while i < len {
             let more = len - i - 1;
-            let is = |word: &[u8]| request.arg(i).eq_ignore_ascii_case(word);
-            if is(b"block") && more > 0 {
-                match integer(request.arg(i + 1)) {
-                    None => return Err(KeysError::TimeoutNotInteger),
-                    Some(..0) => return Err(KeysError::TimeoutNegative),
+            let option = request.arg(i);
+            let is = |word: &[u8]| option.eq_ignore_ascii_case(word);
+            i += 1;
+            if is(b"streams") && more > 0 {
+                if !more.is_multiple_of(2) {
+                    return wrong(unknown, KeysError::Unbalanced);
+                }
+                if group_command && !group {
+                    return wrong(unknown, KeysError::NoGroup);
+                }
+                return Ok(Self { first: i as u32, count: more as u32 / 2, blocks });
+            } else if is(b"block") && more > 0 {
+                match integer(request.arg(i)) {
+                    None => return wrong(unknown, KeysError::TimeoutNotInteger),
+                    Some(..0) => return wrong(unknown, KeysError::TimeoutNegative),
                     Some(_) => blocks = true,
                 }
                 i += 1;
             } else if is(b"count") && more > 0 {
-                integer(request.arg(i + 1)).ok_or(KeysError::NotInteger)?;
+                if integer(request.arg(i)).is_none() {
+                    return wrong(unknown, KeysError::NotInteger);
+                }
                 i += 1;
-            } else if is(b"streams") && more > 0 {
-                if more % 2 != 0 {
-                    return Err(KeysError::Unbalanced(name));
-                }
-                if group_command && !group {
-                    return Err(KeysError::NoGroup);
-                }
-                return Ok(Self {
-                    first: i as u32 + 1,
-                    count: more as u32 / 2,
-                    blocks,
-                });
             } else if is(b"group") && more >= 2 {
                 if !group_command {
-                    return Err(KeysError::OnlyForGroups("GROUP"));
+                    return wrong(unknown, KeysError::OnlyForGroups("GROUP"));
                 }
                 group = true;
                 i += 2;
             } else if is(b"noack") {
                 if !group_command {
-                    return Err(KeysError::OnlyForGroups("NOACK"));
+                    return wrong(unknown, KeysError::OnlyForGroups("NOACK"));
                 }
             } else {
-                return Err(KeysError::Syntax);
+                unknown = true;
             }
-            i += 1;
         }
         Err(KeysError::Syntax)
     }
 }
 
-/// The key of SORT's last STORE.
-pub(super) fn sort_store(request: &Request<'_>) -> Option<u32> {
+/// The key of SORT's last STORE; the search goes on `skip` arguments behind each STORE.
+pub(super) fn sort_store(request: &Request<'_>, skip: usize) -> Option<u32> {
     let mut store = None;
     let mut i = 2;
     while i < request.len() {
@@ -304,7 +326,7 @@ pub(super) fn sort_store(request: &Request<'_>) -> Option<u32> {
             i += 1;
         } else if word.eq_ignore_ascii_case(b"store") && i + 1 < request.len() {
             store = Some(i as u32 + 1);
-            i += 1;
+            i += skip;
         }
         i += 1;
     }
@@ -328,13 +350,16 @@ pub(super) fn georadius_store(request: &Request<'_>, from: usize) -> Option<u32>
     store
 }
 
-/// MIGRATE's keys: the one at argument 3, or if that is empty, all those after KEYS.
+/// MIGRATE's keys: the one at argument 3 or, if that is empty, all those after KEYS.
 pub(super) fn migrate(request: &Request<'_>, out: &mut Vec<u32>) {
     let mut i = 6;
     while i < request.len() {
         let word = request.arg(i);
-        if word.eq_ignore_ascii_case(b"keys") && request.arg(3).is_empty() {
-            out.extend(i as u32 + 1..request.len() as u32);
+        if word.eq_ignore_ascii_case(b"keys") {
+            // Both is a syntax error.
+            if request.arg(3).is_empty() {
+                out.extend(i as u32 + 1..request.len() as u32);
+            }
             return;
         } else if word.eq_ignore_ascii_case(b"auth") {
             i += 1;

@@ -65,7 +65,7 @@ impl Command {
     /// Whether argument 1 names a subcommand.
     #[inline]
     #[must_use]
-    pub fn container(&self) -> bool {
+    pub const fn container(&self) -> bool {
         self.subcommands != 0
     }
 

@@ -15,9 +15,7 @@ pub fn refusal(id: CommandId, request: &Request<'_>) -> Option<String> {
         _ if command.route == Route::Unsupported => "",
         ids::XREAD | ids::XREADGROUP => {
             // A request that Redis would not understand gets its error from the search for keys.
-            Streams::parse(id, request)
-                .ok()
-                .filter(|streams| streams.blocks)?;
+            Streams::parse(id, request).ok().filter(|streams| streams.blocks)?;
             " with BLOCK"
         }
         ids::SORT | ids::SORT_RO => {
@@ -28,10 +26,7 @@ pub fn refusal(id: CommandId, request: &Request<'_>) -> Option<String> {
         }
         _ => return None,
     };
-    Some(format!(
-        "ERR '{}'{what} is not supported by this proxy yet",
-        command.name
-    ))
+    Some(format!("ERR '{}'{what} is not supported by this proxy yet", command.name))
 }
 
 /// Whether SORT's BY or GET may read keys that are not in the slot of the key that it sorts.
@@ -66,4 +61,85 @@ fn stays_in(slot: u16, pattern: &[u8]) -> bool {
     let open = memchr::memchr(b'{', before);
     let closed = open.is_some_and(|open| memchr::memchr(b'}', &before[open..]).is_some());
     closed && slots::slot(pattern) == slot
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{COMMANDS, Flags, resolve};
+    use crate::resp::Span;
+
+    /// The refusal of a request, its arguments set apart by blanks.
+    fn refused(request: &str) -> Option<String> {
+        let mut start = 0;
+        let spans: Vec<Span> = request
+            .split(' ')
+            .map(|word| {
+                let span = Span { start, len: word.len() as u32 };
+                start += span.len + 1;
+                span
+            })
+            .collect();
+        let request = Request { bytes: request.as_bytes(), args: &spans };
+        refusal(resolve(&request).expect("a valid call"), &request)
+    }
+
+    #[test]
+    fn an_unsupported_command_is_refused_by_its_name() {
+        let text = "ERR 'subscribe' is not supported by this proxy yet";
+        assert_eq!(refused("SUBSCRIBE news").as_deref(), Some(text));
+        let text = "ERR 'script|load' is not supported by this proxy yet";
+        assert_eq!(refused("script LOAD x").as_deref(), Some(text));
+    }
+
+    #[test]
+    fn reading_streams_is_refused_only_when_it_may_block() {
+        assert!(refused("XREAD BLOCK 0 STREAMS s $").is_some());
+        assert!(refused("XREADGROUP GROUP g c BLOCK 5 STREAMS s >").is_some());
+        assert_eq!(refused("XREAD COUNT 1 STREAMS block 0"), None);
+        assert_eq!(refused("XREADGROUP GROUP block c COUNT 1 STREAMS s >"), None);
+        assert_eq!(refused("XREAD BLOCK x STREAMS s $"), None, "Redis's own error comes instead");
+    }
+
+    #[test]
+    fn sort_is_refused_when_its_patterns_may_lead_to_other_slots() {
+        for allowed in [
+            "SORT k",
+            "SORT k BY nosort GET #",
+            "SORT k LIMIT 0 BY BY plain",
+            "SORT {t}k BY {t}w_* GET {t}o_*->f STORE {t}d",
+            "SORT_RO {t}k BY w{t}_*",
+            "SORT k STORE by",
+        ] {
+            assert_eq!(refused(allowed), None, "{allowed}");
+        }
+        for foreign in [
+            "SORT k BY w_*",
+            "SORT {t}k GET o_*",
+            "SORT {t}k BY w_*{t}",
+            "SORT {t}k BY {t*}",
+            "SORT {t}k BY {u}w_*",
+            "SORT_RO k GET # GET *",
+        ] {
+            assert!(refused(foreign).is_some(), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_script_without_keys_is_refused() {
+        for name in ["EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO", "FCALL", "FCALL_RO"] {
+            assert!(refused(&format!("{name} s 0 arg")).is_some(), "{name}");
+            assert_eq!(refused(&format!("{name} s 1 key")), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn whatever_may_block_or_administers_is_refused_or_answered_by_the_proxy() {
+        for command in &COMMANDS {
+            let forwarded = matches!(command.route, Route::Key | Route::Keys | Route::Split(_));
+            let streams = command.name.starts_with("xread");
+            let harmful = Flags::of(&[Flags::BLOCKING, Flags::ADMIN, Flags::PUBSUB]);
+            assert!(!forwarded || streams || !command.flags.any(harmful), "{}", command.name);
+        }
+    }
 }

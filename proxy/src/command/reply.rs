@@ -33,10 +33,7 @@ fn shown(id: CommandId) -> bool {
             .and_then(|(container, _)| by_full_name(container.as_bytes()))
             .is_some_and(shown),
         Route::Unsupported => subcommands(id).any(|sub| {
-            !matches!(
-                sub.command().route,
-                Route::Unsupported | Route::Local(Local::Help)
-            )
+            !matches!(sub.command().route, Route::Unsupported | Route::Local(Local::Help))
         }),
         _ => true,
     }
@@ -64,7 +61,7 @@ fn infos(request: &Request<'_>, from: usize, out: &mut Vec<u8>) {
     for i in from..request.len() {
         match by_full_name(request.arg(i)).filter(|id| shown(*id)) {
             Some(id) => info(id, out),
-            None => out.extend_from_slice(b"*-1\r\n"),
+            None => out.extend_from_slice(b"$-1\r\n"),
         }
     }
 }
@@ -119,9 +116,7 @@ fn doc(id: CommandId, out: &mut Vec<u8>) {
 /// COMMAND LIST, with its filters.
 fn list(request: &Request<'_>, out: &mut Vec<u8>) {
     let is = |i: usize, word: &[u8]| request.arg(i).eq_ignore_ascii_case(word);
-    let all = (0..COMMANDS.len() as u16)
-        .map(CommandId)
-        .filter(|id| shown(*id));
+    let all = (0..COMMANDS.len() as u16).map(CommandId).filter(|id| shown(*id));
     let names: Vec<CommandId> = match request.len() {
         2 => all.collect(),
         5 if is(2, b"filterby") && is(3, b"module") => Vec::new(),
@@ -136,9 +131,7 @@ fn list(request: &Request<'_>, out: &mut Vec<u8>) {
         _ => return error("ERR syntax error", out),
     };
     array(names.len(), out);
-    names
-        .iter()
-        .for_each(|id| bulk(id.command().name.as_bytes(), out));
+    names.iter().for_each(|id| bulk(id.command().name.as_bytes(), out));
 }
 
 /// Whether the command is of the ACL category, given without `@`.
@@ -159,20 +152,13 @@ fn help(request: &Request<'_>, out: &mut Vec<u8>) {
 
 /// COMMAND GETKEYS and GETKEYSANDFLAGS; the request in question stands from argument 2 on.
 fn get_keys(request: &Request<'_>, with_flags: bool, out: &mut Vec<u8>) {
-    let inner = Request {
-        bytes: request.bytes,
-        args: &request.args[2..],
-    };
+    let inner = Request { bytes: request.bytes, args: &request.args[2..] };
     let id = match resolve(&inner) {
         Ok(id) | Err(LookupError::WrongArity(id)) => id,
         Err(_) => return error("ERR Invalid command specified", out),
     };
     let command = id.command();
-    if command
-        .specs
-        .iter()
-        .all(|spec| spec.flags.any(KeyFlags::NOT_KEY))
-    {
+    if command.specs.iter().all(|spec| spec.flags.any(KeyFlags::NOT_KEY)) {
         return error("ERR The command has no key arguments", out);
     }
     if !arity_fits(id, inner.len()) {

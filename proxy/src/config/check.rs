@@ -35,21 +35,14 @@ pub(super) fn faults(config: &ProxyConfig) -> Vec<Fault> {
 }
 
 fn fault(found: &mut Vec<Fault>, key: &'static str, what: impl Into<String>) {
-    found.push(Fault {
-        keys: vec![key],
-        what: what.into(),
-    });
+    found.push(Fault { keys: vec![key], what: what.into() });
 }
 
 fn names(config: &ProxyConfig, found: &mut Vec<Fault>) {
     let name = &config.product_name;
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if name.is_empty() {
-        fault(
-            found,
-            "product_name",
-            "is empty; a proxy belongs to a product",
-        );
+        fault(found, "product_name", "is empty; a proxy belongs to a product");
     } else if !name.chars().all(allowed) {
         let what =
             format!("\"{name}\" has characters other than letters, digits, '_', '-' and '.'");
@@ -59,10 +52,7 @@ fn names(config: &ProxyConfig, found: &mut Vec<Fault>) {
         fault(found, "admin_addr", what);
     }
     if let Err(what) = Listen::parse(config.proto_type, &config.proxy_addr) {
-        found.push(Fault {
-            keys: vec!["proxy_addr", "proto_type"],
-            what,
-        });
+        found.push(Fault { keys: vec!["proxy_addr", "proto_type"], what });
     }
 }
 
@@ -70,27 +60,11 @@ fn numbers(config: &ProxyConfig, found: &mut Vec<Fault>) {
     let databases = usize::try_from(config.backend_number_databases).unwrap_or(usize::MAX);
     let rules: [(&str, usize, RangeInclusive<usize>); 7] = [
         ("proxy_max_clients", config.proxy_max_clients, 1..=1_000_000),
-        (
-            "backend_max_pipeline",
-            config.backend_max_pipeline,
-            1..=10_000_000,
-        ),
-        (
-            "backend_primary_parallel",
-            config.backend_primary_parallel,
-            1..=256,
-        ),
-        (
-            "backend_replica_parallel",
-            config.backend_replica_parallel,
-            1..=256,
-        ),
+        ("backend_max_pipeline", config.backend_max_pipeline, 1..=10_000_000),
+        ("backend_primary_parallel", config.backend_primary_parallel, 1..=256),
+        ("backend_replica_parallel", config.backend_replica_parallel, 1..=256),
         ("backend_number_databases", databases, 1..=16_384),
-        (
-            "session_max_pipeline",
-            config.session_max_pipeline,
-            1..=10_000_000,
-        ),
+        ("session_max_pipeline", config.session_max_pipeline, 1..=10_000_000),
         ("slowlog_max_len", config.slowlog_max_len, 0..=1_000_000),
     ];
     for (key, value, range) in rules {
@@ -112,30 +86,14 @@ fn periods(config: &ProxyConfig, found: &mut Vec<Fault>) {
         ("backend_ping_period", config.backend_ping_period, ANY),
         ("backend_recv_timeout", config.backend_recv_timeout, ANY),
         ("backend_send_timeout", config.backend_send_timeout, ANY),
-        (
-            "backend_connect_timeout",
-            config.backend_connect_timeout,
-            MILLISECOND,
-        ),
-        (
-            "backend_reconnect_max",
-            config.backend_reconnect_max,
-            MILLISECOND,
-        ),
+        ("backend_connect_timeout", config.backend_connect_timeout, MILLISECOND),
+        ("backend_reconnect_max", config.backend_reconnect_max, MILLISECOND),
         ("session_recv_timeout", config.session_recv_timeout, ANY),
         ("session_send_timeout", config.session_send_timeout, ANY),
         ("shutdown_timeout", config.shutdown_timeout, ANY),
         ("metrics_report_period", config.metrics_report_period, ANY),
-        (
-            "metrics_report_influxdb_period",
-            config.metrics_report_influxdb_period,
-            ANY,
-        ),
-        (
-            "metrics_report_statsd_period",
-            config.metrics_report_statsd_period,
-            ANY,
-        ),
+        ("metrics_report_influxdb_period", config.metrics_report_influxdb_period, ANY),
+        ("metrics_report_statsd_period", config.metrics_report_statsd_period, ANY),
     ];
     for (key, value, least) in rules {
         if !(least..=PERIOD_MAX).contains(&value) {
@@ -163,26 +121,10 @@ fn sizes(config: &ProxyConfig, found: &mut Vec<Fault>) {
     const KB: u64 = 1 << 10;
     // The last two are the least values that Redis takes for the settings of the same meaning.
     let rules = [
-        (
-            "backend_output_max",
-            config.backend_output_max,
-            ByteSize(16 * KB),
-        ),
-        (
-            "session_output_soft",
-            config.session_output_soft,
-            ByteSize(16 * KB),
-        ),
-        (
-            "session_output_hard",
-            config.session_output_hard,
-            ByteSize(16 * KB),
-        ),
-        (
-            "session_input_max",
-            config.session_input_max,
-            ByteSize(KB * KB),
-        ),
+        ("backend_output_max", config.backend_output_max, ByteSize(16 * KB)),
+        ("session_output_soft", config.session_output_soft, ByteSize(16 * KB)),
+        ("session_output_hard", config.session_output_hard, ByteSize(16 * KB)),
+        ("session_input_max", config.session_input_max, ByteSize(KB * KB)),
         ("proto_max_bulk", config.proto_max_bulk, ByteSize(KB * KB)),
     ];
     for (key, value, least) in rules {
@@ -207,10 +149,7 @@ fn sizes(config: &ProxyConfig, found: &mut Vec<Fault>) {
 fn metrics(config: &ProxyConfig, found: &mut Vec<Fault>) {
     for (key, server) in [
         ("metrics_report_server", &config.metrics_report_server),
-        (
-            "metrics_report_influxdb_server",
-            &config.metrics_report_influxdb_server,
-        ),
+        ("metrics_report_influxdb_server", &config.metrics_report_influxdb_server),
     ] {
         if let Err(what) = check_url(server) {
             fault(found, key, what);
@@ -223,10 +162,7 @@ fn metrics(config: &ProxyConfig, found: &mut Vec<Fault>) {
     let influxdb = &config.metrics_report_influxdb_server;
     if !influxdb.is_empty() && config.metrics_report_influxdb_database.is_empty() {
         found.push(Fault {
-            keys: vec![
-                "metrics_report_influxdb_database",
-                "metrics_report_influxdb_server",
-            ],
+            keys: vec!["metrics_report_influxdb_database", "metrics_report_influxdb_server"],
             what: "metrics_report_influxdb_server needs metrics_report_influxdb_database".into(),
         });
     }
@@ -245,10 +181,6 @@ fn check_url(url: &str) -> Result<(), String> {
         return Err(format!("\"{url}\" has no host"));
     }
     let lacks_port = authority.ends_with(']') || !authority.contains(':');
-    let with_port = if lacks_port {
-        format!("{authority}:80")
-    } else {
-        authority.to_owned()
-    };
+    let with_port = if lacks_port { format!("{authority}:80") } else { authority.to_owned() };
     host_port(&with_port).map(|_| ())
 }

@@ -52,12 +52,7 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            file,
-            line,
-            key,
-            what,
-        } = self;
+        let Self { file, line, key, what } = self;
         if key.is_empty() {
             write!(f, "{file}:{line}: {what}")
         } else {
@@ -67,11 +62,7 @@ impl fmt::Display for Problem {
 }
 
 fn lines(problems: &[Problem]) -> String {
-    problems
-        .iter()
-        .map(Problem::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// Reads the file at `path`.
@@ -92,11 +83,7 @@ pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
 /// # Errors
 /// As [`load`].
 pub fn parse(text: &str, file: &str) -> Result<Loaded, ConfigError> {
-    let mut reader = Reader {
-        text,
-        file,
-        problems: Vec::new(),
-    };
+    let mut reader = Reader { text, file, problems: Vec::new() };
     let sound = reader.without_broken_lines();
     let (table, _) = DeTable::parse_recoverable(&sound);
     let mut given: Vec<_> = table.get_ref().iter().collect();
@@ -119,11 +106,7 @@ pub fn parse(text: &str, file: &str) -> Result<Loaded, ConfigError> {
     }
     // A wrong value left its key at the default, so this finds no problem twice.
     for fault in faults(&config) {
-        let key = fault
-            .keys
-            .iter()
-            .find(|key| found.contains_key(*key))
-            .unwrap_or(&fault.keys[0]);
+        let key = fault.keys.iter().find(|key| found.contains_key(*key)).unwrap_or(&fault.keys[0]);
         reader.problem(found.get(key).copied().unwrap_or(1), key, fault.what);
     }
     reader.finish(Loaded { config, warnings })
@@ -144,12 +127,7 @@ impl Reader<'_> {
     }
 
     fn problem(&mut self, line: usize, key: &str, what: String) {
-        self.problems.push(Problem {
-            file: self.file.into(),
-            line,
-            key: key.into(),
-            what,
-        });
+        self.problems.push(Problem { file: self.file.into(), line, key: key.into(), what });
     }
 
     /// The text with each line that is not TOML blanked and its problem noted, so that the lines after
@@ -159,17 +137,9 @@ impl Reader<'_> {
         loop {
             let text = lines.join("\n");
             let (_, errors) = DeTable::parse_recoverable(&text);
-            let Some(error) = errors.first() else {
-                return text;
-            };
-            let start = error
-                .span()
-                .map_or(text.len(), |span| span.start)
-                .min(text.len());
-            let at = text.as_bytes()[..start]
-                .iter()
-                .filter(|&&byte| byte == b'\n')
-                .count();
+            let Some(error) = errors.first() else { return text };
+            let start = error.span().map_or(text.len(), |span| span.start).min(text.len());
+            let at = text.as_bytes()[..start].iter().filter(|&&byte| byte == b'\n').count();
             self.problem(at + 1, "", error.message().to_owned());
             if lines[at].trim().is_empty() || self.problems.len() >= BROKEN_LINES_MAX {
                 return String::new();

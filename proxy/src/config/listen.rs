@@ -44,17 +44,13 @@ impl Listen {
         let (host, port) = host_port(addr)?;
         let ip = host.parse::<IpAddr>().ok();
         match (proto, ip) {
-            (ProtoType::Tcp4, Some(IpAddr::V6(_))) => Err(format!(
-                "\"{addr}\" is an IPv6 address, and proto_type \"tcp4\" wants IPv4"
-            )),
-            (ProtoType::Tcp6, Some(IpAddr::V4(_))) => Err(format!(
-                "\"{addr}\" is an IPv4 address, and proto_type \"tcp6\" wants IPv6"
-            )),
-            _ => Ok(Self::Tcp {
-                proto,
-                host: host.to_owned(),
-                port,
-            }),
+            (ProtoType::Tcp4, Some(IpAddr::V6(_))) => {
+                Err(format!("\"{addr}\" is an IPv6 address, and proto_type \"tcp4\" wants IPv4"))
+            }
+            (ProtoType::Tcp6, Some(IpAddr::V4(_))) => {
+                Err(format!("\"{addr}\" is an IPv4 address, and proto_type \"tcp6\" wants IPv6"))
+            }
+            _ => Ok(Self::Tcp { proto, host: host.to_owned(), port }),
         }
     }
 
@@ -73,10 +69,7 @@ impl Listen {
         };
         let all: Vec<SocketAddr> = if host.is_empty() {
             // IPv6 first, as it takes IPv4 clients too where the system does not forbid that.
-            vec![
-                (Ipv6Addr::UNSPECIFIED, *port).into(),
-                (Ipv4Addr::UNSPECIFIED, *port).into(),
-            ]
+            vec![(Ipv6Addr::UNSPECIFIED, *port).into(), (Ipv4Addr::UNSPECIFIED, *port).into()]
         } else {
             (host.as_str(), *port).to_socket_addrs()?.collect()
         };

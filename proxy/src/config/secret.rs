@@ -66,13 +66,7 @@ mod tests {
     fn only_the_password_itself_matches() {
         let secret = Secret::new("correct horse");
         assert!(secret.matches(b"correct horse"));
-        for attempt in [
-            "",
-            "correct",
-            "correct horsf",
-            "correct horse ",
-            "correct horse\0",
-        ] {
+        for attempt in ["", "correct", "correct horsf", "correct horse ", "correct horse\0"] {
             assert!(!secret.matches(attempt.as_bytes()), "{attempt:?}");
         }
         assert!(Secret::default().matches(b""));

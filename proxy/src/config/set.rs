@@ -48,10 +48,8 @@ impl ProxyConfig {
     ) -> Result<(), SetError> {
         let mut changed = self.clone();
         for (name, value) in pairs {
-            let key = Key::find(name).ok_or_else(|| SetError::Unknown {
-                key: name.into(),
-                nearest: nearest(name),
-            })?;
+            let key = Key::find(name)
+                .ok_or_else(|| SetError::Unknown { key: name.into(), nearest: nearest(name) })?;
             match key.change {
                 Change::Live => {}
                 Change::Restart => return Err(SetError::Restart(key.name)),
@@ -59,9 +57,7 @@ impl ProxyConfig {
             }
             let setting = (key.get_mut)(&mut changed);
             let given = from_text(value, &setting.written());
-            setting
-                .take(&given)
-                .map_err(|what| SetError::Value(key.name, what))?;
+            setting.take(&given).map_err(|what| SetError::Value(key.name, what))?;
         }
         match faults(&changed).into_iter().next() {
             Some(fault) => Err(SetError::Value(fault.keys[0], fault.what)),

@@ -8,11 +8,7 @@ use std::fmt::Write;
 
 /// What the default file begins with.
 const HEAD: &str = "\
-##################################################
-#                                                #
-#                  Codis-Proxy                   #
-#                                                #
-##################################################
+# codis-proxy: every setting with its default.
 #
 # Sizes are written as \"128kb\", \"64mb\", \"1gb\" or as a number of bytes, times as \"30m\", \"75s\",
 # \"500ms\" or as a number of seconds.
@@ -56,12 +52,8 @@ impl ProxyConfig {
     /// Every setting that has a meaning and is no secret, as CONFIG GET shows it: (key, value).
     #[must_use]
     pub fn entries(&self) -> Vec<(&'static str, String)> {
-        let shown = KEYS
-            .iter()
-            .filter(|key| !key.is_ignored() && !(key.get)(self).is_secret());
-        shown
-            .map(|key| (key.name, (key.get)(self).written().plain()))
-            .collect()
+        let shown = KEYS.iter().filter(|key| !key.is_ignored() && !(key.get)(self).is_secret());
+        shown.map(|key| (key.name, (key.get)(self).written().plain())).collect()
     }
 
     /// The `config` object of Codis's `/proxy` page: sizes and times as text, and keys without meaning

@@ -67,18 +67,13 @@ fn config(text: &str) -> ProxyConfig {
 
 /// What is wrong with `text`, one line a problem.
 fn wrong(text: &str) -> String {
-    parse(text, "proxy.toml")
-        .expect_err("a bad file")
-        .to_string()
+    parse(text, "proxy.toml").expect_err("a bad file").to_string()
 }
 
 #[test]
 fn codis_own_file_loads_with_one_warning_for_each_key_that_lost_its_meaning() {
     let loaded = parse(CODIS_3_2, "proxy.toml").expect("Codis's file");
-    let expected = ProxyConfig {
-        proxy_max_clients: 1000,
-        ..ProxyConfig::default()
-    };
+    let expected = ProxyConfig { proxy_max_clients: 1000, ..ProxyConfig::default() };
     assert_eq!(loaded.config, expected);
     let jodis = "the proxy does not register in ZooKeeper or etcd; give clients the addresses of the \
                  proxies, or one address in front of them";
@@ -115,20 +110,10 @@ fn the_default_file_sets_every_key_that_has_a_meaning_under_a_comment() {
     let lines: Vec<&str> = text.lines().collect();
     for key in KEYS.iter().filter(|key| !key.is_ignored()) {
         let start = format!("{} = ", key.name);
-        let at = lines
-            .iter()
-            .position(|line| line.starts_with(&start))
-            .expect(key.name);
-        assert!(
-            lines[at - 1].starts_with("# "),
-            "{} has no comment",
-            key.name
-        );
+        let at = lines.iter().position(|line| line.starts_with(&start)).expect(key.name);
+        assert!(lines[at - 1].starts_with("# "), "{} has no comment", key.name);
     }
-    assert!(
-        lines.iter().all(|line| line.len() <= 110),
-        "a line is too long to read"
-    );
+    assert!(lines.iter().all(|line| line.len() <= 110), "a line is too long to read");
 }
 
 #[test]
@@ -164,30 +149,18 @@ fn the_json_page_has_every_key_of_codis_and_no_secret() {
         .replace("product_auth = \"\"", "product_auth = \"hunter2\"")
         .replace("session_auth = \"\"", "session_auth = \"hunter2\"")
         .replace("jodis_auth = \"\"", "jodis_auth = \"hunter2\"")
-        .replace(
-            "influxdb_password = \"\"",
-            "influxdb_password = \"hunter2\"",
-        );
+        .replace("influxdb_password = \"\"", "influxdb_password = \"hunter2\"");
     let config = config(&text);
     let shown = config.to_json();
-    let secrets = [
-        "product_auth",
-        "session_auth",
-        "metrics_report_influxdb_password",
-    ];
+    let secrets = ["product_auth", "session_auth", "metrics_report_influxdb_password"];
     for line in CODIS_3_2.lines() {
-        let Some((key, _)) = line.split_once(" = ") else {
-            continue;
-        };
+        let Some((key, _)) = line.split_once(" = ") else { continue };
         assert_eq!(shown.get(key).is_some(), !secrets.contains(&key), "{key}");
     }
     assert!(!shown.to_string().contains("hunter2"));
     assert!(!format!("{config:?}").contains("hunter2"));
     assert!(
-        config
-            .entries()
-            .iter()
-            .all(|(key, value)| !secrets.contains(key) && value != "hunter2")
+        config.entries().iter().all(|(key, value)| !secrets.contains(key) && value != "hunter2")
     );
 }
 
@@ -207,10 +180,7 @@ fn numbers_without_quotes_are_sizes_in_bytes_and_times_in_seconds() {
     assert_eq!(config.session_output_hard, ByteSize(1 << 36));
     assert_eq!(config.session_recv_timeout, Period::from_secs(90));
     assert_eq!(config.backend_send_timeout, Period::from_millis(1500));
-    assert_eq!(
-        config.slowlog_log_slower_than,
-        SlowThreshold(Some(Duration::from_millis(10)))
-    );
+    assert_eq!(config.slowlog_log_slower_than, SlowThreshold(Some(Duration::from_millis(10))));
 }
 
 #[test]
@@ -237,23 +207,14 @@ proxy.toml:7: metrics: unknown section; the keys of this file stand in none";
 fn each_bad_value_has_its_own_message() {
     for (line, what) in [
         // Wrong types.
-        (
-            "product_name = 1",
-            "product_name: wants text in quotes, not the number 1",
-        ),
+        ("product_name = 1", "product_name: wants text in quotes, not the number 1"),
         ("product_auth = 12345", "product_auth: wants text in quotes"),
         (
             "proxy_max_clients = \"9\"",
             "proxy_max_clients: wants a whole number, not text in quotes",
         ),
-        (
-            "proxy_max_clients = 1.5",
-            "proxy_max_clients: wants a whole number, not the number 1.5",
-        ),
-        (
-            "session_max_pipeline = [1]",
-            "session_max_pipeline: wants a whole number, not an array",
-        ),
+        ("proxy_max_clients = 1.5", "proxy_max_clients: wants a whole number, not the number 1.5"),
+        ("session_max_pipeline = [1]", "session_max_pipeline: wants a whole number, not an array"),
         (
             "session_max_pipeline = 99999999999999999999",
             "session_max_pipeline: wants a whole number, not a number that great",
@@ -274,19 +235,13 @@ fn each_bad_value_has_its_own_message() {
             "proto_type = 4",
             "proto_type: wants one of \"tcp\", \"tcp4\", \"tcp6\", \"unix\", not the number 4",
         ),
-        (
-            "jodis_timeout = []",
-            "jodis_timeout: wants a time such as \"30s\", not an array",
-        ),
+        ("jodis_timeout = []", "jodis_timeout: wants a time such as \"30s\", not an array"),
         // Impossible values.
         (
             "proto_type = \"unixpacket\"",
             "proto_type: \"unixpacket\" is not one of \"tcp\", \"tcp4\", \"tcp6\", \"unix\"",
         ),
-        (
-            "product_name = \"\"",
-            "product_name: is empty; a proxy belongs to a product",
-        ),
+        ("product_name = \"\"", "product_name: is empty; a proxy belongs to a product"),
         (
             "product_name = \"a b\"",
             "product_name: \"a b\" has characters other than letters, digits, '_', '-' and '.'",
@@ -303,10 +258,7 @@ fn each_bad_value_has_its_own_message() {
             "proto_type = \"tcp6\"",
             "proto_type: \"0.0.0.0:19000\" is an IPv4 address, and proto_type \"tcp6\" wants IPv6",
         ),
-        (
-            "proxy_max_clients = -1",
-            "proxy_max_clients: -1 is negative; it cannot be",
-        ),
+        ("proxy_max_clients = -1", "proxy_max_clients: -1 is negative; it cannot be"),
         (
             "backend_number_databases = 0",
             "backend_number_databases: 0 is out of range: it must be between 1 and 16384",
@@ -328,10 +280,7 @@ fn each_bad_value_has_its_own_message() {
             "session_keepalive_period: \"1ms\" is out of range: it must be 0, or between \"1s\" and \
              \"32767s\"",
         ),
-        (
-            "session_send_timeout = -1",
-            "session_send_timeout: \"-1\" is negative; a time cannot be",
-        ),
+        ("session_send_timeout = -1", "session_send_timeout: \"-1\" is negative; a time cannot be"),
         (
             "proto_max_bulk = \"1kb\"",
             "proto_max_bulk: \"1kb\" is out of range: it must be between \"1mb\" and \"1tb\"",
@@ -359,14 +308,8 @@ fn each_bad_value_has_its_own_message() {
              127.0.0.1:6379",
         ),
         // What is no TOML.
-        (
-            "[metrics]",
-            "metrics: unknown section; the keys of this file stand in none",
-        ),
-        (
-            "product_name = \"open",
-            "invalid basic string, expected `\"`",
-        ),
+        ("[metrics]", "metrics: unknown section; the keys of this file stand in none"),
+        ("product_name = \"open", "invalid basic string, expected `\"`"),
         ("slowlog_max_len = 1\nslowlog_max_len = 2", "duplicate key"),
     ] {
         let line_number = line.lines().count();
@@ -382,16 +325,11 @@ fn a_file_that_is_something_else_is_refused_after_its_first_lines() {
 
 #[test]
 fn a_forgotten_quote_does_not_show_the_password() {
-    for text in [
-        "product_auth = hunter2\n",
-        "session_auth = \"hunter2\n",
-        "product_auth = 1234567\n",
-    ] {
+    for text in
+        ["product_auth = hunter2\n", "session_auth = \"hunter2\n", "product_auth = 1234567\n"]
+    {
         let message = wrong(text);
-        assert!(
-            !message.contains("hunter2") && !message.contains("1234567"),
-            "{message}"
-        );
+        assert!(!message.contains("hunter2") && !message.contains("1234567"), "{message}");
     }
 }
 
@@ -475,18 +413,11 @@ fn a_refused_change_says_why_and_changes_nothing() {
 #[test]
 fn several_keys_change_together_or_not_at_all() {
     let mut config = ProxyConfig::default();
-    let both = [
-        ("session_output_soft", "2gb"),
-        ("session_output_hard", "4gb"),
-    ];
+    let both = [("session_output_soft", "2gb"), ("session_output_hard", "4gb")];
     assert_eq!(config.set_all(both), Ok(()));
     assert_eq!(config.session_output_hard, ByteSize(4 << 30));
     let before = config.clone();
-    assert!(
-        config
-            .set_all([("slowlog_max_len", "1"), ("slowlog_max_len", "x")])
-            .is_err()
-    );
+    assert!(config.set_all([("slowlog_max_len", "1"), ("slowlog_max_len", "x")]).is_err());
     assert_eq!(config, before);
 }
 
@@ -495,9 +426,7 @@ fn every_key_is_on_the_page_for_operators_with_its_default_and_when_it_changes()
     let page = include_str!("../../../docs/configuration.md");
     let defaults = ProxyConfig::default();
     for key in KEYS {
-        let row = page
-            .lines()
-            .find(|line| line.starts_with(&format!("| `{}` |", key.name)));
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", key.name)));
         let row =
             row.unwrap_or_else(|| panic!("docs/configuration.md has no row for {}", key.name));
         let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
@@ -509,11 +438,7 @@ fn every_key_is_on_the_page_for_operators_with_its_default_and_when_it_changes()
             other => format!("`{}`", other.plain()),
         };
         assert_eq!(cells[2], value, "the default of {}", key.name);
-        let change = if key.change == Change::Live {
-            "yes"
-        } else {
-            "restart"
-        };
+        let change = if key.change == Change::Live { "yes" } else { "restart" };
         assert_eq!(cells[3], change, "whether CONFIG SET changes {}", key.name);
     }
 }

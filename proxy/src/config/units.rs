@@ -30,13 +30,8 @@ pub struct SlowThreshold(pub Option<Duration>);
 pub struct UnitError(String);
 
 /// Units of size, the greatest first, as they are written back.
-const SIZES: [(&str, u64); 5] = [
-    ("pb", 1 << 50),
-    ("tb", 1 << 40),
-    ("gb", 1 << 30),
-    ("mb", 1 << 20),
-    ("kb", 1 << 10),
-];
+const SIZES: [(&str, u64); 5] =
+    [("pb", 1 << 50), ("tb", 1 << 40), ("gb", 1 << 30), ("mb", 1 << 20), ("kb", 1 << 10)];
 
 /// Units of time in nanoseconds, the greatest first, as they are written back.
 const TIMES: [(&str, u64); 6] = [
@@ -82,9 +77,7 @@ impl FromStr for ByteSize {
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let wrong = || {
-            UnitError(format!(
-                "\"{text}\" is not a size; write it as \"128kb\", \"64mb\", \"1gb\""
-            ))
+            UnitError(format!("\"{text}\" is not a size; write it as \"128kb\", \"64mb\", \"1gb\""))
         };
         let (number, unit) = split(text).ok_or_else(wrong)?;
         let unit = unit.to_ascii_lowercase();
@@ -97,9 +90,7 @@ impl FromStr for ByteSize {
                 .ok_or_else(wrong)?,
         };
         if number.starts_with('-') {
-            return Err(UnitError(format!(
-                "\"{text}\" is negative; a size cannot be"
-            )));
+            return Err(UnitError(format!("\"{text}\" is negative; a size cannot be")));
         }
         match scale(number, factor) {
             Some(Some(bytes)) => Ok(Self(bytes)),
@@ -114,9 +105,7 @@ impl FromStr for Period {
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let wrong = || {
-            UnitError(format!(
-                "\"{text}\" is not a time; write it as \"30m\", \"75s\", \"500ms\""
-            ))
+            UnitError(format!("\"{text}\" is not a time; write it as \"30m\", \"75s\", \"500ms\""))
         };
         let (number, unit) = split(text).ok_or_else(wrong)?;
         let unit = match unit {
@@ -124,14 +113,9 @@ impl FromStr for Period {
             "\u{b5}s" | "\u{3bc}s" => "us",
             unit => unit,
         };
-        let &(_, factor) = TIMES
-            .iter()
-            .find(|(name, _)| *name == unit)
-            .ok_or_else(wrong)?;
+        let &(_, factor) = TIMES.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
         if number.starts_with('-') {
-            return Err(UnitError(format!(
-                "\"{text}\" is negative; a time cannot be"
-            )));
+            return Err(UnitError(format!("\"{text}\" is negative; a time cannot be")));
         }
         match scale(number, factor) {
             Some(Some(nanos)) => Ok(Self(Duration::from_nanos(nanos))),
@@ -164,10 +148,7 @@ impl FromStr for SlowThreshold {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match SIZES
-            .iter()
-            .find(|(_, factor)| self.0 != 0 && self.0 % factor == 0)
-        {
+        match SIZES.iter().find(|(_, factor)| self.0 != 0 && self.0.is_multiple_of(*factor)) {
             Some((unit, factor)) => write!(f, "{}{unit}", self.0 / factor),
             None => write!(f, "{}", self.0),
         }
@@ -180,11 +161,8 @@ impl fmt::Display for Period {
         if nanos == 0 {
             return write!(f, "0");
         }
-        let fits = |(_, factor): &&(&str, u64)| nanos % u128::from(*factor) == 0;
-        let (unit, factor) = TIMES
-            .iter()
-            .find(fits)
-            .expect("one nanosecond divides every time");
+        let fits = |(_, factor): &&(&str, u64)| nanos.is_multiple_of(u128::from(*factor));
+        let (unit, factor) = TIMES.iter().find(fits).expect("one nanosecond divides every time");
         write!(f, "{}{unit}", nanos / u128::from(*factor))
     }
 }
@@ -206,9 +184,7 @@ fn split(text: &str) -> Option<(&str, &str)> {
     let sign = text.len() - digits.len();
     let end = sign + digits.find(|c| !is_number(c)).unwrap_or(digits.len());
     let (number, unit) = text.split_at(end);
-    number
-        .contains(|c: char| c.is_ascii_digit())
-        .then(|| (number, unit.trim_start()))
+    number.contains(|c: char| c.is_ascii_digit()).then(|| (number, unit.trim_start()))
 }
 
 /// `number` times `factor`: `None` when `number` is none, `Some(None)` when the product is more than
@@ -217,11 +193,7 @@ fn scale(number: &str, factor: u64) -> Option<Option<u64>> {
     const MAX: u64 = i64::MAX as u64;
     if number.bytes().all(|byte| byte.is_ascii_digit()) {
         let whole = number.parse::<u64>().ok();
-        return Some(
-            whole
-                .and_then(|n| n.checked_mul(factor))
-                .filter(|&n| n <= MAX),
-        );
+        return Some(whole.and_then(|n| n.checked_mul(factor)).filter(|&n| n <= MAX));
     }
     let product = number.parse::<f64>().ok()? * factor as f64;
     // The cast is exact enough: whoever writes "1.5gb" does not count the last bytes.
@@ -234,15 +206,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn size(text: &str) -> Result<u64, String> {
-        text.parse::<ByteSize>()
-            .map(|size| size.0)
-            .map_err(|error| error.to_string())
+        text.parse::<ByteSize>().map(|size| size.0).map_err(|error| error.to_string())
     }
 
     fn time(text: &str) -> Result<Duration, String> {
-        text.parse::<Period>()
-            .map(|period| period.0)
-            .map_err(|error| error.to_string())
+        text.parse::<Period>().map(|period| period.0).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -284,14 +252,8 @@ mod tests {
                 format!("\"{text}\" is not a size; write it as \"128kb\", \"64mb\", \"1gb\"");
             assert_eq!(size(text), Err(message));
         }
-        assert_eq!(
-            size("-1kb"),
-            Err("\"-1kb\" is negative; a size cannot be".into())
-        );
-        assert_eq!(
-            size("8192pb"),
-            Err("\"8192pb\" is more than 8191 petabytes".into())
-        );
+        assert_eq!(size("-1kb"), Err("\"-1kb\" is negative; a size cannot be".into()));
+        assert_eq!(size("8192pb"), Err("\"8192pb\" is more than 8191 petabytes".into()));
         assert_eq!(
             size("99999999999999999999999"),
             Err("\"99999999999999999999999\" is more than 8191 petabytes".into())
@@ -340,14 +302,8 @@ mod tests {
                 format!("\"{text}\" is not a time; write it as \"30m\", \"75s\", \"500ms\"");
             assert_eq!(time(text), Err(message));
         }
-        assert_eq!(
-            time("-1s"),
-            Err("\"-1s\" is negative; a time cannot be".into())
-        );
-        assert_eq!(
-            time("9999999h"),
-            Err("\"9999999h\" is more than 292 years".into())
-        );
+        assert_eq!(time("-1s"), Err("\"-1s\" is negative; a time cannot be".into()));
+        assert_eq!(time("9999999h"), Err("\"9999999h\" is more than 292 years".into()));
     }
 
     #[test]
@@ -365,12 +321,9 @@ mod tests {
             assert_eq!(text.parse(), Ok(SlowThreshold(threshold)), "{text}");
         }
         assert_eq!(SlowThreshold(None).to_string(), "off");
+        assert_eq!(SlowThreshold(Some(Duration::from_millis(10))).to_string(), "10ms");
         assert_eq!(
-            SlowThreshold(Some(Duration::from_millis(10))).to_string(),
-            "10ms"
-        );
-        assert_eq!(
-            "soon".parse::<SlowThreshold>().unwrap_err().to_string(),
+            "soon".parse::<SlowThreshold>().expect_err("no time").to_string(),
             "\"soon\" is not a time; write it as \"10ms\", as a number of microseconds, or \"off\""
         );
     }

@@ -53,12 +53,8 @@ pub enum ProtoType {
 
 impl ProtoType {
     /// Every type, with the name that the file gives it.
-    const NAMES: [(&'static str, Self); 4] = [
-        ("tcp", Self::Tcp),
-        ("tcp4", Self::Tcp4),
-        ("tcp6", Self::Tcp6),
-        ("unix", Self::Unix),
-    ];
+    const NAMES: [(&'static str, Self); 4] =
+        [("tcp", Self::Tcp), ("tcp4", Self::Tcp4), ("tcp6", Self::Tcp6), ("unix", Self::Unix)];
 }
 
 impl fmt::Display for ProtoType {

@@ -34,10 +34,7 @@ impl Engine {
     /// # Errors
     /// The first rule that is broken, in words.
     pub fn audit(&self) -> Result<Audit, String> {
-        rule!(
-            self.resumable.is_empty(),
-            "sessions were left to go on with"
-        );
+        rule!(self.resumable.is_empty(), "sessions were left to go on with");
         let named = self.references()?;
         let mut audit = Audit {
             questions: 0,
@@ -120,10 +117,7 @@ impl Engine {
     fn audit_session(&self, index: usize, session: &Session) -> Result<(), String> {
         let limits = &self.settings;
         if session.flags.has(Flags::GONE) {
-            rule!(
-                session.references > 0,
-                "session {index} is gone and was not freed"
-            );
+            rule!(session.references > 0, "session {index} is gone and was not freed");
         }
         if session.flags.has(Flags::DEAD | Flags::GONE) {
             rule!(
@@ -151,17 +145,12 @@ impl Engine {
             Stall::None => true,
             Stall::Pipeline => session.in_flight() > limits.session_requests_max / 2,
             Stall::Output => session.reply_bytes() > limits.output_bytes_soft / 2,
-            Stall::Backend => self
-                .backends
-                .iter()
-                .any(|(_, backend)| backend.waiters.contains(&(index as u32))),
+            Stall::Backend => {
+                self.backends.iter().any(|(_, backend)| backend.waiters.contains(&(index as u32)))
+            }
             Stall::Parked => self.parked.contains(&(index as u32)),
         };
-        rule!(
-            wakes,
-            "session {index} waits ({:?}) for nothing",
-            session.stall
-        );
+        rule!(wakes, "session {index} waits ({:?}) for nothing", session.stall);
         rule!(
             session.stall != Stall::None
                 || !session.flags.has(Flags::PAUSED)

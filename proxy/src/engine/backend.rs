@@ -194,9 +194,7 @@ impl Backend {
     pub(super) fn append_bulk(&mut self, pool: &mut Pool, bytes: &[u8]) {
         let before = self.output.unsent();
         self.output.write_with(pool, |out| write::bulk(out, bytes));
-        self.written = self
-            .written
-            .wrapping_add((self.output.unsent() - before) as u32);
+        self.written = self.written.wrapping_add((self.output.unsent() - before) as u32);
     }
 
     /// All bytes ever sent, wrapping.
@@ -208,10 +206,7 @@ impl Backend {
     /// Counts bytes as sent.
     #[inline]
     pub(super) fn count_sent(&mut self, bytes: usize, now_us: u64) {
-        let end_of_oldest = self
-            .in_flight
-            .get(1)
-            .map_or(self.written, |next| next.offset);
+        let end_of_oldest = self.in_flight.get(1).map_or(self.written, |next| next.offset);
         if !before_or_at(end_of_oldest, self.sent_to()) {
             self.alive_us = now_us;
         }
@@ -234,14 +229,10 @@ impl Backend {
     /// none of the bytes that wait for it; in microseconds.
     pub(super) fn waits_us(&self, now_us: u64) -> (Option<u64>, Option<u64>) {
         let waited = |entry: &InFlight| u64::from((now_us as u32).wrapping_sub(entry.since_us));
-        let answer = self
-            .in_flight
-            .front()
-            .map(|oldest| waited(oldest).min(now_us - self.alive_us));
+        let answer =
+            self.in_flight.front().map(|oldest| waited(oldest).min(now_us - self.alive_us));
         let taken_us = self.alive_us.max(self.sent_us);
-        let send = self
-            .oldest_unsent()
-            .map(|oldest| waited(oldest).min(now_us - taken_us));
+        let send = self.oldest_unsent().map(|oldest| waited(oldest).min(now_us - taken_us));
         (answer, send)
     }
 
@@ -268,10 +259,7 @@ impl Backend {
         if self.in_flight.is_empty() {
             pool.put(segment);
         } else {
-            self.sent.push_back(Sent {
-                end: self.taken,
-                segment,
-            });
+            self.sent.push_back(Sent { end: self.taken, segment });
         }
     }
 

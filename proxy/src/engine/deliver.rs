@@ -66,11 +66,7 @@ impl Engine {
         // is that long.
         if streamed {
             self.record_latency(entry.command, entry.since_us, backend, entry);
-            let end = if entry.kind == Kind::Silent {
-                b""
-            } else {
-                &whole[..]
-            };
+            let end = if entry.kind == Kind::Silent { b"" } else { &whole[..] };
             self.deliver(entry.session, entry.sequence, end);
         } else {
             self.complete(backend, entry, &whole);
@@ -137,20 +133,7 @@ impl Engine {
         counters.errors += 1;
         match reply {
             [b'-', b'L', b'O', b'A', b'D', b'I', b'N', b'G', ..] => counters.loading += 1,
-            [
-                b'-',
-                b'M',
-                b'A',
-                b'S',
-                b'T',
-                b'E',
-                b'R',
-                b'D',
-                b'O',
-                b'W',
-                b'N',
-                ..,
-            ] => {
+            [b'-', b'M', b'A', b'S', b'T', b'E', b'R', b'D', b'O', b'W', b'N', ..] => {
                 counters.masterdown += 1;
             }
             [b'-', b'R', b'E', b'A', b'D', b'O', b'N', b'L', b'Y', ..] => counters.readonly += 1,
@@ -274,15 +257,17 @@ impl Engine {
         }
         target.output.sent(bytes);
         target.progress_s = now_s;
+        // What gathered while this was being sent goes next.
+        if target.output.unsent() > 0 && target.flags.raise(Flags::DIRTY) {
+            self.dirty_sessions.push(session);
+        }
+        let target = &self.sessions[session as usize];
         if target.stall == Stall::Output
             && target.reply_bytes() <= self.settings.output_bytes_soft / 2
         {
             self.make_resumable(session);
         }
-        if self.sessions[session as usize]
-            .flags
-            .has(Flags::EOF | Flags::CLOSING)
-        {
+        if self.sessions[session as usize].flags.has(Flags::EOF | Flags::CLOSING) {
             self.finish_if_drained(session);
         }
     }

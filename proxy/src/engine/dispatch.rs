@@ -185,10 +185,7 @@ impl Engine {
 
     #[inline]
     fn limits(&self, session: u32) -> Limits {
-        if self.sessions[session as usize]
-            .flags
-            .has(Flags::AUTHENTICATED)
-        {
+        if self.sessions[session as usize].flags.has(Flags::AUTHENTICATED) {
             self.settings.limits
         } else {
             Limits {
@@ -212,10 +209,7 @@ impl Engine {
             let rest = &bytes[position..];
             match request::parse(rest, &mut progress, &self.limits(session)) {
                 Parsed::Complete(len) => {
-                    let request = Request {
-                        bytes: &rest[..len],
-                        args: &progress.args,
-                    };
+                    let request = Request { bytes: &rest[..len], args: &progress.args };
                     self.large = whole.filter(|whole| whole.len() == len).map(Rc::clone);
                     let flow = self.dispatch(session, &request);
                     self.large = None;
@@ -294,23 +288,15 @@ impl Engine {
         for word in words {
             write::bulk(&mut bytes, word);
             let start = (bytes.len() - 2 - word.len()) as u32;
-            args.push(Span {
-                start,
-                len: word.len() as u32,
-            });
+            args.push(Span { start, len: word.len() as u32 });
         }
-        self.dispatch(
-            session,
-            &Request {
-                bytes: &bytes,
-                args: &args,
-            },
-        )
+        self.dispatch(session, &Request { bytes: &bytes, args: &args })
     }
 
     fn protocol_error(&mut self, session: u32, error: ProtocolError) {
         self.counters.protocol_errors += 1;
-        self.reply_error(session, &format!("ERR {error}"));
+        let reply = [b"-ERR ", error.text().as_slice(), b"\r\n"].concat();
+        self.reply(session, &reply);
         self.close_when_drained(session);
     }
 
@@ -395,22 +381,11 @@ impl Engine {
             return self.wait_for(session, backend);
         }
         let target = &mut self.sessions[session as usize];
-        let kind = if target.wants_silence() {
-            Kind::Silent
-        } else {
-            Kind::Reply
-        };
+        let kind = if target.wants_silence() { Kind::Silent } else { Kind::Reply };
         target.references += 1;
         let sequence = target.sequence();
         let since_us = since_us(self.now_us);
-        let entry = InFlight {
-            session,
-            sequence,
-            since_us,
-            offset: 0,
-            command,
-            kind,
-        };
+        let entry = InFlight { session, sequence, since_us, offset: 0, command, kind };
         match self.large.take() {
             Some(large) => self.push(backend, entry, Body::Shared(&large)),
             None => self.push(backend, entry, Body::Copy(request.bytes)),
@@ -450,10 +425,7 @@ impl Engine {
     #[cold]
     pub(super) fn refuse_down(&mut self, session: u32, id: CommandId, backend: u32) -> Flow {
         let backend = &self.backends[backend as usize];
-        let text = format!(
-            "ERR backend {} is down: {}",
-            backend.address, backend.last_error
-        );
+        let text = format!("ERR backend {} is down: {}", backend.address, backend.last_error);
         self.fail(session, id, &text)
     }
 
@@ -471,11 +443,9 @@ impl Engine {
                 enlist(&mut self.parked, &self.sessions, session);
                 Flow::Wait
             }
-            NoRoute::Offline => self.fail(
-                session,
-                id,
-                &format!("ERR slot {slot} is offline: no group serves it"),
-            ),
+            NoRoute::Offline => {
+                self.fail(session, id, &format!("ERR slot {slot} is offline: no group serves it"))
+            }
             NoRoute::Moving => {
                 let text = format!(
                     "ERR slot {slot} is moving between groups, and this proxy was not told how to \

@@ -30,10 +30,7 @@ impl Engine {
     /// The driver has connected a backend.
     pub fn on_backend_open(&mut self, backend: u32) {
         let auth = self.settings.product_auth.as_bytes();
-        let name = format!(
-            "codis-proxy:{}:{}",
-            self.settings.token, self.routes.topology.epoch
-        );
+        let name = format!("codis-proxy:{}:{}", self.settings.token, self.routes.topology.epoch);
         let target = &mut self.backends[backend as usize];
         if target.state != State::Connecting {
             return;
@@ -148,11 +145,7 @@ impl Engine {
                     // Half of the reply is out: only the end of the connection says so.
                     self.cut(entry.session, CutReason::Backend);
                 }
-                let text = if entry.kind == Kind::Silent {
-                    b""
-                } else {
-                    error
-                };
+                let text = if entry.kind == Kind::Silent { b"" } else { error };
                 self.deliver(entry.session, entry.sequence, text);
                 if self.settings.break_on_failure && self.sessions.contains(entry.session as usize)
                 {
@@ -231,11 +224,7 @@ impl Engine {
         let (answer, send) = target.waits_us(now);
         let mut due = u64::MAX;
         for (limit, waited, key) in [
-            (
-                self.settings.recv_timeout_us,
-                answer,
-                "backend_recv_timeout",
-            ),
+            (self.settings.recv_timeout_us, answer, "backend_recv_timeout"),
             (self.settings.send_timeout_us, send, "backend_send_timeout"),
         ] {
             // What comes from now on cannot time out earlier than this.

@@ -91,11 +91,7 @@ impl Engine {
             since_us: since_us(self.now_us),
             missing: plan.backends.len() as u16,
             split,
-            order: if split == Split::Mget {
-                plan.order.clone()
-            } else {
-                Vec::new()
-            },
+            order: if split == Split::Mget { plan.order.clone() } else { Vec::new() },
             parts: if split == Split::Mget {
                 vec![Vec::new(); plan.backends.len()]
             } else {
@@ -164,14 +160,7 @@ impl Engine {
                 command,
                 kind: Kind::Part,
             };
-            self.push(
-                backend,
-                entry,
-                Body::Header {
-                    args: 1 + count,
-                    name: request.arg(0),
-                },
-            );
+            self.push(backend, entry, Body::Header { args: 1 + count, name: request.arg(0) });
         }
         for (i, &part) in plan.order.iter().enumerate() {
             let backend = &mut self.backends[plan.backends[usize::from(part)] as usize];
@@ -193,11 +182,7 @@ impl Engine {
         let mut whole = Vec::new();
         gather.whole(&mut whole);
         self.record(gather.command, gather.since_us, &whole);
-        self.deliver(
-            gather.session,
-            gather.sequence,
-            if gather.silent { b"" } else { &whole },
-        );
+        self.deliver(gather.session, gather.sequence, if gather.silent { b"" } else { &whole });
     }
 }
 
@@ -250,9 +235,6 @@ fn after_line(bytes: &[u8]) -> &[u8] {
 
 /// The number in `:n\r\n`; 0 for anything else.
 fn integer(reply: &[u8]) -> i64 {
-    let text = reply
-        .strip_prefix(b":")
-        .and_then(|text| text.strip_suffix(b"\r\n"));
-    text.and_then(crate::resp::request::strict_integer)
-        .unwrap_or(0)
+    let text = reply.strip_prefix(b":").and_then(|text| text.strip_suffix(b"\r\n"));
+    text.and_then(crate::resp::request::strict_integer).unwrap_or(0)
 }

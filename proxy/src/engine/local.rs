@@ -4,7 +4,7 @@
 use super::dispatch::Flow;
 use super::session::Flags;
 use super::{CutReason, Effect, Engine};
-use crate::command::{self, CommandId, Local, REDIS_VERSION, ids};
+use crate::command::{self, CommandId, Local, REDIS_VERSION};
 use crate::messages::Question;
 use crate::resp::request::strict_integer;
 use crate::resp::{Request, write};
@@ -16,7 +16,7 @@ const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
 const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 const NO_PASSWORD: &str = "ERR AUTH <password> called without any password configured for the \
                            default user. Are you sure your configuration is correct?";
-const HELLO_UNAUTHENTICATED: &str = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> \
+const HELLO_UNAUTHENTICATED: &str = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
      AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol \
      version at the same time";
 
@@ -33,7 +33,7 @@ impl Engine {
         request: &Request<'_>,
     ) -> Flow {
         if let Some(question) = question(local) {
-            return self.ask(session, question, request);
+            return self.ask(session, id, question, request);
         }
         let answer = match local {
             Local::Auth => self.auth(session, request),
@@ -80,9 +80,7 @@ impl Engine {
     fn answer(&mut self, session: u32, id: CommandId, answer: Answer) -> Flow {
         match answer {
             Ok(reply) => {
-                let stats = self.command_stats(id);
-                stats.calls += 1;
-                stats.latency.record(0);
+                self.count_local(id);
                 self.reply(session, &reply);
                 Flow::Next
             }
@@ -90,8 +88,22 @@ impl Engine {
         }
     }
 
+    /// Counts a command that the proxy answers; its time is within one turn.
+    fn count_local(&mut self, id: CommandId) {
+        let stats = self.command_stats(id);
+        stats.calls += 1;
+        stats.latency.record(0);
+    }
+
     /// Hands a question to the control thread.
-    fn ask(&mut self, session: u32, question: Question, request: &Request<'_>) -> Flow {
+    fn ask(
+        &mut self,
+        session: u32,
+        id: CommandId,
+        question: Question,
+        request: &Request<'_>,
+    ) -> Flow {
+        self.count_local(id);
         let target = &mut self.sessions[session as usize];
         // Its answer comes later and would be hard to hold back then.
         if target.wants_silence() {
@@ -99,19 +111,14 @@ impl Engine {
             self.reply(session, b"");
             return Flow::Next;
         }
+        if question == Question::ClientKill {
+            target.flags.set(Flags::KILLS);
+        }
         target.references += 1;
         let sequence = target.sequence();
         let client = target.client;
-        let args = (0..request.len())
-            .map(|i| request.arg(i).to_vec())
-            .collect();
-        self.effects.push(Effect::Ask {
-            session,
-            client,
-            sequence,
-            question,
-            args,
-        });
+        let args = (0..request.len()).map(|i| request.arg(i).to_vec()).collect();
+        self.effects.push(Effect::Ask { session, client, sequence, question, args });
         Flow::Next
     }
 
@@ -131,9 +138,7 @@ impl Engine {
         if user != b"default" || !right {
             return Err(WRONG_PASSWORD.into());
         }
-        self.sessions[session as usize]
-            .flags
-            .set(Flags::AUTHENTICATED);
+        self.sessions[session as usize].flags.set(Flags::AUTHENTICATED);
         ok()
     }
 
@@ -165,10 +170,7 @@ impl Engine {
         if let Some((user, password)) = credentials {
             self.authenticate(session, user, password)?;
         }
-        if !self.sessions[session as usize]
-            .flags
-            .has(Flags::AUTHENTICATED)
-        {
+        if !self.sessions[session as usize].flags.has(Flags::AUTHENTICATED) {
             return Err(HELLO_UNAUTHENTICATED.into());
         }
         if let Some(name) = name {
@@ -268,11 +270,7 @@ impl Engine {
             ));
         };
         let identity = self.sessions[session as usize].identity_mut();
-        *(if is_lib_name {
-            &mut identity.lib_name
-        } else {
-            &mut identity.lib_ver
-        }) = value;
+        *(if is_lib_name { &mut identity.lib_name } else { &mut identity.lib_ver }) = value;
         ok()
     }
 
@@ -368,15 +366,14 @@ impl Engine {
         write::array(out, replicas.len());
         for set in replicas {
             write::array(out, set.len());
-            set.iter()
-                .for_each(|address| write::bulk(out, address.as_bytes()));
+            set.iter().for_each(|address| write::bulk(out, address.as_bytes()));
         }
     }
 
     /// Closes a session for CLIENT KILL. One that asks for its own end gets its answer first.
     pub fn kill(&mut self, session: u32) {
         let target = &self.sessions[session as usize];
-        if target.last_command == ids::CLIENT_KILL && target.in_flight() > 0 {
+        if target.flags.has(Flags::KILLS) {
             self.close_when_drained(session);
         } else {
             self.cut(session, CutReason::Killed);

@@ -76,15 +76,8 @@ enum CutReason {
 }
 
 /// The reasons as they are shown, in the order of [`CutReason`].
-const CUT_REASONS: [&str; 7] = [
-    "input_limit",
-    "output_limit",
-    "idle",
-    "unread",
-    "http",
-    "backend_lost",
-    "killed",
-];
+const CUT_REASONS: [&str; 7] =
+    ["input_limit", "output_limit", "idle", "unread", "http", "backend_lost", "killed"];
 
 /// Numbers for the operator that belong to no command and no backend.
 #[derive(Debug, Default)]
@@ -234,11 +227,10 @@ impl Engine {
 
     /// The control thread has answered a question.
     pub fn on_answer(&mut self, session: u32, client: u64, sequence: u32, reply: &[u8]) {
-        if self
-            .sessions
-            .get(session as usize)
-            .is_some_and(|target| target.client == client)
+        if let Some(target) = self.sessions.get_mut(session as usize)
+            && target.client == client
         {
+            target.flags.unset(Flags::KILLS);
             self.deliver(session, sequence, reply);
         }
     }
@@ -246,16 +238,9 @@ impl Engine {
     /// Reads no more requests from anyone; every session is closed when its replies are out.
     pub fn drain(&mut self) {
         self.draining = true;
-        let sessions: Vec<u32> = self
-            .sessions
-            .iter()
-            .map(|(index, _)| index as u32)
-            .collect();
+        let sessions: Vec<u32> = self.sessions.iter().map(|(index, _)| index as u32).collect();
         for session in sessions {
-            if !self.sessions[session as usize]
-                .flags
-                .has(Flags::DEAD | Flags::GONE)
-            {
+            if !self.sessions[session as usize].flags.has(Flags::DEAD | Flags::GONE) {
                 self.close_when_drained(session);
             }
         }
@@ -334,6 +319,11 @@ impl Engine {
             return;
         }
         target.count_sent(bytes, self.now_us);
+        // What gathered while this was being sent goes next.
+        if target.output.unsent() > 0 && !target.dirty {
+            target.dirty = true;
+            self.dirty_backends.push(backend);
+        }
         if !target.waiters.is_empty()
             && target.output.unsent() <= self.settings.backend_output_bytes_max / 2
             && target.in_flight.len() <= self.settings.backend_requests_max / 2
@@ -373,11 +363,7 @@ impl Engine {
                 break;
             }
             self.timers.pop();
-            if self
-                .backends
-                .get(backend as usize)
-                .is_some_and(|target| target.timer_us == at)
-            {
+            if self.backends.get(backend as usize).is_some_and(|target| target.timer_us == at) {
                 self.backend_timer(backend);
             }
         }
@@ -388,10 +374,7 @@ impl Engine {
     }
 
     fn schedule_sweep(&mut self) {
-        let timeouts = [
-            self.settings.session_recv_timeout_s,
-            self.settings.session_send_timeout_s,
-        ];
+        let timeouts = [self.settings.session_recv_timeout_s, self.settings.session_send_timeout_s];
         let shortest = timeouts.into_iter().filter(|timeout| *timeout > 0).min();
         self.sweep_us = match shortest {
             Some(seconds) if !self.sessions.is_empty() => {

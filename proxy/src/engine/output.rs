@@ -111,8 +111,7 @@ impl Output {
     pub(super) fn push_shared(&mut self, bytes: Rc<Vec<u8>>) {
         self.unsent += bytes.len();
         if !self.tail.is_empty() {
-            self.full
-                .push_back(Segment::Owned(std::mem::take(&mut self.tail)));
+            self.full.push_back(Segment::Owned(std::mem::take(&mut self.tail)));
         }
         self.full.push_back(Segment::Shared(bytes));
     }

@@ -88,12 +88,7 @@ impl ServerList {
             // What is left behind is retired.
             _ => Vec::new(),
         };
-        self.servers.push(Server {
-            address: Arc::clone(address),
-            group,
-            replica,
-            backends,
-        });
+        self.servers.push(Server { address: Arc::clone(address), group, replica, backends });
         self.by_address.insert(Arc::clone(address), index);
         index
     }
@@ -110,10 +105,7 @@ impl Engine {
         let mut list = ServerList {
             servers: Vec::new(),
             by_address: AHashMap::new(),
-            old: old
-                .into_iter()
-                .map(|server| (Arc::clone(&server.address), server))
-                .collect(),
+            old: old.into_iter().map(|server| (Arc::clone(&server.address), server)).collect(),
             same_places: self.settings.primary_parallel == self.settings.replica_parallel,
         };
         let mut replicas = vec![Vec::new()];
@@ -131,10 +123,7 @@ impl Engine {
                 replicas.push(sets);
                 (replicas.len() - 1) as u16
             };
-            groups.push(Route::Server {
-                master,
-                replicas: replicas_index,
-            });
+            groups.push(Route::Server { master, replicas: replicas_index });
         }
         for (route, slot) in self.routes.slots.iter_mut().zip(&topology.slots) {
             *route = match slot.state {
@@ -244,11 +233,7 @@ impl Engine {
         } else {
             self.settings.primary_parallel
         };
-        let lane = if parallel == 1 {
-            0
-        } else {
-            usize::from(slot) % parallel
-        };
+        let lane = if parallel == 1 { 0 } else { usize::from(slot) % parallel };
         let place = usize::from(database) * parallel + lane;
         match entry.backends.get(place) {
             Some(&backend) if backend != NONE => backend,

@@ -31,6 +31,8 @@ impl Flags {
     pub(super) const REPLY_OFF: Self = Self(1 << 8);
     /// CLIENT REPLY SKIP was just said: the next request gets no reply.
     pub(super) const REPLY_SKIP: Self = Self(1 << 9);
+    /// It asked CLIENT KILL and has no answer yet.
+    pub(super) const KILLS: Self = Self(1 << 11);
     /// CLIENT NO-EVICT ON.
     pub(super) const NO_EVICT: Self = Self(1 << 10);
     /// What waited in its input is being run.
@@ -193,10 +195,7 @@ impl Session {
     /// Takes a whole reply. In its turn it goes out, early it waits in its place.
     #[inline]
     pub(super) fn reply(&mut self, pool: &mut Pool, sequence: u32, reply: &[u8]) {
-        debug_assert!(
-            sequence.wrapping_sub(self.head) < self.in_flight(),
-            "a reply to no request"
-        );
+        debug_assert!(sequence.wrapping_sub(self.head) < self.in_flight(), "a reply to no request");
         if sequence == self.head {
             self.output.write(pool, reply);
             self.head = self.head.wrapping_add(1);
@@ -231,8 +230,7 @@ impl Session {
         };
         early.replies.pop_front();
         while let Some(Some((start, len))) = early.replies.front().copied() {
-            self.output
-                .write(pool, &early.bytes[start as usize..][..len as usize]);
+            self.output.write(pool, &early.bytes[start as usize..][..len as usize]);
             self.head = self.head.wrapping_add(1);
             early.replies.pop_front();
         }
@@ -280,10 +278,8 @@ mod tests {
             session.next = session.head;
             let count = random.usize(1..30);
             let mut sequences: Vec<u32> = (0..count).map(|_| session.sequence()).collect();
-            let expected: String = sequences
-                .iter()
-                .map(|sequence| format!("+{sequence}\r\n"))
-                .collect();
+            let expected: String =
+                sequences.iter().map(|sequence| format!("+{sequence}\r\n")).collect();
             random.shuffle(&mut sequences);
             for sequence in sequences {
                 session.reply(&mut pool, sequence, format!("+{sequence}\r\n").as_bytes());

@@ -100,9 +100,10 @@ impl Settings {
             primary_parallel: config.backend_primary_parallel,
             replica_parallel: config.backend_replica_parallel,
             databases: u16::try_from(config.backend_number_databases).unwrap_or(u16::MAX),
-            slow_us: config.slowlog_log_slower_than.0.map_or(u32::MAX, |limit| {
-                u32::try_from(limit.as_micros()).unwrap_or(u32::MAX)
-            }),
+            slow_us: config
+                .slowlog_log_slower_than
+                .0
+                .map_or(u32::MAX, |limit| u32::try_from(limit.as_micros()).unwrap_or(u32::MAX)),
             slowlog_len_max: config.slowlog_max_len,
         }
     }

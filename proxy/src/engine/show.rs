@@ -21,11 +21,7 @@ impl Engine {
             sessions_cut: cut.filter(|(_, count)| *count > 0).collect(),
             client_bytes_in: self.counters.client_bytes_in,
             client_bytes_out: self.counters.client_bytes_out,
-            client_output_bytes: self
-                .sessions
-                .iter()
-                .map(|(_, s)| s.reply_bytes() as u64)
-                .sum(),
+            client_output_bytes: self.sessions.iter().map(|(_, s)| s.reply_bytes() as u64).sum(),
             protocol_errors: self.counters.protocol_errors,
             commands: COMMANDS
                 .iter()
@@ -33,11 +29,7 @@ impl Engine {
                 .filter(|(_, stats)| seen(stats))
                 .map(|(command, stats)| (command.name, stats.clone()))
                 .collect(),
-            backends: self
-                .backends
-                .iter()
-                .map(|(_, backend)| backend_stats(backend))
-                .collect(),
+            backends: self.backends.iter().map(|(_, backend)| backend_stats(backend)).collect(),
             ..ShardStats::default()
         }
     }

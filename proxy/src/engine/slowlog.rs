@@ -41,18 +41,13 @@ impl Engine {
             None => vec![entry.command.command().name.as_bytes().to_vec()],
         };
         let session = &self.sessions[entry.session as usize];
-        let name = session
-            .identity
-            .as_ref()
-            .map_or("", |identity| &identity.name);
+        let name = session.identity.as_ref().map_or("", |identity| &identity.name);
         let slow = SlowEntry {
             id: 0,
             unix_time_s: (self.unix_us() - u64::from(elapsed_us)) / 1_000_000,
             duration_us: u64::from(elapsed_us),
             args,
-            addr: session
-                .peer
-                .map_or_else(String::new, |peer| peer.to_string()),
+            addr: session.peer.map_or_else(String::new, |peer| peer.to_string()),
             name: name.to_string(),
             backend: source.address.to_string(),
         };
@@ -78,11 +73,7 @@ fn logged_args(bytes: &[u8]) -> Vec<Vec<u8>> {
     let Some(count) = take_number(&mut rest, b'*') else {
         return Vec::new();
     };
-    let shown = if count > ARGS_MAX {
-        ARGS_MAX - 1
-    } else {
-        count
-    };
+    let shown = if count > ARGS_MAX { ARGS_MAX - 1 } else { count };
     let mut args = Vec::with_capacity(shown + 1);
     for _ in 0..shown {
         let Some(len) = take_number(&mut rest, b'$') else {

@@ -24,10 +24,7 @@ fn settings() -> Settings {
 /// Every slot with this master and these replicas.
 fn one_group(epoch: u64, master: &str, replicas: &[&str]) -> Arc<Topology> {
     let set: Vec<Arc<str>> = replicas.iter().map(|address| Arc::from(*address)).collect();
-    let slot = Slot {
-        state: SlotState::Stable(GroupIndex(0)),
-        locked: false,
-    };
+    let slot = Slot { state: SlotState::Stable(GroupIndex(0)), locked: false };
     Arc::new(Topology {
         epoch,
         groups: vec![Group {
@@ -44,19 +41,14 @@ impl Rig {
         let mut engine = Engine::new(settings, 0, 0, 1);
         engine.on_topology(&one_group(1, "a:1", &[]));
         let session = engine.on_client_open(1, None);
-        let mut rig = Self {
-            engine,
-            session,
-            epoch: 1,
-        };
+        let mut rig = Self { engine, session, epoch: 1 };
         rig.serve();
         rig
     }
 
     fn install(&mut self, master: &str, replicas: &[&str]) {
         self.epoch += 1;
-        self.engine
-            .on_topology(&one_group(self.epoch, master, replicas));
+        self.engine.on_topology(&one_group(self.epoch, master, replicas));
         self.serve();
     }
 
@@ -154,9 +146,7 @@ fn a_client_that_wants_no_replies_and_ends_has_all_its_requests_run() {
         rig.engine.on_backend_bytes(backend, b"$-1\r\n");
     }
     assert_eq!(gets, 3);
-    let closed = Effect::CloseClient {
-        session: rig.session,
-    };
+    let closed = Effect::CloseClient { session: rig.session };
     assert_eq!(rig.serve().last(), Some(&closed));
 }
 

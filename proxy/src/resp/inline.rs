@@ -102,10 +102,7 @@ mod tests {
 
     fn words(line: &str) -> Vec<String> {
         let words = split(line.as_bytes()).expect("balanced");
-        words
-            .iter()
-            .map(|word| word.escape_ascii().to_string())
-            .collect()
+        words.iter().map(|word| word.escape_ascii().to_string()).collect()
     }
 
     #[test]
@@ -125,11 +122,7 @@ mod tests {
     #[test]
     fn a_quote_must_close_and_be_followed_by_space() {
         for line in [r#"set "a"#, "set 'a", r#"set "a"b"#, r#"""""#, "\"a\\"] {
-            assert_eq!(
-                split(line.as_bytes()),
-                Err(ProtocolError::UnbalancedQuotes),
-                "{line}"
-            );
+            assert_eq!(split(line.as_bytes()), Err(ProtocolError::UnbalancedQuotes), "{line}");
         }
     }
 }

@@ -105,11 +105,7 @@ impl Scanner {
 
     /// Reads an element's header, or what there is of it.
     fn header(&mut self, rest: &[u8]) -> Result<usize, BadReply> {
-        let kind = if self.header_len > 0 {
-            self.header[0]
-        } else {
-            rest[0]
-        };
+        let kind = if self.header_len > 0 { self.header[0] } else { rest[0] };
         match kind {
             b'+' | b'-' | b':' => {
                 self.in_line = true;
@@ -134,9 +130,7 @@ impl Scanner {
         };
         self.header[held..=held + end].copy_from_slice(&window[..=end]);
         let line = &self.header[1..held + end];
-        let number = line
-            .strip_suffix(b"\r")
-            .and_then(super::request::strict_integer);
+        let number = line.strip_suffix(b"\r").and_then(super::request::strict_integer);
         self.header_len = 0;
         let number = number.filter(|n| *n >= -1).ok_or(BadReply(kind))?;
         match (kind, number) {
@@ -161,10 +155,7 @@ impl Scanner {
 #[inline]
 fn short_line(rest: &[u8]) -> Option<usize> {
     let window = &rest[..rest.len().min(32)];
-    window
-        .iter()
-        .position(|&byte| byte == b'\n')
-        .map(|end| end + 1)
+    window.iter().position(|&byte| byte == b'\n').map(|end| end + 1)
 }
 
 /// A length of one to six digits at the start of `rest`, with the bytes of its line.
@@ -210,18 +201,8 @@ mod tests {
             b"*2\r\n$1\r\na\r\n*2\r\n:1\r\n*0\r\n",
         ] {
             let more = [reply, b"+next\r\n"].concat();
-            assert_eq!(
-                end(&more),
-                Ok(Scan::End(reply.len())),
-                "{}",
-                reply.escape_ascii()
-            );
-            assert_eq!(
-                end(&reply[..reply.len() - 1]),
-                Ok(Scan::More),
-                "{}",
-                reply.escape_ascii()
-            );
+            assert_eq!(end(&more), Ok(Scan::End(reply.len())), "{}", reply.escape_ascii());
+            assert_eq!(end(&reply[..reply.len() - 1]), Ok(Scan::More), "{}", reply.escape_ascii());
         }
     }
 
@@ -249,12 +230,7 @@ mod tests {
             Just(b"$-1\r\n".to_vec()),
             Just(b"*-1\r\n".to_vec()),
             proptest::collection::vec(any::<u8>(), 0..200).prop_map(|bytes| {
-                [
-                    format!("${}\r\n", bytes.len()).into_bytes(),
-                    bytes,
-                    b"\r\n".to_vec(),
-                ]
-                .concat()
+                [format!("${}\r\n", bytes.len()).into_bytes(), bytes, b"\r\n".to_vec()].concat()
             }),
         ];
         leaf.prop_recursive(4, 64, 8, |inner| {

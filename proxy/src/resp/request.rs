@@ -106,8 +106,8 @@ pub enum ProtocolError {
     /// The line after `$` does not end.
     #[error("Protocol error: too big bulk count string")]
     BulkLine,
-    /// An argument does not start with `$`.
-    #[error("Protocol error: expected '$', got '{}'", char::from(*.0))]
+    /// An argument does not start with `$` but with this byte, which [`Self::text`] repeats as it is.
+    #[error("Protocol error: expected '$', got '{}'", .0.escape_ascii())]
     ExpectedBulk(u8),
     /// An inline request does not end.
     #[error("Protocol error: too big inline request")]
@@ -118,6 +118,20 @@ pub enum ProtocolError {
     /// A request as a whole is greater than the limit on what may wait in a session's input.
     #[error("Protocol error: request is greater than session_input_max")]
     RequestBytes,
+}
+
+impl ProtocolError {
+    /// The error as clients get it, without the leading `-ERR ` and the line's end.
+    #[must_use]
+    pub fn text(&self) -> Vec<u8> {
+        match self {
+            Self::ExpectedBulk(byte) => {
+                let shown = if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };
+                [&b"Protocol error: expected '$', got '"[..], &[shown], b"'"].concat()
+            }
+            other => other.to_string().into_bytes(),
+        }
+    }
 }
 
 /// How far an incomplete request has been read.
@@ -208,9 +222,7 @@ fn number_line_slow(bytes: &[u8], _kind: u8) -> Line {
     if end + 1 >= bytes.len() {
         return Line::Incomplete;
     }
-    // The line may be empty, without even the type.
-    let text = bytes.get(1..end).unwrap_or_default();
-    match strict_integer(text) {
+    match bytes.get(1..end).and_then(strict_integer) {
         Some(value) => Line::Number(value, end + 2),
         None => Line::NotANumber,
     }
@@ -295,10 +307,7 @@ fn parse_arguments(bytes: &[u8], progress: &mut Progress, limits: &Limits) -> Pa
             progress.position = position;
             return Parsed::Incomplete;
         }
-        progress.args.push(Span {
-            start: (position + header) as u32,
-            len: len as u32,
-        });
+        progress.args.push(Span { start: (position + header) as u32, len: len as u32 });
         progress.missing -= 1;
         position = end;
     }
@@ -360,16 +369,8 @@ mod tests {
     fn whole(bytes: &[u8]) -> (Parsed, Vec<Vec<u8>>) {
         let mut progress = Progress::default();
         let parsed = parse(bytes, &mut progress, &LIMITS);
-        let request = Request {
-            bytes,
-            args: &progress.args,
-        };
-        (
-            parsed,
-            (0..request.len())
-                .map(|i| request.arg(i).to_vec())
-                .collect(),
-        )
+        let request = Request { bytes, args: &progress.args };
+        (parsed, (0..request.len()).map(|i| request.arg(i).to_vec()).collect())
     }
 
     #[test]
@@ -415,7 +416,7 @@ mod tests {
             (b"*1\r\n$536870913\r\n", "invalid bulk length"),
             (b"*1\r\n:1\r\n", "expected '$', got ':'"),
             (b"*1\r\n3\r\n", "expected '$', got '3'"),
-            (b"*1\r\n\r\n", "expected '$', got '\r'"),
+            (b"*1\r\n\r\n", "expected '$', got '\\r'"),
         ] {
             let (Parsed::Invalid(error), _) = whole(bytes) else {
                 panic!("accepted {}", bytes.escape_ascii())
@@ -423,10 +424,7 @@ mod tests {
             assert_eq!(error.to_string(), format!("Protocol error: {words}"));
         }
         let long = [b"*".to_vec(), b"1".repeat(LINE_BYTES_MAX + 1)].concat();
-        assert_eq!(
-            whole(&long).0,
-            Parsed::Invalid(ProtocolError::MultibulkLine)
-        );
+        assert_eq!(whole(&long).0, Parsed::Invalid(ProtocolError::MultibulkLine));
         let long = [b"*1\r\n$".to_vec(), b"1".repeat(LINE_BYTES_MAX + 1)].concat();
         assert_eq!(whole(&long).0, Parsed::Invalid(ProtocolError::BulkLine));
         let long = b"x".repeat(LINE_BYTES_MAX + 1);
@@ -443,10 +441,7 @@ mod tests {
         };
         let one = |bytes: &[u8]| parse(bytes, &mut Progress::default(), &limits);
         assert_eq!(one(b"*10\r\n"), Parsed::Incomplete);
-        assert_eq!(
-            one(b"*11\r\n"),
-            Parsed::Invalid(ProtocolError::UnauthenticatedMultibulkLength)
-        );
+        assert_eq!(one(b"*11\r\n"), Parsed::Invalid(ProtocolError::UnauthenticatedMultibulkLength));
         assert_eq!(one(b"*1\r\n$16384\r\n"), Parsed::Incomplete);
         assert_eq!(
             one(b"*1\r\n$16385\r\n"),

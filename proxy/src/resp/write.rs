@@ -36,13 +36,7 @@ pub fn simple(out: &mut Vec<u8>, text: &str) {
 
 fn line(out: &mut Vec<u8>, kind: u8, text: &str) {
     out.push(kind);
-    out.extend(text.bytes().map(|byte| {
-        if matches!(byte, b'\r' | b'\n') {
-            b' '
-        } else {
-            byte
-        }
-    }));
+    out.extend(text.bytes().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
     out.extend_from_slice(b"\r\n");
 }
 

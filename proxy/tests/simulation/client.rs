@@ -155,11 +155,7 @@ impl World {
 
     /// Makes requests and writes them, as far as the window and the socket allow.
     pub(crate) fn client_writes(&mut self, client: usize) {
-        let burst = if self.plan.cut {
-            self.rng.usize(1..=30)
-        } else {
-            30
-        };
+        let burst = if self.plan.cut { self.rng.usize(1..=30) } else { 30 };
         let target = &mut self.clients[client];
         target.stepping = false;
         if target.closed || target.reset {
@@ -265,10 +261,7 @@ impl World {
         target.replies += 1;
         let shown = || reply[..reply.len().min(200)].escape_ascii().to_string();
         match target.expected.pop_front() {
-            None => Err(format!(
-                "client {client} was sent a reply to nothing: {}",
-                shown()
-            )),
+            None => Err(format!("client {client} was sent a reply to nothing: {}", shown())),
             Some(Expect::Exactly(bytes)) if bytes == reply => Ok(()),
             Some(Expect::Exactly(bytes)) => Err(format!(
                 "client {client} was sent {} and not {}",
@@ -276,21 +269,17 @@ impl World {
                 bytes.escape_ascii()
             )),
             Some(Expect::Starts(start)) if reply.starts_with(start.as_bytes()) => Ok(()),
-            Some(Expect::Starts(start)) => Err(format!(
-                "client {client} was sent {} and not {start}...",
-                shown()
-            )),
+            Some(Expect::Starts(start)) => {
+                Err(format!("client {client} was sent {} and not {start}...", shown()))
+            }
             Some(Expect::Asked(number)) => {
                 let in_order = self.plan.topology_changes == 0
                     && (self.plan.replicas == 0 || self.plan.settings.primary_only);
                 let faulty = |address: &str| {
-                    self.servers
-                        .iter()
-                        .any(|server| server.faulty && server.address == address)
+                    self.servers.iter().any(|server| server.faulty && server.address == address)
                 };
                 let epoch = self.nodes[target.node].epoch;
-                self.ledger
-                    .check_answer(client, number, reply, in_order, faulty, epoch)
+                self.ledger.check_answer(client, number, reply, in_order, faulty, epoch)
             }
         }
     }

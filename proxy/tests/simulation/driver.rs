@@ -53,23 +53,11 @@ impl World {
                     self.wake_client_reading(client);
                 }
             }
-            Effect::Ask {
-                session,
-                client,
-                sequence,
-                args,
-                ..
-            } => {
+            Effect::Ask { session, client, sequence, args, .. } => {
                 let text = &args[1];
                 let reply = [format!("${}\r\n", text.len()).as_bytes(), text, b"\r\n"].concat();
                 self.nodes[node].questions += 1;
-                self.questions.push(Some(Question {
-                    node,
-                    session,
-                    client,
-                    sequence,
-                    reply,
-                }));
+                self.questions.push(Some(Question { node, session, client, sequence, reply }));
                 if self.plan.bug != Bug::NoAnswer {
                     self.soon(self.plan.delay_us, Event::Answer(self.questions.len() - 1));
                 }
@@ -92,19 +80,11 @@ impl World {
     }
 
     fn conn_of(&self, node: usize, backend: u32) -> Option<usize> {
-        self.nodes[node]
-            .conn_of
-            .get(backend as usize)
-            .copied()
-            .flatten()
+        self.nodes[node].conn_of.get(backend as usize).copied().flatten()
     }
 
     fn client_of(&self, node: usize, session: u32) -> Option<usize> {
-        self.nodes[node]
-            .client_of
-            .get(session as usize)
-            .copied()
-            .flatten()
+        self.nodes[node].client_of.get(session as usize).copied().flatten()
     }
 
     // Clients.
@@ -131,11 +111,7 @@ impl World {
             return self.client_lost(client);
         }
         let waiting = self.clients[client].to_proxy.len();
-        let count = self.chunk(if self.plan.cut {
-            waiting.min(READ_BYTES_MAX)
-        } else {
-            waiting
-        });
+        let count = self.chunk(if self.plan.cut { waiting.min(READ_BYTES_MAX) } else { waiting });
         if count > 0 {
             let bytes = self.clients[client].to_proxy.pop(count);
             self.engine(node).on_client_bytes(session, &bytes);
@@ -249,10 +225,7 @@ impl World {
     // Servers.
 
     fn connect(&mut self, node: usize, backend: u32, address: &str) -> Checked {
-        let server = self
-            .servers
-            .iter()
-            .position(|server| server.address == address);
+        let server = self.servers.iter().position(|server| server.address == address);
         let server =
             server.ok_or_else(|| format!("a connection to {address}, which is no server"))?;
         let places = &mut self.nodes[node].conn_of;
@@ -267,13 +240,7 @@ impl World {
             target = self.rng.usize(..self.servers.len());
         }
         self.nodes[node].conn_of[backend as usize] = Some(self.conns.len());
-        self.conns.push(Conn::new(
-            node,
-            backend,
-            target,
-            self.plan.socket_bytes,
-            self.now,
-        ));
+        self.conns.push(Conn::new(node, backend, target, self.plan.socket_bytes, self.now));
         self.soon(self.plan.delay_us, Event::Connected(self.conns.len() - 1));
         Ok(())
     }
@@ -475,15 +442,8 @@ impl World {
         }
         for reply in replies {
             let due = self.now
-                + if self.plan.delay_us == 0 {
-                    0
-                } else {
-                    self.rng.u64(..=self.plan.delay_us * 2)
-                };
-            let due = self.conns[conn]
-                .replies
-                .back()
-                .map_or(due, |(last, _)| due.max(*last));
+                + if self.plan.delay_us == 0 { 0 } else { self.rng.u64(..=self.plan.delay_us * 2) };
+            let due = self.conns[conn].replies.back().map_or(due, |(last, _)| due.max(*last));
             self.conns[conn].replies.push_back((due, reply));
             self.at(due, Event::ServerAnswers(conn));
         }
@@ -511,21 +471,12 @@ impl World {
         if self.servers[target.server].frozen || target.lost {
             return;
         }
-        while target
-            .replies
-            .front()
-            .is_some_and(|(due, _)| *due <= self.now)
-        {
+        while target.replies.front().is_some_and(|(due, _)| *due <= self.now) {
             if let Some((_, reply)) = target.replies.pop_front() {
                 target.output.push(&reply);
             }
         }
-        let count = self.chunk(
-            self.conns[conn]
-                .output
-                .len()
-                .min(self.conns[conn].to_proxy.room()),
-        );
+        let count = self.chunk(self.conns[conn].output.len().min(self.conns[conn].to_proxy.room()));
         if count == 0 {
             return;
         }

@@ -58,10 +58,7 @@ pub(crate) fn read_key(key: &[u8]) -> Checked<(&str, [usize; 3])> {
     let mut numbers = [0; 3];
     let mut parts = rest.split('.');
     for number in &mut numbers {
-        *number = parts
-            .next()
-            .and_then(|part| part.parse().ok())
-            .ok_or_else(wrong)?;
+        *number = parts.next().and_then(|part| part.parse().ok()).ok_or_else(wrong)?;
     }
     Ok((name, numbers))
 }
@@ -94,12 +91,8 @@ impl Ledger {
         args: &[Vec<u8>],
         runner: &Runner<'_>,
     ) -> Checked<(usize, usize, Vec<usize>)> {
-        let shown = || {
-            args.iter()
-                .map(|arg| arg.escape_ascii().to_string())
-                .collect::<Vec<_>>()
-                .join(" ")
-        };
+        let shown =
+            || args.iter().map(|arg| arg.escape_ascii().to_string()).collect::<Vec<_>>().join(" ");
         // Every key has the hash sign of its numbers; no name and no plain argument has one.
         let first = args[1..].iter().find(|arg| arg.first() == Some(&b'{'));
         let first = first.ok_or_else(|| format!("a server was sent {}", shown()))?;
@@ -139,17 +132,13 @@ impl Ledger {
         number: usize,
     ) -> Checked<Vec<usize>> {
         if !args[0].eq_ignore_ascii_case(&asked.args[0]) {
-            return Err(format!(
-                "request {client}.{number} reached a server as another command"
-            ));
+            return Err(format!("request {client}.{number} reached a server as another command"));
         }
         if asked.join == Join::Whole {
             return if args == asked.args {
                 Ok(vec![0])
             } else {
-                Err(format!(
-                    "request {client}.{number} reached a server with other arguments"
-                ))
+                Err(format!("request {client}.{number} reached a server with other arguments"))
             };
         }
         let stride = if asked.join == Join::Ok { 2 } else { 1 };
@@ -158,9 +147,7 @@ impl Ledger {
             let (_, [c, n, place]) = read_key(&share[0])?;
             let at = asked.keys.get(place).copied().unwrap_or(usize::MAX);
             if (c, n) != (client, number) || asked.args.get(at..at + stride) != Some(share) {
-                return Err(format!(
-                    "a part of request {client}.{number} has another's arguments"
-                ));
+                return Err(format!("a part of request {client}.{number} has another's arguments"));
             }
             places.push(place);
         }
@@ -180,11 +167,7 @@ impl Ledger {
             let group = topology.group(group);
             let replica = !runner.primary_only
                 && !asked.write
-                && group
-                    .replicas
-                    .iter()
-                    .flatten()
-                    .any(|address| **address == *runner.address);
+                && group.replicas.iter().flatten().any(|address| **address == *runner.address);
             !entry.locked && (*group.master == *runner.address || replica)
         });
         if allowed {
@@ -199,20 +182,13 @@ impl Ledger {
 
     pub(crate) fn ran(&mut self, client: usize, number: usize, place: usize, reply: Vec<u8>) {
         self.orders += 1;
-        let run = Run {
-            order: self.orders,
-            reply,
-        };
+        let run = Run { order: self.orders, reply };
         self.asked[client][number].runs[place] = Some(run);
     }
 
     /// What the servers' replies make together, if every part ran.
     fn expected(asked: &Asked) -> Option<Vec<u8>> {
-        let runs: Vec<&Run> = asked
-            .runs
-            .iter()
-            .map(Option::as_ref)
-            .collect::<Option<_>>()?;
+        let runs: Vec<&Run> = asked.runs.iter().map(Option::as_ref).collect::<Option<_>>()?;
         let first_error = runs.iter().find(|run| run.reply.starts_with(b"-"));
         Some(match (asked.join, first_error) {
             (Join::Whole, _) => runs[0].reply.clone(),
@@ -220,8 +196,7 @@ impl Ledger {
             (Join::Ok, None) => b"+OK\r\n".to_vec(),
             (Join::Values, None) => {
                 let mut whole = format!("*{}\r\n", runs.len()).into_bytes();
-                runs.iter()
-                    .for_each(|run| whole.extend_from_slice(&run.reply));
+                runs.iter().for_each(|run| whole.extend_from_slice(&run.reply));
                 whole
             }
             (Join::Sum, None) => {
@@ -245,10 +220,7 @@ impl Ledger {
         let asked = &mut self.asked[client][number];
         let text = reply.escape_ascii().to_string();
         let short = &text[..text.len().min(300)];
-        let what = format!(
-            "request {client}.{number} ({})",
-            asked.args[0].escape_ascii()
-        );
+        let what = format!("request {client}.{number} ({})", asked.args[0].escape_ascii());
         if let Some(failure) = text.strip_prefix("-ERR backend ") {
             let address = failure.split([' ', ':']).next().unwrap_or_default();
             if !faulty(address) {
@@ -301,14 +273,9 @@ impl Ledger {
             && asked.join == Join::Whole
             && let Some(run) = &asked.runs[0]
         {
-            let newest = self
-                .acknowledged
-                .entry((client, asked.database, asked.name))
-                .or_default();
+            let newest = self.acknowledged.entry((client, asked.database, asked.name)).or_default();
             if run.order < *newest {
-                return Err(format!(
-                    "{what} was overtaken by a later request of its session"
-                ));
+                return Err(format!("{what} was overtaken by a later request of its session"));
             }
             *newest = run.order;
         }

@@ -77,10 +77,7 @@ fn run_all(test: &str, default: u64, one: impl Fn(u64) -> Result<usize, String> 
                         Ok(count) => _ = replies.fetch_add(count, Ordering::Relaxed),
                         Err(why) => {
                             next.store(count, Ordering::Relaxed);
-                            failures
-                                .lock()
-                                .expect("no panic under the lock")
-                                .push((seed, why));
+                            failures.lock().expect("no panic under the lock").push((seed, why));
                         }
                     }
                 }
@@ -98,52 +95,40 @@ fn run_all(test: &str, default: u64, one: impl Fn(u64) -> Result<usize, String> 
 
 #[test]
 fn every_request_has_its_one_answer_whatever_fails() {
-    run_all(
-        "every_request_has_its_one_answer_whatever_fails",
-        SEEDS,
-        |seed| checked(seed, Mode::Chaos, Bug::None).map(|outcome| outcome.replies),
-    );
+    run_all("every_request_has_its_one_answer_whatever_fails", SEEDS, |seed| {
+        checked(seed, Mode::Chaos, Bug::None).map(|outcome| outcome.replies)
+    });
 }
 
 #[test]
 fn any_cut_of_the_streams_gives_the_same_bytes_as_no_cut() {
-    run_all(
-        "any_cut_of_the_streams_gives_the_same_bytes_as_no_cut",
-        SEEDS / 4,
-        |seed| {
-            let whole = checked(seed, Mode::Calm { cut: false }, Bug::None)?;
-            let cut = checked(seed, Mode::Calm { cut: true }, Bug::None)?;
-            for (client, (whole, cut)) in whole.received.iter().zip(&cut.received).enumerate() {
-                if whole != cut {
-                    let same = whole.iter().zip(cut).take_while(|(a, b)| a == b).count();
-                    let shown = |bytes: &[u8]| {
-                        let end = bytes.len().min(same + 60);
-                        bytes[same.min(end)..end].escape_ascii().to_string()
-                    };
-                    return Err(format!(
-                        "client {client} received other bytes from byte {same} on: uncut {}, cut {}",
-                        shown(whole),
-                        shown(cut)
-                    ));
-                }
+    run_all("any_cut_of_the_streams_gives_the_same_bytes_as_no_cut", SEEDS / 4, |seed| {
+        let whole = checked(seed, Mode::Calm { cut: false }, Bug::None)?;
+        let cut = checked(seed, Mode::Calm { cut: true }, Bug::None)?;
+        for (client, (whole, cut)) in whole.received.iter().zip(&cut.received).enumerate() {
+            if whole != cut {
+                let same = whole.iter().zip(cut).take_while(|(a, b)| a == b).count();
+                let shown = |bytes: &[u8]| {
+                    let end = bytes.len().min(same + 60);
+                    bytes[same.min(end)..end].escape_ascii().to_string()
+                };
+                return Err(format!(
+                    "client {client} received other bytes from byte {same} on: uncut {}, cut {}",
+                    shown(whole),
+                    shown(cut)
+                ));
             }
-            Ok(whole.replies + cut.replies)
-        },
-    );
+        }
+        Ok(whole.replies + cut.replies)
+    });
 }
 
 #[test]
 fn a_seed_runs_the_same_way_each_time() {
     run_all("a_seed_runs_the_same_way_each_time", SEEDS / 100, |seed| {
-        let [first, second] = [
-            checked(seed, Mode::Chaos, Bug::None)?,
-            checked(seed, Mode::Chaos, Bug::None)?,
-        ];
-        if first.trace == second.trace {
-            Ok(first.replies)
-        } else {
-            Err("two runs differ".into())
-        }
+        let [first, second] =
+            [checked(seed, Mode::Chaos, Bug::None)?, checked(seed, Mode::Chaos, Bug::None)?];
+        if first.trace == second.trace { Ok(first.replies) } else { Err("two runs differ".into()) }
     });
 }
 
@@ -151,10 +136,7 @@ fn a_seed_runs_the_same_way_each_time() {
 fn every_planted_bug_is_found() {
     std::panic::set_hook(Box::new(|_| {}));
     let found = |bug: &Bug| (0..2_000).find(|seed| checked(*seed, Mode::Chaos, *bug).is_err());
-    let missed: Vec<Bug> = Bug::ALL
-        .into_iter()
-        .filter(|bug| found(bug).is_none())
-        .collect();
+    let missed: Vec<Bug> = Bug::ALL.into_iter().filter(|bug| found(bug).is_none()).collect();
     drop(std::panic::take_hook());
     assert!(missed.is_empty(), "not found: {missed:?}");
 }

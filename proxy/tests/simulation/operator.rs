@@ -30,13 +30,8 @@ impl Operator {
         Self {
             epoch: 0,
             homes,
-            slots: (0..SLOT_COUNT)
-                .map(|slot| (slot % count, Doing::Stable))
-                .collect(),
-            used: names
-                .iter()
-                .map(|name| usize::from(slot(name.as_bytes())))
-                .collect(),
+            slots: (0..SLOT_COUNT).map(|slot| (slot % count, Doing::Stable)).collect(),
+            used: names.iter().map(|name| usize::from(slot(name.as_bytes()))).collect(),
         }
     }
 
@@ -48,15 +43,10 @@ impl Operator {
         for &(home, _) in &self.slots {
             if index[home].is_none() {
                 index[home] = Some(GroupIndex(groups.len() as u16));
-                let addresses: Vec<Arc<str>> = self.homes[home]
-                    .iter()
-                    .map(|address| Arc::from(address.as_str()))
-                    .collect();
-                let replicas = if addresses.len() > 1 {
-                    vec![addresses[1..].to_vec()]
-                } else {
-                    Vec::new()
-                };
+                let addresses: Vec<Arc<str>> =
+                    self.homes[home].iter().map(|address| Arc::from(address.as_str())).collect();
+                let replicas =
+                    if addresses.len() > 1 { vec![addresses[1..].to_vec()] } else { Vec::new() };
                 groups.push(Group {
                     id: home as u32 + 1,
                     master: Arc::clone(&addresses[0]),
@@ -68,42 +58,24 @@ impl Operator {
             let group = index[home].expect("every home in use has a group");
             let state = match doing {
                 Doing::Stable | Doing::Locked => SlotState::Stable(group),
-                Doing::Preparing => SlotState::Preparing {
-                    from: group,
-                    to: group,
-                },
-                Doing::Migrating => SlotState::Migrating {
-                    from: group,
-                    to: group,
-                },
+                Doing::Preparing => SlotState::Preparing { from: group, to: group },
+                Doing::Migrating => SlotState::Migrating { from: group, to: group },
                 Doing::Offline => SlotState::Offline,
             };
-            Slot {
-                state,
-                locked: doing == Doing::Locked,
-            }
+            Slot { state, locked: doing == Doing::Locked }
         });
-        Arc::new(Topology {
-            epoch: self.epoch,
-            slots: slots.collect(),
-            groups,
-        })
+        Arc::new(Topology { epoch: self.epoch, slots: slots.collect(), groups })
     }
 
     /// The topology that serves nothing.
     pub(crate) fn nothing(&mut self) -> Arc<Topology> {
         self.epoch += 1;
-        Arc::new(Topology {
-            epoch: self.epoch,
-            ..Topology::offline()
-        })
+        Arc::new(Topology { epoch: self.epoch, ..Topology::offline() })
     }
 
     /// Every slot is served again.
     pub(crate) fn heal(&mut self) {
-        self.slots
-            .iter_mut()
-            .for_each(|(_, doing)| *doing = Doing::Stable);
+        self.slots.iter_mut().for_each(|(_, doing)| *doing = Doing::Stable);
     }
 
     /// Changes something.
@@ -125,10 +97,7 @@ impl Operator {
             7 => {
                 // A home is emptied: its servers leave the topology.
                 let to = rng.usize(..self.homes.len());
-                self.slots
-                    .iter_mut()
-                    .filter(|slot| slot.0 == home)
-                    .for_each(|slot| slot.0 = to);
+                self.slots.iter_mut().filter(|slot| slot.0 == home).for_each(|slot| slot.0 = to);
             }
             _ => self.heal(),
         }

@@ -11,12 +11,7 @@ pub(crate) struct Pipe {
 
 impl Pipe {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self {
-            bytes: Vec::new(),
-            start: 0,
-            capacity,
-            ended: false,
-        }
+        Self { bytes: Vec::new(), start: 0, capacity, ended: false }
     }
 
     pub(crate) fn len(&self) -> usize {

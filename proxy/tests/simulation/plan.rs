@@ -103,11 +103,7 @@ pub(crate) struct Plan {
 
 /// `few` most of the time, up to `many` now and then.
 fn skewed(rng: &mut fastrand::Rng, few: usize, many: usize) -> usize {
-    if rng.u8(..4) == 0 {
-        rng.usize(1..=many)
-    } else {
-        rng.usize(1..=few)
-    }
+    if rng.u8(..4) == 0 { rng.usize(1..=many) } else { rng.usize(1..=few) }
 }
 
 impl Plan {
@@ -126,11 +122,7 @@ impl Plan {
             nodes: if calm { 1 } else { rng.usize(1..=2) },
             clients: skewed(rng, 4, 16),
             homes: rng.usize(1..=4),
-            replicas: if rng.u8(..3) == 0 {
-                rng.usize(1..=2)
-            } else {
-                0
-            },
+            replicas: if rng.u8(..3) == 0 { rng.usize(1..=2) } else { 0 },
             names: rng.usize(1..=16),
             requests: skewed(rng, 40, 250),
             databases: if rng.bool() { 1 } else { 3 },
@@ -205,11 +197,7 @@ impl Plan {
             settings.send_timeout_us = 0;
         } else {
             settings.session_recv_timeout_s = [0, 2, 60][rng.usize(..3)];
-            settings.session_send_timeout_s = if self.unread {
-                [1, 3][rng.usize(..2)]
-            } else {
-                0
-            };
+            settings.session_send_timeout_s = if self.unread { [1, 3][rng.usize(..2)] } else { 0 };
             if rng.u8(..10) == 0 {
                 settings.output_bytes_hard = 20_000;
                 settings.output_bytes_soft = settings.output_bytes_soft.min(10_000);

@@ -87,23 +87,13 @@ impl Script {
         let mut rng =
             fastrand::Rng::with_seed(plan.seed.wrapping_mul(31).wrapping_add(client as u64));
         let ending = if plan.calm {
-            [
-                Ending::Stay,
-                Ending::Eof,
-                Ending::EofMidway,
-                Ending::Quit,
-                Ending::Breach,
-            ][rng.usize(..5)]
+            [Ending::Stay, Ending::Eof, Ending::EofMidway, Ending::Quit, Ending::Breach]
+                [rng.usize(..5)]
         } else {
             ENDINGS[rng.usize(..ENDINGS.len())]
         };
-        let names = (0..plan.names).map(|i| {
-            if plan.calm {
-                format!("c{client}k{i}")
-            } else {
-                format!("k{i}")
-            }
-        });
+        let names = (0..plan.names)
+            .map(|i| if plan.calm { format!("c{client}k{i}") } else { format!("k{i}") });
         Self {
             client,
             names: names.collect(),
@@ -134,10 +124,7 @@ impl Script {
 
     fn made(&mut self, args: &[&[u8]], expect: Expect) -> Made {
         let visible = self.visible();
-        Made {
-            bytes: self.encode(args),
-            expect: (visible && !self.over).then_some(expect),
-        }
+        Made { bytes: self.encode(args), expect: (visible && !self.over).then_some(expect) }
     }
 
     fn exactly(&mut self, args: &[&[u8]], reply: &[u8]) -> Made {
@@ -148,29 +135,20 @@ impl Script {
         let plain = |arg: &&[u8]| {
             !arg.is_empty()
                 && arg.len() < 100
-                && arg
-                    .iter()
-                    .all(|byte| byte.is_ascii_graphic() && !b"\"'\\".contains(byte))
+                && arg.iter().all(|byte| byte.is_ascii_graphic() && !b"\"'\\".contains(byte))
         };
         if self.rng.u8(..12) == 0 && args.iter().all(plain) && args[0][0] != b'*' {
             let quote: &[u8] = [&b""[..], b"\"", b"'"][self.rng.usize(..3)];
-            let words: Vec<Vec<u8>> = args
-                .iter()
-                .map(|arg| [quote, arg, quote].concat())
-                .collect();
-            return [
-                words.join(&b"  "[..]),
-                [&b"\r\n"[..], b"\n"][self.rng.usize(..2)].to_vec(),
-            ]
-            .concat();
+            let words: Vec<Vec<u8>> = args.iter().map(|arg| [quote, arg, quote].concat()).collect();
+            return [words.join(&b"  "[..]), [&b"\r\n"[..], b"\n"][self.rng.usize(..2)].to_vec()]
+                .concat();
         }
         let mut out = Vec::new();
         if self.rng.u8(..40) == 0 {
             out.extend_from_slice([&b"*0\r\n"[..], b"\r\n", b"*-1\r\n"][self.rng.usize(..3)]);
         }
         out.extend_from_slice(format!("*{}\r\n", args.len()).as_bytes());
-        args.iter()
-            .for_each(|arg| out.extend_from_slice(&bulk(arg)));
+        args.iter().for_each(|arg| out.extend_from_slice(&bulk(arg)));
         out
     }
 
@@ -220,10 +198,8 @@ impl Script {
             1..4 => {
                 // The request itself is not answered either.
                 self.visible();
-                let made = Made {
-                    bytes: self.encode(&[b"CLIENT", b"reply", b"skip"]),
-                    expect: None,
-                };
+                let made =
+                    Made { bytes: self.encode(&[b"CLIENT", b"reply", b"skip"]), expect: None };
                 self.skip = !self.off;
                 made
             }
@@ -262,23 +238,13 @@ impl Script {
                 };
                 self.exactly(&[b"CLIENT", b"GETNAME"], &name)
             }
-            5 => self.exactly(
-                &[b"CLIENT", b"ID"],
-                format!(":{}\r\n", 1000 + self.client).as_bytes(),
-            ),
-            6 => self.made(
-                &[b"NOSUCH", tag.as_bytes()],
-                Expect::Starts("-ERR unknown command"),
-            ),
-            7 => self.made(
-                &[b"GET"],
-                Expect::Starts("-ERR wrong number of arguments for 'get'"),
-            ),
+            5 => {
+                self.exactly(&[b"CLIENT", b"ID"], format!(":{}\r\n", 1000 + self.client).as_bytes())
+            }
+            6 => self.made(&[b"NOSUCH", tag.as_bytes()], Expect::Starts("-ERR unknown command")),
+            7 => self.made(&[b"GET"], Expect::Starts("-ERR wrong number of arguments for 'get'")),
             8 => self.made(&[b"SUBSCRIBE", b"c"], Expect::Starts("-")),
-            9 => self.made(
-                &[b"SELECT", b"16"],
-                Expect::Starts("-ERR DB index is out of range"),
-            ),
+            9 => self.made(&[b"SELECT", b"16"], Expect::Starts("-ERR DB index is out of range")),
             10 if !self.calm => self.made(&[b"TIME"], Expect::Starts("*2\r\n$")),
             11 => self.made(
                 &[b"MSET", b"a", b"b", b"c"],
@@ -312,11 +278,8 @@ impl Script {
         let number = asked.len();
         let name = self.rng.usize(..self.names.len());
         let one = key(&self.names[name], self.client, number, 0);
-        let count = if self.rng.u8(..4) == 0 {
-            self.rng.usize(1..=20)
-        } else {
-            self.rng.usize(1..=4)
-        };
+        let count =
+            if self.rng.u8(..4) == 0 { self.rng.usize(1..=20) } else { self.rng.usize(1..=4) };
         let mut join = Join::Whole;
         let mut keys = vec![1];
         let mut write = false;
@@ -340,12 +303,7 @@ impl Script {
                 } else {
                     self.rng.usize(..5_000)
                 };
-                vec![
-                    b"GETRANGE".to_vec(),
-                    one,
-                    b"0".to_vec(),
-                    len.to_string().into_bytes(),
-                ]
+                vec![b"GETRANGE".to_vec(), one, b"0".to_vec(), len.to_string().into_bytes()]
             }
             8 => vec![
                 b"LRANGE".to_vec(),
@@ -362,13 +320,7 @@ impl Script {
             10 => {
                 write = true;
                 keys = vec![3];
-                vec![
-                    b"EVAL".to_vec(),
-                    b"return 1".to_vec(),
-                    b"1".to_vec(),
-                    one,
-                    b"x".to_vec(),
-                ]
+                vec![b"EVAL".to_vec(), b"return 1".to_vec(), b"1".to_vec(), one, b"x".to_vec()]
             }
             11..13 => {
                 join = Join::Values;
@@ -399,10 +351,8 @@ impl Script {
             keys = (1..args.len()).step_by(stride).collect();
         }
         if self.rng.u8(..8) == 0 {
-            args[0] = args[0]
-                .iter()
-                .map(|byte| byte ^ if self.rng.bool() { 0x20 } else { 0 })
-                .collect();
+            args[0] =
+                args[0].iter().map(|byte| byte ^ if self.rng.bool() { 0x20 } else { 0 }).collect();
         }
         let visible = self.visible();
         let slices: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
@@ -410,9 +360,7 @@ impl Script {
         asked.push(Asked {
             args,
             join,
-            runs: (0..if join == Join::Whole { 1 } else { keys.len() })
-                .map(|_| None)
-                .collect(),
+            runs: (0..if join == Join::Whole { 1 } else { keys.len() }).map(|_| None).collect(),
             keys,
             name,
             write,
@@ -421,10 +369,7 @@ impl Script {
             epoch,
             refused: self.over,
         });
-        Made {
-            bytes,
-            expect: (visible && !self.over).then_some(Expect::Asked(number)),
-        }
+        Made { bytes, expect: (visible && !self.over).then_some(Expect::Asked(number)) }
     }
 
     /// The last bytes of the script, if its ending has any. What follows them must not run.
@@ -433,10 +378,7 @@ impl Script {
         match self.ending {
             Ending::Stay | Ending::Eof | Ending::Reset => return last,
             Ending::EofMidway if !self.authenticated => {
-                last.push(Made {
-                    bytes: b"*2\r\n$4\r\nAU".to_vec(),
-                    expect: None,
-                });
+                last.push(Made { bytes: b"*2\r\n$4\r\nAU".to_vec(), expect: None });
                 return last;
             }
             Ending::EofMidway => {
@@ -445,10 +387,7 @@ impl Script {
                     asked.refused = true;
                 }
                 let cut = self.rng.usize(..whole.len());
-                last.push(Made {
-                    bytes: whole[..cut].to_vec(),
-                    expect: None,
-                });
+                last.push(Made { bytes: whole[..cut].to_vec(), expect: None });
                 return last;
             }
             Ending::Quit => last.push(self.exactly(&[b"QUIT"], b"+OK\r\n")),
@@ -465,10 +404,9 @@ impl Script {
                     expect: visible.then_some(Expect::Starts("-ERR Protocol error: ")),
                 });
             }
-            Ending::Http => last.push(Made {
-                bytes: b"POST / HTTP/1.1\r\n".to_vec(),
-                expect: None,
-            }),
+            Ending::Http => {
+                last.push(Made { bytes: b"POST / HTTP/1.1\r\n".to_vec(), expect: None })
+            }
         }
         self.over = true;
         for _ in 0..self.rng.usize(..3) {

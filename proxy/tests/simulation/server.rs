@@ -144,16 +144,11 @@ fn read_number(bytes: &[u8], kind: u8) -> Checked<Option<(usize, usize)>> {
     let Some(end) = bytes.iter().take(24).position(|byte| *byte == b'\n') else {
         return Ok(None);
     };
-    let text = bytes[..end]
-        .strip_prefix(&[kind])
-        .and_then(|text| text.strip_suffix(b"\r"));
+    let text = bytes[..end].strip_prefix(&[kind]).and_then(|text| text.strip_suffix(b"\r"));
     let number = text.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
     match number {
         Some(number) => Ok(Some((number, end + 1))),
-        None => Err(format!(
-            "a server was sent {}",
-            bytes[..=end].escape_ascii()
-        )),
+        None => Err(format!("a server was sent {}", bytes[..=end].escape_ascii())),
     }
 }
 
@@ -191,10 +186,7 @@ impl Conn {
             (b"CLIENT", greeted) if (greeted == 0) == context.auth.is_empty() && greeted < 2 => {
                 let expected = format!("codis-proxy:{}:", context.token);
                 if !args[2].starts_with(expected.as_bytes()) {
-                    return Err(format!(
-                        "a connection named itself {}",
-                        args[2].escape_ascii()
-                    ));
+                    return Err(format!("a connection named itself {}", args[2].escape_ascii()));
                 }
                 self.greeted = 2;
                 Ok(self.greeting(context))
@@ -239,10 +231,7 @@ impl Conn {
         };
         let (client, number, places) = context.ledger.identify(args, &runner)?;
         let write = context.ledger.asked[client][number].write;
-        let split = matches!(
-            name,
-            b"MGET" | b"MSET" | b"DEL" | b"EXISTS" | b"UNLINK" | b"TOUCH"
-        );
+        let split = matches!(name, b"MGET" | b"MSET" | b"DEL" | b"EXISTS" | b"UNLINK" | b"TOUCH");
         if context.bug == Bug::WriteNotRun && name == b"SET" && context.rng.u8(..4) == 0 {
             return Ok(b"+OK\r\n".to_vec());
         }
@@ -266,10 +255,9 @@ impl Conn {
         for (share, place) in shares.zip(places) {
             let slot = (self.database, read_key(&share[0])?.0.to_string());
             let reply = match name {
-                b"MGET" => context
-                    .store
-                    .get(&slot)
-                    .map_or(b"$-1\r\n".to_vec(), |value| bulk(value)),
+                b"MGET" => {
+                    context.store.get(&slot).map_or(b"$-1\r\n".to_vec(), |value| bulk(value))
+                }
                 b"MSET" => {
                     context.store.insert(slot, share[1].clone());
                     b"+OK\r\n".to_vec()
@@ -303,10 +291,7 @@ impl Conn {
         let integer = |value: usize| format!(":{value}\r\n").into_bytes();
         let count = |arg: &[u8]| String::from_utf8_lossy(arg).parse::<usize>().unwrap_or(0);
         Ok(match name {
-            b"GET" => context
-                .store
-                .get(&slot)
-                .map_or(b"$-1\r\n".to_vec(), |value| bulk(value)),
+            b"GET" => context.store.get(&slot).map_or(b"$-1\r\n".to_vec(), |value| bulk(value)),
             b"SET" => {
                 context.store.insert(slot, args[2].clone());
                 b"+OK\r\n".to_vec()

@@ -6,11 +6,8 @@ use crate::world::World;
 
 impl World {
     pub(crate) fn why_not_quiet(&self) -> Option<String> {
-        let (index, client) = self
-            .clients
-            .iter()
-            .enumerate()
-            .find(|(_, client)| !client.is_quiet())?;
+        let (index, client) =
+            self.clients.iter().enumerate().find(|(_, client)| !client.is_quiet())?;
         Some(format!(
             "client {index} hangs: {:?}, {} replies missing, the first {:?}; {} bytes unwritten, {} unread by the proxy, {} requests left; session {:?}: {:?}",
             client.script.ending,
@@ -63,10 +60,7 @@ impl World {
     pub(crate) fn may_cut(&self, reason: &str) -> bool {
         let settings = &self.plan.settings;
         match reason {
-            "http" => self
-                .clients
-                .iter()
-                .any(|client| client.script.ending == Ending::Http),
+            "http" => self.clients.iter().any(|client| client.script.ending == Ending::Http),
             "killed" => self.plan.kills > 0,
             "backend_lost" => self.plan.server_faults > 0,
             "idle" => settings.session_recv_timeout_s > 0,
@@ -109,11 +103,8 @@ impl World {
             story +=
                 &format!("client {index}: {ending:?}, session {session:?}, {missing} missing\n");
             for (number, request) in asked.iter().enumerate() {
-                let runs: Vec<_> = request
-                    .runs
-                    .iter()
-                    .map(|run| run.as_ref().map(|run| run.order))
-                    .collect();
+                let runs: Vec<_> =
+                    request.runs.iter().map(|run| run.as_ref().map(|run| run.order)).collect();
                 let shown = |arg: &Vec<u8>| arg[..arg.len().min(30)].escape_ascii().to_string();
                 let args: Vec<String> = request.args.iter().map(shown).collect();
                 story += &format!(

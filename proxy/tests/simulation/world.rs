@@ -118,11 +118,7 @@ impl World {
     fn new(plan: Plan) -> Self {
         let mut rng = fastrand::Rng::with_seed(plan.seed);
         let homes: Vec<Vec<String>> = (0..plan.homes)
-            .map(|home| {
-                (0..=plan.replicas)
-                    .map(|i| format!("s{home}r{i}"))
-                    .collect()
-            })
+            .map(|home| (0..=plan.replicas).map(|i| format!("s{home}r{i}")).collect())
             .collect();
         let servers = homes.iter().enumerate().flat_map(|(home, addresses)| {
             addresses.iter().map(move |address| Server {
@@ -192,11 +188,7 @@ impl World {
 
     /// Schedules an event up to `delay_us` from now.
     pub(crate) fn soon(&mut self, delay_us: u64, event: Event) {
-        let delay = if delay_us == 0 {
-            0
-        } else {
-            self.rng.u64(0..=delay_us)
-        };
+        let delay = if delay_us == 0 { 0 } else { self.rng.u64(0..=delay_us) };
         self.at(self.now + delay, event);
     }
 
@@ -208,16 +200,12 @@ impl World {
 
     /// From the first connection to the last trace of it.
     fn live(&mut self) -> Checked {
-        self.ledger.topologies.push(std::sync::Arc::new(
-            codis_proxy::topology::Topology::offline(),
-        ));
+        self.ledger
+            .topologies
+            .push(std::sync::Arc::new(codis_proxy::topology::Topology::offline()));
         self.publish();
         for client in 0..self.clients.len() {
-            let spread = if self.plan.calm {
-                0
-            } else {
-                self.plan.chaos_us / 4
-            };
+            let spread = if self.plan.calm { 0 } else { self.plan.chaos_us / 4 };
             self.soon(spread, Event::ClientOpens(client));
         }
         for _ in 0..self.plan.server_faults {
@@ -241,9 +229,7 @@ impl World {
         }
         self.leave();
         let end = self.now + HEALED_US_MAX;
-        self.run_until(end, |world| {
-            world.clients.iter().all(|client| client.session.is_none())
-        })?;
+        self.run_until(end, |world| world.clients.iter().all(|client| client.session.is_none()))?;
         let nothing = self.operator.nothing();
         self.install_everywhere(nothing);
         let end = self.now + HEALED_US_MAX;
@@ -258,15 +244,8 @@ impl World {
 
     fn run_until(&mut self, end: u64, done: impl Fn(&Self) -> bool) -> Checked {
         while !done(self) {
-            let event = self
-                .events
-                .peek()
-                .map_or(u64::MAX, |Reverse((at, _, _))| *at);
-            let deadline = self
-                .nodes
-                .iter()
-                .filter_map(|node| node.engine.next_deadline())
-                .min();
+            let event = self.events.peek().map_or(u64::MAX, |Reverse((at, _, _))| *at);
+            let deadline = self.nodes.iter().filter_map(|node| node.engine.next_deadline()).min();
             let next = event.min(deadline.unwrap_or(u64::MAX)).max(self.now);
             if next > end {
                 self.now = self.now.max(end);
@@ -282,11 +261,7 @@ impl World {
         self.handled += 1;
         for node in &mut self.nodes {
             node.engine.set_now(self.now);
-            if node
-                .engine
-                .next_deadline()
-                .is_some_and(|deadline| deadline <= self.now)
-            {
+            if node.engine.next_deadline().is_some_and(|deadline| deadline <= self.now) {
                 node.engine.on_tick();
                 node.touched = true;
             }
@@ -382,11 +357,7 @@ impl World {
 
     fn install_everywhere(&mut self, topology: std::sync::Arc<codis_proxy::topology::Topology>) {
         let epoch = topology.epoch as usize;
-        assert_eq!(
-            self.ledger.topologies.len(),
-            epoch,
-            "epochs follow each other"
-        );
+        assert_eq!(self.ledger.topologies.len(), epoch, "epochs follow each other");
         self.ledger.topologies.push(topology);
         for node in 0..self.nodes.len() {
             let delay = if epoch == 1 { 0 } else { self.plan.delay_us };

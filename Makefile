@@ -1,0 +1,31 @@
+# `make` alone lists what there is.
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fmt bench soak fuzz
+
+# When make dies, however it dies, the kernel tells the script that stands in for the recipe.
+BOUND := exec setpriv --pdeathsig TERM --
+
+help: ## This list
+	@echo "codis: a Redis proxy. What make can do here:"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r a b; do printf '%-14s %s\n' "$$a" "$$b"; done
+
+run: ## Two Redis servers and the proxy in front of them, on this machine, until Ctrl-C
+	@$(BOUND) scripts/run.sh
+
+test: ## Every test; installs redis-server and valgrind where they are missing
+	@scripts/test.sh
+
+lint: ## Formatting, clippy, shellcheck (where it is installed)
+	@scripts/lint.sh
+
+fmt: ## Format the code
+	cargo fmt --all
+
+bench: ## CPU and throughput beside nutcracker and a direct connection, then memory; about 10 minutes
+	@scripts/bench.sh
+
+soak: ## Many more simulated runs than `make test` has time for; SEEDS=1000000 says how many
+	@scripts/soak.sh
+
+fuzz: ## Fuzz the parser and the engine; SECONDS_EACH=60, installs cargo-fuzz where it is missing
+	@scripts/fuzz.sh

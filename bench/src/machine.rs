@@ -1,0 +1,37 @@
+//! What the numbers were measured on.
+
+use std::process::Command;
+
+/// One line: processor, cores, kernel, and the versions of what takes part.
+#[must_use]
+pub fn describe() -> String {
+    let processor = std::fs::read_to_string("/proc/cpuinfo")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("model name"))?;
+            line.split_once(':').map(|(_, name)| name.trim().to_owned())
+        })
+        .unwrap_or_else(|| "unknown processor".to_owned());
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cores = codis_testbed::cores();
+    let redis = first_line("redis-server", "--version");
+    let redis =
+        redis.split_whitespace().find_map(|word| word.strip_prefix("v=")).unwrap_or("unknown");
+    let commit = Command::new("git").args(["describe", "--always", "--dirty"]).output();
+    let commit = commit.map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
+    format!(
+        "{processor}, {cores} cores, Linux {}; Redis {redis}; {}; commit {}",
+        kernel.trim(),
+        first_line("nutcracker", "-V").trim_start_matches("This is "),
+        commit.unwrap_or_default(),
+    )
+}
+
+fn first_line(program: &str, flag: &str) -> String {
+    let Ok(output) = Command::new(program).arg(flag).output() else {
+        return format!("no {program}");
+    };
+    // nutcracker prints its version to standard error.
+    let text = [output.stdout, output.stderr].concat();
+    String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned()
+}

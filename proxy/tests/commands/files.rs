@@ -1,0 +1,54 @@
+//! The generated files are what the generator makes.
+
+use crate::facts::{self, Fact};
+use crate::generate::generate;
+use crate::redis::Redis;
+use crate::server::Value;
+use std::path::Path;
+
+const HOW: &str = "run `cargo run -p codis-proxy --example gen_commands -- HOST:PORT`";
+
+#[test]
+fn the_checked_in_files_are_what_the_generator_makes_of_a_running_server() {
+    let Some(mut redis) = Redis::start_of_the_table_s_version() else {
+        return;
+    };
+    let facts = facts::gather(&mut redis.client).expect("the server answers");
+    let made = generate(codis_proxy::command::REDIS_VERSION, facts).expect("all is classified");
+
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read(root.join(path)).expect("a checked-in file");
+    assert!(read("src/command/table.rs") == made.table.as_bytes(), "table.rs is stale: {HOW}");
+    assert!(read("src/command/commands.resp") == made.entries, "commands.resp is stale: {HOW}");
+    assert!(read("../docs/commands.md") == made.page.as_bytes(), "commands.md is stale: {HOW}");
+}
+
+#[test]
+fn a_command_that_nobody_has_classified_stops_the_generator() {
+    let Some(mut redis) = Redis::start_of_the_table_s_version() else {
+        return;
+    };
+    let mut facts = facts::gather(&mut redis.client).expect("the server answers");
+    let like = facts.iter().find(|fact| fact.name == "ping").expect("PING exists");
+    let unknown = Fact {
+        name: "frobnicate".to_owned(),
+        info: like.info.clone(),
+        docs: Value::Array(Vec::new()),
+        help: None,
+        subcommands: 0,
+    };
+    facts.push(unknown);
+    let error = generate("7.0", facts).err().unwrap_or_default();
+    assert_eq!(error, "'frobnicate' is not classified: put it into classes.rs");
+}
+
+#[test]
+fn a_command_that_the_server_has_no_more_stops_the_generator() {
+    let Some(mut redis) = Redis::start_of_the_table_s_version() else {
+        return;
+    };
+    let mut facts = facts::gather(&mut redis.client).expect("the server answers");
+    facts.retain(|fact| fact.name != "ping");
+    let error = generate("7.0", facts).err().unwrap_or_default();
+    assert_eq!(error, "'ping' is classified, but the server does not have it");
+}

@@ -1,0 +1,46 @@
+//! The servers, clients and faults that tests and benchmarks are made of.
+//!
+//! [`Redis`] and [`Proxy`] start the real programs on free ports of this machine and end them when
+//! they are dropped, [`Client`] speaks RESP to either byte by byte, [`Relay`] stands between two of
+//! them and cuts, delays or swallows what passes.
+//!
+//! This is test equipment: where something cannot be set up it panics with a sentence, as there is
+//! nobody to hand an error to. It knows nothing of the proxy's code, only of its command line.
+
+mod client;
+mod http;
+mod limits;
+mod ports;
+mod process;
+mod proxy;
+mod redis;
+mod relay;
+mod value;
+
+pub use client::{Client, encode, split_words};
+pub use http::{HttpAnswer, http_get, metric_by_label, metric_sum};
+pub use limits::{cores, need_open_files};
+pub use ports::free_port;
+pub use process::{CpuTime, Process};
+pub use proxy::{Proxy, ProxyOptions, SlotRange};
+pub use redis::{Redis, RedisOptions};
+pub use relay::Relay;
+pub use value::Value;
+
+use std::time::{Duration, Instant};
+
+/// How long anything is waited for before a test fails. Generous, as machines that run tests are
+/// busy: no test passes or fails by how fast something is.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Polls `condition` until it holds.
+///
+/// # Panics
+/// When it does not hold within [`PATIENCE`]; `what` completes the sentence "... did not happen".
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "within {PATIENCE:?} this did not happen: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
