@@ -40,15 +40,13 @@ impl Scanner {
     ///
     /// # Errors
     /// [`BadReply`], after which the scanner must not be used again.
-    #[inline]
+    #[inline(always)]
     pub fn scan(&mut self, bytes: &[u8]) -> Result<Scan, BadReply> {
         if self.elements == 0 {
             // The two replies that nearly all are: one line, or one bulk string, whole.
             match bytes {
-                [b'+' | b':', rest @ ..] => {
-                    if let Some(end) = short_line(rest) {
-                        return Ok(Scan::End(end + 1));
-                    }
+                [b'+', b'O', b'K', b'\r', b'\n', ..] | [b'$', b'-', b'1', b'\r', b'\n', ..] => {
+                    return Ok(Scan::End(5));
                 }
                 [b'$', rest @ ..] => {
                     if let Some((len, header)) = short_number(rest) {
@@ -58,6 +56,11 @@ impl Scanner {
                         }
                     }
                 }
+                [b'+' | b':', rest @ ..] => {
+                    if let Some(end) = short_line(rest) {
+                        return Ok(Scan::End(end + 1));
+                    }
+                }
                 _ => {}
             }
             self.elements = 1;
@@ -65,6 +68,7 @@ impl Scanner {
         self.scan_slow(bytes)
     }
 
+    #[inline(never)]
     fn scan_slow(&mut self, bytes: &[u8]) -> Result<Scan, BadReply> {
         let mut position = 0;
         while position < bytes.len() {
@@ -159,8 +163,23 @@ fn short_line(rest: &[u8]) -> Option<usize> {
 }
 
 /// A length of one to six digits at the start of `rest`, with the bytes of its line.
-#[inline]
+#[inline(always)]
 fn short_number(rest: &[u8]) -> Option<(usize, usize)> {
+    // Nearly every length has one or two digits; the shortest reply that has one is longer than this.
+    let &[first, second, third, fourth] = rest.first_chunk::<4>()?;
+    let first = first.wrapping_sub(b'0');
+    if first <= 9 && second == b'\r' && third == b'\n' {
+        return Some((usize::from(first), 3));
+    }
+    let second = second.wrapping_sub(b'0');
+    if (1..=9).contains(&first) && second <= 9 && third == b'\r' && fourth == b'\n' {
+        return Some((usize::from(first * 10 + second), 4));
+    }
+    longer_number(rest)
+}
+
+#[inline(never)]
+fn longer_number(rest: &[u8]) -> Option<(usize, usize)> {
     let mut value = 0;
     for (i, &byte) in rest.iter().take(7).enumerate() {
         let digit = byte.wrapping_sub(b'0');

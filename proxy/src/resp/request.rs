@@ -170,7 +170,7 @@ impl Progress {
         if self.missing == 0 {
             return 0;
         }
-        match number_line(&bytes[self.position.min(bytes.len())..], b'$') {
+        match number_line(&bytes[self.position.min(bytes.len())..]) {
             Line::Number(len, header) if len > 0 && len as u64 <= limits.bulk_bytes_max => {
                 self.position + header + len as usize + 2
             }
@@ -189,33 +189,45 @@ enum Line {
 }
 
 /// Reads `<type>digits\r\n` at the start of `bytes`; the type byte has been checked by the caller
-/// or does not matter.
-#[inline]
-fn number_line(bytes: &[u8], kind: u8) -> Line {
-    // The common case: one to nine digits.
+/// or will be. As in Redis, whatever stands after `\r` counts as `\n`.
+#[inline(always)]
+fn number_line(bytes: &[u8]) -> Line {
+    // Nearly every number has one or two digits.
+    if let Some(&[_, first, second, third]) = bytes.first_chunk::<4>() {
+        let first = first.wrapping_sub(b'0');
+        if first <= 9 && second == b'\r' {
+            return Line::Number(i64::from(first), 4);
+        }
+        let second = second.wrapping_sub(b'0');
+        if (1..=9).contains(&first) && second <= 9 && third == b'\r' && bytes.len() > 4 {
+            return Line::Number(i64::from(first * 10 + second), 5);
+        }
+    }
+    number_line_long(bytes)
+}
+
+/// [`number_line`] for up to nine digits.
+#[inline(never)]
+fn number_line_long(bytes: &[u8]) -> Line {
     let mut value: i64 = 0;
     for i in 1..bytes.len().min(11) {
         let digit = bytes[i].wrapping_sub(b'0');
         if digit <= 9 {
             if i == 2 && value == 0 {
-                return number_line_slow(bytes, kind);
+                return number_line_slow(bytes);
             }
             value = value * 10 + i64::from(digit);
-        } else if bytes[i] == b'\r' && i > 1 {
-            return if i + 1 < bytes.len() {
-                Line::Number(value, i + 2)
-            } else {
-                number_line_slow(bytes, kind)
-            };
+        } else if bytes[i] == b'\r' && i > 1 && i + 1 < bytes.len() {
+            return Line::Number(value, i + 2);
         } else {
-            return number_line_slow(bytes, kind);
+            return number_line_slow(bytes);
         }
     }
-    number_line_slow(bytes, kind)
+    number_line_slow(bytes)
 }
 
 #[cold]
-fn number_line_slow(bytes: &[u8], _kind: u8) -> Line {
+fn number_line_slow(bytes: &[u8]) -> Line {
     let Some(end) = memchr::memchr(b'\r', bytes) else {
         return Line::Incomplete;
     };
@@ -246,7 +258,7 @@ pub fn strict_integer(text: &[u8]) -> Option<i64> {
 ///
 /// `bytes` must start with the same bytes each time until the request is complete; the caller then
 /// takes the arguments from `progress` and clears it.
-#[inline]
+#[inline(always)]
 pub fn parse(bytes: &[u8], progress: &mut Progress, limits: &Limits) -> Parsed {
     if !progress.started {
         match bytes.first() {
@@ -254,7 +266,7 @@ pub fn parse(bytes: &[u8], progress: &mut Progress, limits: &Limits) -> Parsed {
             Some(b'*') => {}
             Some(_) => return parse_inline(bytes),
         }
-        match number_line(bytes, b'*') {
+        match number_line(bytes) {
             Line::Number(count, len) => {
                 if count > limits.args_max {
                     return Parsed::Invalid(
@@ -282,17 +294,17 @@ pub fn parse(bytes: &[u8], progress: &mut Progress, limits: &Limits) -> Parsed {
     parse_arguments(bytes, progress, limits)
 }
 
-#[inline]
+#[inline(always)]
 fn parse_arguments(bytes: &[u8], progress: &mut Progress, limits: &Limits) -> Parsed {
     let mut position = progress.position;
     while progress.missing > 0 {
         let rest = &bytes[position..];
-        let line = number_line(rest, b'$');
+        let line = number_line(rest);
         let (len, header) = match line {
             Line::Number(len, header) if rest[0] == b'$' => (len, header),
             line => {
                 progress.position = position;
-                return bulk_header_fault(rest, &line, limits);
+                return bulk_header_fault(rest, &line);
             }
         };
         if len < 0 || len as u64 > limits.bulk_bytes_max {
@@ -317,7 +329,7 @@ fn parse_arguments(bytes: &[u8], progress: &mut Progress, limits: &Limits) -> Pa
 
 /// What an argument's header is, that is not `$<number>\r\n`.
 #[cold]
-fn bulk_header_fault(rest: &[u8], line: &Line, _limits: &Limits) -> Parsed {
+fn bulk_header_fault(rest: &[u8], line: &Line) -> Parsed {
     // Redis looks for the line's end first and at its first byte afterwards.
     if matches!(line, Line::Incomplete) {
         if rest.len() > LINE_BYTES_MAX && !line_is_whole(rest) {
