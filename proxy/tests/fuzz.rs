@@ -15,6 +15,7 @@ const GOOD_REQUESTS: &[&[u8]] = &[
     b"\x00*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\nvalue\r\n*1\r\n$4\r\nPING\r\n",
     b"\x04*0\r\n\r\nGET \"a\\x41\" 'b\\''\r\n*5\r\n$4\r\nEVAL\r\n$1\r\nx\r\n$1\r\n1\r\n$1\r\nk\r\n$1\r\na\r\n",
     b"\x01*6\r\n$4\r\nSORT\r\n$1\r\na\r\n$2\r\nby\r\n$1\r\n*\r\n$5\r\nstore\r\n$1\r\nb\r\n*3\r\n$6\r\nclient\r\n$5\r\nreply\r\n$2\r\non\r\n",
+    b"\x00+\n*2\r1\r1\r",
     b"\x07*-1\r\n*2\r\n$3\r\nget\r\n$10\r\n0123456789\r\n",
 ];
 

@@ -202,7 +202,11 @@ fn number_line(bytes: &[u8], kind: u8) -> Line {
             }
             value = value * 10 + i64::from(digit);
         } else if bytes[i] == b'\r' && i > 1 {
-            return if i + 1 < bytes.len() { Line::Number(value, i + 2) } else { Line::Incomplete };
+            return if i + 1 < bytes.len() {
+                Line::Number(value, i + 2)
+            } else {
+                number_line_slow(bytes, kind)
+            };
         } else {
             return number_line_slow(bytes, kind);
         }

@@ -16,7 +16,7 @@ use std::collections::BinaryHeap;
 /// More events than any run needs: one that has them goes round in circles.
 const EVENTS_MAX: usize = 3_000_000;
 /// How long everything may take to be answered once nothing fails any more, in microseconds.
-const HEALED_US_MAX: u64 = 20_000_000;
+const HEALED_US_MAX: u64 = 200_000_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Event {
