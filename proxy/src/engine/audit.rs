@@ -49,7 +49,10 @@ impl Engine {
                 session.references
             );
             audit.questions += (session.references - counted) as usize;
-            audit.waiting += usize::from(matches!(session.stall, Stall::Backend | Stall::Parked));
+            audit.waiting += usize::from(matches!(
+                session.stall,
+                Stall::Backend | Stall::Parked | Stall::Learning
+            ));
             self.audit_session(index, session)?;
         }
         for (index, backend) in &self.backends {
@@ -82,7 +85,7 @@ impl Engine {
         for (index, backend) in &self.backends {
             for entry in &backend.in_flight {
                 match entry.kind {
-                    Kind::Ping => {}
+                    Kind::Ping | Kind::Learn => {}
                     Kind::Part => {
                         let gather = entry.sequence as usize;
                         rule!(
@@ -149,6 +152,7 @@ impl Engine {
                 self.backends.iter().any(|(_, backend)| backend.waiters.contains(&(index as u32)))
             }
             Stall::Parked => self.parked.contains(&(index as u32)),
+            Stall::Learning => self.learned.is_waiting(index as u32),
         };
         rule!(wakes, "session {index} waits ({:?}) for nothing", session.stall);
         rule!(

@@ -23,6 +23,8 @@ pub(super) enum Kind {
     Part,
     /// It answers the proxy's own PING.
     Ping,
+    /// It says what a command is; the sequence is its place in the list of learned ones.
+    Learn,
 }
 
 /// A request that was given to a backend and has no reply yet.

@@ -124,6 +124,7 @@ impl Engine {
             }
             Kind::Part => self.on_part(entry.sequence, entry.session as u16, reply),
             Kind::Ping => self.on_pong(backend, entry),
+            Kind::Learn => self.on_facts(entry.sequence, reply),
         }
     }
 

@@ -465,6 +465,12 @@ impl Engine {
             self.cut(session, CutReason::Http);
             return Flow::Next;
         }
+        if error == LookupError::UnknownCommand
+            && self.sessions[session as usize].flags.has(Flags::AUTHENTICATED)
+            && let Some(flow) = self.run_learned(session, request)
+        {
+            return flow;
+        }
         match error {
             LookupError::WrongArity(id) => self.command_stats(id).rejected += 1,
             _ => self.counters.unknown_commands += 1,

@@ -138,6 +138,7 @@ impl Engine {
     fn fail_entry(&mut self, entry: &InFlight, streamed: bool, error: &[u8]) {
         match entry.kind {
             Kind::Ping => {}
+            Kind::Learn => self.on_facts(entry.sequence, error),
             Kind::Part => self.on_part(entry.sequence, entry.session as u16, error),
             Kind::Reply | Kind::Silent => {
                 self.commands[usize::from(entry.command.0)].fails += 1;

@@ -23,6 +23,7 @@ mod dispatch;
 mod effect;
 mod failure;
 mod gather;
+mod learn;
 mod local;
 mod output;
 mod route;
@@ -43,6 +44,7 @@ use crate::resp::request::Progress;
 use crate::stats::CommandStats;
 use backend::Backend;
 use gather::{Gather, Plan};
+use learn::Learned;
 use output::Pool;
 use route::Routes;
 use session::{Flags, Session, Stall};
@@ -118,9 +120,11 @@ pub struct Engine {
     sweep_us: u64,
     draining: bool,
 
+    /// By command; the last one counts what the table does not have.
     commands: Vec<CommandStats>,
     counters: Counters,
     slowlog: Slowlog,
+    learned: Learned,
 
     /// Scratch memory, kept between requests.
     progress: Progress,
@@ -153,9 +157,10 @@ impl Engine {
             timers: BinaryHeap::new(),
             sweep_us: u64::MAX,
             draining: false,
-            commands: vec![CommandStats::default(); COMMANDS.len()],
+            commands: vec![CommandStats::default(); COMMANDS.len() + 1],
             counters: Counters::default(),
             slowlog: Slowlog::default(),
+            learned: Learned::default(),
             progress: Progress::default(),
             keys: Vec::new(),
             plan: Plan::default(),

@@ -84,6 +84,8 @@ pub(super) enum Stall {
     Backend,
     /// Its slot is locked or about to move.
     Parked,
+    /// A server has been asked what its command is.
+    Learning,
 }
 
 /// Replies that came before their turn.
