@@ -236,6 +236,17 @@ impl Ledger {
             }
             return Ok(());
         }
+        if text.starts_with("-ERR unknown command")
+            && asked.args[0].eq_ignore_ascii_case(b"SIM.GET")
+        {
+            // No server could be asked what it is.
+            asked.refused = true;
+            return if asked.runs[0].is_none() {
+                Ok(())
+            } else {
+                Err(format!("{what} ran and is unknown"))
+            };
+        }
         if text.starts_with("-ERR slot ") {
             asked.refused = true;
             let excused = (asked.epoch..=epoch_now).any(|epoch| {

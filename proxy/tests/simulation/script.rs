@@ -284,6 +284,8 @@ impl Script {
         let mut keys = vec![1];
         let mut write = false;
         let mut args: Vec<Vec<u8>> = match self.rng.u8(..16) {
+            // A command that only the servers know.
+            0 if !self.calm && self.rng.bool() => vec![b"SIM.GET".to_vec(), one],
             0..3 => vec![b"GET".to_vec(), one],
             3..5 => {
                 write = true;
@@ -351,8 +353,12 @@ impl Script {
             keys = (1..args.len()).step_by(stride).collect();
         }
         if self.rng.u8(..8) == 0 {
-            args[0] =
-                args[0].iter().map(|byte| byte ^ if self.rng.bool() { 0x20 } else { 0 }).collect();
+            args[0] = args[0]
+                .iter()
+                .map(|byte| {
+                    if byte.is_ascii_alphabetic() && self.rng.bool() { byte ^ 0x20 } else { *byte }
+                })
+                .collect();
         }
         let visible = self.visible();
         let slices: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();

@@ -199,6 +199,13 @@ impl Conn {
                 }
                 Ok(b"+OK\r\n".to_vec())
             }
+            (b"COMMAND", 2 | 3) => Ok(match &args[2][..] {
+                b"sim.get" => {
+                    b"*1\r\n*6\r\n$7\r\nsim.get\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n"
+                        .to_vec()
+                }
+                _ => b"*1\r\n*-1\r\n".to_vec(),
+            }),
             (b"PING", 2 | 3) => Ok(b"+PONG\r\n".to_vec()),
             (_, 2 | 3) => {
                 self.greeted = 3;
@@ -291,7 +298,9 @@ impl Conn {
         let integer = |value: usize| format!(":{value}\r\n").into_bytes();
         let count = |arg: &[u8]| String::from_utf8_lossy(arg).parse::<usize>().unwrap_or(0);
         Ok(match name {
-            b"GET" => context.store.get(&slot).map_or(b"$-1\r\n".to_vec(), |value| bulk(value)),
+            b"GET" | b"SIM.GET" => {
+                context.store.get(&slot).map_or(b"$-1\r\n".to_vec(), |value| bulk(value))
+            }
             b"SET" => {
                 context.store.insert(slot, args[2].clone());
                 b"+OK\r\n".to_vec()
