@@ -157,6 +157,12 @@ impl Plan {
             plan.kills = rng.usize(1..=3);
         }
         plan.choose_settings(rng);
+        if bug == Bug::PauseIgnored {
+            // It shows only where much waits behind a stall.
+            plan.requests = 250;
+            plan.socket_bytes = 70_000;
+            plan.settings.session_requests_max = 1;
+        }
         plan
     }
 
