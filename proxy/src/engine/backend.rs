@@ -3,6 +3,7 @@
 //! A `Backend` outlives its connections: when one is lost it waits, backs off and asks for the next.
 //! The rules of failure are in [`super::failure`]; this file holds the parts.
 
+use super::Settings;
 use super::output::{Output, Pool, Segment};
 use crate::command::CommandId;
 use crate::resp::reply::Scanner;
@@ -173,13 +174,29 @@ impl Backend {
         }
     }
 
-    /// Appends a request's bytes, and remembers what its reply is for.
+    /// Whether it may have more requests.
     #[inline]
+    pub(super) fn has_room(&self, settings: &Settings) -> bool {
+        self.in_flight.len() < settings.backend_requests_max
+            && self.output.unsent() <= settings.backend_output_bytes_max
+    }
+
+    /// [`Backend::push`] of bytes to be copied.
+    #[inline(always)]
+    pub(super) fn push_bytes(&mut self, pool: &mut Pool, mut entry: InFlight, bytes: &[u8]) {
+        entry.offset = self.written;
+        self.written = self.written.wrapping_add(bytes.len() as u32);
+        self.in_flight.push_back(entry);
+        self.counters.requests += 1;
+        self.output.write(pool, bytes);
+    }
+
+    /// Appends a request's bytes, and remembers what its reply is for.
     pub(super) fn push(&mut self, pool: &mut Pool, mut entry: InFlight, body: Body<'_>) {
         entry.offset = self.written;
         let before = self.output.unsent();
         match body {
-            Body::Copy(bytes) => self.output.write(pool, bytes),
+            Body::Copy(bytes) => return self.push_bytes(pool, entry, bytes),
             Body::Shared(bytes) => self.output.push_shared(Rc::clone(bytes)),
             Body::Header { args, name } => self.output.write_with(pool, |out| {
                 write::array(out, args);
@@ -265,13 +282,12 @@ impl Backend {
         }
     }
 
-    /// Gives back the segments all of whose requests were answered. `offset` is where the request
-    /// just answered begins.
+    /// Gives back the segments all of whose requests were answered.
     #[inline]
-    pub(super) fn release_sent(&mut self, pool: &mut Pool, offset: u32) {
+    pub(super) fn release_sent(&mut self, pool: &mut Pool) {
+        let oldest = self.in_flight.front().map(|entry| entry.offset);
         while let Some(first) = self.sent.front() {
-            let answered = self.in_flight.is_empty() || before_or_at(first.end, offset);
-            if !answered {
+            if oldest.is_some_and(|oldest| !before_or_at(first.end, oldest)) {
                 break;
             }
             if let Some(first) = self.sent.pop_front() {
@@ -322,6 +338,12 @@ impl Backend {
             count += 1;
         }
         count
+    }
+
+    /// Whether no piece of the present reply has come before.
+    #[inline]
+    pub(super) fn is_between_pieces(&self) -> bool {
+        self.partial.is_empty() && !self.streaming
     }
 
     /// The state as it is shown.

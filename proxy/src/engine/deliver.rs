@@ -11,10 +11,10 @@ use crate::resp::write;
 impl Engine {
     /// Bytes have come from a backend.
     pub fn on_backend_bytes(&mut self, backend: u32, bytes: &[u8]) {
-        let mut position = 0;
         let source = &mut self.backends[backend as usize];
         source.counters.bytes_in += bytes.len() as u64;
         source.alive_us = self.now_us;
+        let mut position = 0;
         while position < bytes.len() {
             let source = &mut self.backends[backend as usize];
             if !matches!(source.state, State::Ready | State::Handshake(_)) {
@@ -29,17 +29,33 @@ impl Engine {
                     self.on_piece(backend, &bytes[position..]);
                     break;
                 }
-                Err(error) => {
-                    self.fail_backend(backend, &error.to_string());
-                    return;
-                }
+                Err(error) => return self.fail_backend(backend, &error.to_string()),
             }
         }
+        self.after_replies(backend);
     }
 
     /// A whole reply, or the end of one whose beginning came before.
-    #[inline]
+    #[inline(always)]
     fn on_reply(&mut self, backend: u32, bytes: &[u8]) {
+        let source = &mut self.backends[backend as usize];
+        // Nearly all: a request's whole reply that is no error.
+        if source.state == State::Ready
+            && source.is_between_pieces()
+            && bytes[0] != b'-'
+            && let Some(entry) = source.in_flight.front()
+            && entry.kind == Kind::Reply
+        {
+            let entry = *entry;
+            source.in_flight.pop_front();
+            self.record_latency(entry.command, entry.since_us, backend, &entry);
+            return self.deliver(entry.session, entry.sequence, bytes);
+        }
+        self.on_other_reply(backend, bytes);
+    }
+
+    #[inline(never)]
+    fn on_other_reply(&mut self, backend: u32, bytes: &[u8]) {
         let source = &mut self.backends[backend as usize];
         if let State::Handshake(missing) = source.state {
             return self.on_handshake_reply(backend, missing, bytes);
@@ -47,12 +63,11 @@ impl Engine {
         let Some(entry) = source.in_flight.pop_front() else {
             return self.fail_backend(backend, "a reply came to no request");
         };
-        if source.partial.is_empty() && !source.streaming {
+        if source.is_between_pieces() {
             self.complete(backend, &entry, bytes);
         } else {
             self.complete_pieces(backend, &entry, bytes);
         }
-        self.after_reply(backend, entry.offset);
     }
 
     /// A reply whose first pieces were kept, or have already been passed on.
@@ -75,6 +90,7 @@ impl Engine {
 
     /// A piece of a reply that has not ended. At the head of its session's queue it goes straight
     /// through, so that a large reply is never held whole.
+    #[inline(never)]
     fn on_piece(&mut self, backend: u32, piece: &[u8]) {
         let source = &mut self.backends[backend as usize];
         let entry = match (source.state, source.in_flight.front()) {
@@ -108,7 +124,7 @@ impl Engine {
     }
 
     /// Takes a whole reply to where it belongs.
-    #[inline]
+    #[inline(never)]
     fn complete(&mut self, backend: u32, entry: &InFlight, reply: &[u8]) {
         if reply[0] == b'-' {
             self.on_error_reply(backend, entry, reply);
@@ -145,13 +161,11 @@ impl Engine {
         }
     }
 
-    /// What a reply frees: bytes kept for the slow log, the waiters' turn.
+    /// What replies free: bytes kept for the slow log, the waiters' turn.
     #[inline]
-    fn after_reply(&mut self, backend: u32, offset: u32) {
-        let Some(source) = self.backends.get_mut(backend as usize) else {
-            return;
-        };
-        source.release_sent(&mut self.pool, offset);
+    fn after_replies(&mut self, backend: u32) {
+        let source = &mut self.backends[backend as usize];
+        source.release_sent(&mut self.pool);
         if !source.waiters.is_empty()
             && source.in_flight.len() <= self.settings.backend_requests_max / 2
         {
@@ -171,7 +185,7 @@ impl Engine {
     }
 
     /// Counts a request that was answered, and logs it where it was slow.
-    #[inline]
+    #[inline(always)]
     fn record_latency(&mut self, command: CommandId, since: u32, backend: u32, entry: &InFlight) {
         let elapsed_us = since_us(self.now_us).wrapping_sub(since);
         let stats = &mut self.commands[usize::from(command.0)];
@@ -204,13 +218,11 @@ impl Engine {
         self.after_output(session);
     }
 
-    /// What follows from new output, or from a request that is no longer in flight.
-    #[inline]
+    /// What follows from new output of a session that is open, or from a request that is no longer
+    /// in flight.
+    #[inline(always)]
     fn after_output(&mut self, session: u32) {
         let target = &mut self.sessions[session as usize];
-        if target.flags.has(Flags::DEAD | Flags::GONE) {
-            return;
-        }
         if target.flags.raise(Flags::DIRTY) {
             self.dirty_sessions.push(session);
         }

@@ -20,6 +20,7 @@ mod audit;
 mod backend;
 mod deliver;
 mod dispatch;
+mod early;
 mod effect;
 mod failure;
 mod gather;
@@ -188,6 +189,7 @@ impl Engine {
     /// connections) counts for new connections.
     pub fn on_settings(&mut self, settings: Settings) {
         self.settings = settings;
+        self.routes.forget_shortcuts();
         self.schedule_sweep();
         self.schedule_backends();
     }

@@ -40,6 +40,8 @@ pub(super) struct Routes {
     servers: Vec<Server>,
     /// Replicas of a group, in sets of falling preference; entry 0 is empty.
     replicas: Vec<Vec<Vec<u16>>>,
+    /// By slot: the backend of every request for it in database 0, once one has found it.
+    shortcuts: Box<[u32; SLOT_COUNT]>,
     pub(super) topology: Arc<Topology>,
 }
 
@@ -60,8 +62,23 @@ impl Routes {
             slots: Box::new([Route::Offline; SLOT_COUNT]),
             servers: Vec::new(),
             replicas: vec![Vec::new()],
+            shortcuts: Box::new([NONE; SLOT_COUNT]),
             topology: Arc::new(Topology::offline()),
         }
+    }
+}
+
+impl Routes {
+    /// The backend of every request for this slot, where that is known.
+    #[inline(always)]
+    pub(super) fn shortcut(&self, slot: u16, database: u16) -> Option<u32> {
+        let backend = self.shortcuts[usize::from(slot) % SLOT_COUNT];
+        (backend != NONE && database == 0).then_some(backend)
+    }
+
+    /// Forgets them: they depend on the topology and on whether replicas are read.
+    pub(super) fn forget_shortcuts(&mut self) {
+        self.shortcuts.fill(NONE);
     }
 }
 
@@ -136,6 +153,7 @@ impl Engine {
         }
         self.routes.servers = list.servers;
         self.routes.replicas = replicas;
+        self.routes.forget_shortcuts();
         self.routes.topology = Arc::clone(topology);
         self.keep_facts_true();
         let left = list.old.into_values().flat_map(|server| server.backends);
@@ -195,7 +213,11 @@ impl Engine {
                 {
                     return Ok(backend);
                 }
-                Ok(self.backend_at(master, database, slot))
+                let backend = self.backend_at(master, database, slot);
+                if database == 0 && (replicas == 0 || self.settings.primary_only) {
+                    self.routes.shortcuts[usize::from(slot) % SLOT_COUNT] = backend;
+                }
+                Ok(backend)
             }
             Route::Parked => Err(NoRoute::Parked),
             Route::Offline => Err(NoRoute::Offline),
