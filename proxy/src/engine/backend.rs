@@ -113,8 +113,11 @@ pub(super) struct Backend {
     pub(super) attempts: u32,
     /// When the present state began, in microseconds on the engine's clock.
     pub(super) since_us: u64,
-    /// When bytes last came from it, or could be sent to it.
+    /// When bytes last came from it, or the oldest request could be sent on to it. What is sent
+    /// after that request proves nothing: a frozen server's socket takes it too.
     pub(super) alive_us: u64,
+    /// When bytes could last be sent to it.
+    pub(super) sent_us: u64,
     /// When its timer runs out; entries of the timer heap with another time are stale.
     pub(super) timer_us: u64,
     /// When it was last asked to answer a PING.
@@ -146,6 +149,7 @@ impl Backend {
             attempts: 0,
             since_us: 0,
             alive_us: 0,
+            sent_us: 0,
             timer_us: 0,
             pinged_us: 0,
             last_error: String::new(),
@@ -188,6 +192,45 @@ impl Backend {
         let before = self.output.unsent();
         self.output.write_with(pool, |out| write::bulk(out, bytes));
         self.written = self.written.wrapping_add((self.output.unsent() - before) as u32);
+    }
+
+    /// All bytes ever sent, wrapping.
+    #[inline]
+    fn sent_to(&self) -> u32 {
+        self.written.wrapping_sub(self.output.unsent() as u32)
+    }
+
+    /// Counts bytes as sent.
+    #[inline]
+    pub(super) fn count_sent(&mut self, bytes: usize, now_us: u64) {
+        let end_of_oldest = self.in_flight.get(1).map_or(self.written, |next| next.offset);
+        if !before_or_at(end_of_oldest, self.sent_to()) {
+            self.alive_us = now_us;
+        }
+        self.sent_us = now_us;
+        self.output.sent(bytes);
+    }
+
+    /// The oldest request of which something is unsent.
+    fn oldest_unsent(&self) -> Option<&InFlight> {
+        if self.output.unsent() == 0 {
+            return None;
+        }
+        let sent = self.sent_to();
+        let begun = |entry: &InFlight| before_or_at(entry.offset, sent);
+        let count = self.in_flight.partition_point(begun);
+        self.in_flight.get(count.checked_sub(1)?)
+    }
+
+    /// For how long the server has left the oldest request unanswered, and for how long it has taken
+    /// none of the bytes that wait for it; in microseconds.
+    pub(super) fn waits_us(&self, now_us: u64) -> (Option<u64>, Option<u64>) {
+        let waited = |entry: &InFlight| u64::from((now_us as u32).wrapping_sub(entry.since_us));
+        let answer =
+            self.in_flight.front().map(|oldest| waited(oldest).min(now_us - self.alive_us));
+        let taken_us = self.alive_us.max(self.sent_us);
+        let send = self.oldest_unsent().map(|oldest| waited(oldest).min(now_us - taken_us));
+        (answer, send)
     }
 
     /// Takes the next bytes to send.

@@ -306,7 +306,7 @@ impl Engine {
     pub(super) fn finish_if_drained(&mut self, session: u32) {
         let target = &mut self.sessions[session as usize];
         if target.flags.has(Flags::EOF | Flags::CLOSING)
-            && !target.flags.has(Flags::DEAD | Flags::GONE)
+            && !target.flags.has(Flags::DEAD | Flags::GONE | Flags::RUNNING)
             && target.stall == Stall::None
             && target.is_drained()
         {

@@ -2,12 +2,13 @@
 
 use super::backend::{Body, InFlight, Kind};
 use super::route::NoRoute;
-use super::session::{Flags, Stall};
+use super::session::{Flags, Session, Stall};
 use super::{CutReason, Effect, Engine};
 use crate::command::{self, CommandId, LookupError, Route};
 use crate::resp::request::{self, Limits, Parsed, Progress, ProtocolError};
 use crate::resp::{Request, Span, inline, write};
 use crate::slots;
+use slab::Slab;
 use std::rc::Rc;
 
 /// A request of at least this many bytes is moved to its backend, not copied.
@@ -32,6 +33,21 @@ pub(super) enum Flow {
 #[inline]
 pub(super) fn since_us(now_us: u64) -> u32 {
     now_us as u32
+}
+
+/// Appends to a list of sessions that wait. Sessions that wait no more are dropped when they make up
+/// half of it, so that clients that come and go do not make it grow.
+fn enlist(list: &mut Vec<u32>, sessions: &Slab<Session>, session: u32) {
+    if list.len() >= 64 && list.len() >= 2 * sessions.len() {
+        let waits = |waiter: &u32| {
+            let waiter = sessions.get(*waiter as usize);
+            waiter.is_some_and(|waiter| waiter.stall != Stall::None)
+        };
+        list.retain(waits);
+        list.sort_unstable();
+        list.dedup();
+    }
+    list.push(session);
 }
 
 impl Engine {
@@ -85,8 +101,10 @@ impl Engine {
             return;
         }
         target.stall = Stall::None;
+        target.flags.set(Flags::RUNNING);
         self.consume_input(session);
         let target = &mut self.sessions[session as usize];
+        target.flags.unset(Flags::RUNNING);
         if target.stall == Stall::None && target.flags.has(Flags::PAUSED) {
             target.flags.unset(Flags::PAUSED);
             if !target.flags.has(Flags::EOF | Flags::CLOSING) {
@@ -119,11 +137,17 @@ impl Engine {
             return self.cut(session, CutReason::Input);
         }
         let input = &mut target.input;
-        if input.capacity() - input.len() < bytes.len()
-            && let Some(progress) = &target.partial
-        {
-            let expected = progress.bytes_expected(input, &limits);
-            input.reserve_exact(expected.saturating_sub(input.len()).max(bytes.len()));
+        if input.capacity() - input.len() < bytes.len() {
+            let progress = target.partial.as_ref();
+            let expected = progress.map_or(0, |progress| progress.bytes_expected(input, &limits));
+            let missing = expected.saturating_sub(input.len());
+            // Exactly what one large argument needs; but never so little that a request of many
+            // arguments is moved again and again.
+            if missing >= input.len().max(bytes.len()) {
+                input.reserve_exact(missing);
+            } else {
+                input.reserve(missing.max(bytes.len()));
+            }
         }
         input.extend_from_slice(bytes);
     }
@@ -218,9 +242,7 @@ impl Engine {
     /// Keeps what was read of a large request; a small one is read again when more has come.
     #[inline]
     fn keep_progress(&mut self, session: u32, mut progress: Progress, left: usize) {
-        if left >= KEEP_PROGRESS_BYTES && !progress.args.is_empty()
-            || left >= KEEP_PROGRESS_BYTES && progress.is_started()
-        {
+        if left >= KEEP_PROGRESS_BYTES && progress.is_started() {
             self.sessions[session as usize].partial = Some(Box::new(progress));
         } else {
             progress.clear();
@@ -395,7 +417,8 @@ impl Engine {
     #[cold]
     pub(super) fn wait_for(&mut self, session: u32, backend: u32) -> Flow {
         self.sessions[session as usize].stall = Stall::Backend;
-        self.backends[backend as usize].waiters.push(session);
+        let waiters = &mut self.backends[backend as usize].waiters;
+        enlist(waiters, &self.sessions, session);
         Flow::Wait
     }
 
@@ -417,7 +440,7 @@ impl Engine {
         match reason {
             NoRoute::Parked => {
                 self.sessions[session as usize].stall = Stall::Parked;
-                self.parked.push(session);
+                enlist(&mut self.parked, &self.sessions, session);
                 Flow::Wait
             }
             NoRoute::Offline => {

@@ -16,7 +16,7 @@ pub(super) struct Gather {
     pub(super) silent: bool,
     command: CommandId,
     since_us: u32,
-    missing: u16,
+    pub(super) missing: u16,
     split: Split,
     /// MGET: for each key, the part that has its value.
     order: Vec<u16>,
@@ -49,7 +49,7 @@ impl Engine {
         request: &Request<'_>,
     ) -> Flow {
         let stride = if split == Split::Mset { 2 } else { 1 };
-        if (request.len() - 1) % stride != 0 {
+        if !(request.len() - 1).is_multiple_of(stride) {
             let name = command.command().name;
             let text = format!("ERR wrong number of arguments for '{name}' command");
             return self.reject(session, command, &text);

@@ -16,6 +16,7 @@
 //! again after `on_client_closed`, and after the last reply that was in flight for it; a backend's
 //! after `on_backend_closed` for one that was retired.
 
+mod audit;
 mod backend;
 mod deliver;
 mod dispatch;
@@ -29,7 +30,10 @@ mod session;
 mod settings;
 mod show;
 mod slowlog;
+#[cfg(test)]
+mod tests;
 
+pub use audit::Audit;
 pub use effect::Effect;
 pub use output::Segment;
 pub use settings::Settings;
@@ -180,6 +184,7 @@ impl Engine {
     pub fn on_settings(&mut self, settings: Settings) {
         self.settings = settings;
         self.schedule_sweep();
+        self.schedule_backends();
     }
 
     /// A client has connected. `client` is unique in the process.
@@ -310,11 +315,10 @@ impl Engine {
             return;
         };
         target.counters.bytes_out += bytes as u64;
-        target.alive_us = self.now_us;
         if target.state != backend::State::Ready {
             return;
         }
-        target.output.sent(bytes);
+        target.count_sent(bytes, self.now_us);
         // What gathered while this was being sent goes next.
         if target.output.unsent() > 0 && !target.dirty {
             target.dirty = true;

@@ -69,7 +69,10 @@ impl Routes {
 struct ServerList {
     servers: Vec<Server>,
     by_address: AHashMap<Address, u16>,
-    old: AHashMap<Address, Vec<u32>>,
+    old: AHashMap<Address, Server>,
+    /// Whether masters and replicas have as many connections: a place in `Server::backends` means
+    /// the same for both then.
+    same_places: bool,
 }
 
 impl ServerList {
@@ -78,7 +81,13 @@ impl ServerList {
             return *index;
         }
         let index = self.servers.len() as u16;
-        let backends = self.old.remove(address).unwrap_or_default();
+        let backends = match self.old.get_mut(address) {
+            Some(old) if old.replica == replica || self.same_places => {
+                std::mem::take(&mut old.backends)
+            }
+            // What is left behind is retired.
+            _ => Vec::new(),
+        };
         self.servers.push(Server { address: Arc::clone(address), group, replica, backends });
         self.by_address.insert(Arc::clone(address), index);
         index
@@ -96,7 +105,8 @@ impl Engine {
         let mut list = ServerList {
             servers: Vec::new(),
             by_address: AHashMap::new(),
-            old: old.into_iter().map(|server| (server.address, server.backends)).collect(),
+            old: old.into_iter().map(|server| (Arc::clone(&server.address), server)).collect(),
+            same_places: self.settings.primary_parallel == self.settings.replica_parallel,
         };
         let mut replicas = vec![Vec::new()];
         let mut groups = Vec::new();
@@ -128,7 +138,11 @@ impl Engine {
         self.routes.replicas = replicas;
         self.routes.topology = Arc::clone(topology);
         self.keep_facts_true();
-        for backend in list.old.into_values().flatten().filter(|backend| *backend != NONE) {
+        let left = list.old.into_values().flat_map(|server| server.backends);
+        let mut left: Vec<u32> = left.filter(|backend| *backend != NONE).collect();
+        // In an order that no hash decides, so that a simulated run can be repeated.
+        left.sort_unstable();
+        for backend in left {
             self.retire(backend);
         }
         self.connect_masters();

@@ -35,6 +35,8 @@ impl Flags {
     pub(super) const KILLS: Self = Self(1 << 11);
     /// CLIENT NO-EVICT ON.
     pub(super) const NO_EVICT: Self = Self(1 << 10);
+    /// What waited in its input is being run.
+    pub(super) const RUNNING: Self = Self(1 << 12);
 
     #[inline]
     pub(super) fn has(self, any: Self) -> bool {
