@@ -149,6 +149,8 @@ impl Engine {
                 self.backends.iter().any(|(_, backend)| backend.waiters.contains(&(index as u32)))
             }
             Stall::Parked => self.parked.contains(&(index as u32)),
+            // The question is the one request that nothing in the engine names.
+            Stall::Answer => session.references > 0,
         };
         rule!(wakes, "session {index} waits ({:?}) for nothing", session.stall);
         rule!(
