@@ -36,7 +36,7 @@ impl Flags {
     /// CLIENT NO-EVICT ON.
     pub(super) const NO_EVICT: Self = Self(1 << 10);
     /// What waited in its input is being run.
-    pub(super) const RUNNING: Self = Self(1 << 11);
+    pub(super) const RUNNING: Self = Self(1 << 12);
 
     #[inline]
     pub(super) fn has(self, any: Self) -> bool {
@@ -86,13 +86,15 @@ pub(super) enum Stall {
     Parked,
     /// A server has been asked what its command is.
     Learning,
+    /// The control thread has yet to answer the last request.
+    Answer,
 }
 
 /// Replies that came before their turn.
 #[derive(Debug, Default)]
 pub(super) struct Early {
-    /// By sequence, from the session's head on: where in `bytes` the reply stands.
-    replies: VecDeque<Option<(u32, u32)>>,
+    /// By sequence, from the session's head on: where in `bytes` the reply stands, and its length.
+    replies: VecDeque<Option<(usize, usize)>>,
     bytes: Vec<u8>,
 }
 
@@ -221,7 +223,7 @@ impl Session {
             early.replies.resize(place + 1, None);
         }
         debug_assert!(early.replies[place].is_none(), "two replies to one request");
-        early.replies[place] = Some((early.bytes.len() as u32, reply.len() as u32));
+        early.replies[place] = Some((early.bytes.len(), reply.len()));
         early.bytes.extend_from_slice(reply);
     }
 
@@ -232,7 +234,7 @@ impl Session {
         };
         early.replies.pop_front();
         while let Some(Some((start, len))) = early.replies.front().copied() {
-            self.output.write(pool, &early.bytes[start as usize..][..len as usize]);
+            self.output.write(pool, &early.bytes[start..][..len]);
             self.head = self.head.wrapping_add(1);
             early.replies.pop_front();
         }
