@@ -153,6 +153,8 @@ impl Engine {
             }
             Stall::Parked => self.parked.contains(&(index as u32)),
             Stall::Learning => self.learned.is_waiting(index as u32),
+            // The question is the one request that nothing in the engine names.
+            Stall::Answer => session.references > 0,
         };
         rule!(wakes, "session {index} waits ({:?}) for nothing", session.stall);
         rule!(

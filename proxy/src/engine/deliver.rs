@@ -79,7 +79,10 @@ impl Engine {
         let streamed = std::mem::take(&mut source.streaming);
         // The first byte, which tells an error, is long gone when pieces were passed on; no error
         // is that long.
-        if streamed {
+        if streamed && entry.kind == Kind::Part {
+            // Its session was cut, and nobody will read what it is put together to.
+            self.on_part(entry.sequence, entry.session as u16, b"");
+        } else if streamed {
             self.record_latency(entry.command, entry.since_us, backend, entry);
             let end = if entry.kind == Kind::Silent { b"" } else { &whole[..] };
             self.deliver(entry.session, entry.sequence, end);
@@ -105,22 +108,36 @@ impl Engine {
             source.streaming = true;
             return;
         }
+        let (session, held) = match entry.kind {
+            Kind::Part => {
+                let gather = &self.gathers[entry.sequence as usize];
+                (gather.session, gather.held())
+            }
+            Kind::Ping | Kind::Learn => return source.partial.extend_from_slice(piece),
+            Kind::Reply | Kind::Silent => (entry.session, 0),
+        };
+        let target = &mut self.sessions[session as usize];
+        if target.flags.has(Flags::DEAD | Flags::GONE) {
+            source.partial = Vec::new();
+            source.streaming = true;
+            return;
+        }
         let first = *source.partial.first().unwrap_or(&piece[0]);
         let is_error = first == b'-' && !source.streaming;
-        let at_head = entry.kind == Kind::Reply
-            && self.sessions[entry.session as usize].head == entry.sequence;
+        let at_head = entry.kind == Kind::Reply && target.head == entry.sequence;
         if is_error || !at_head {
             source.partial.extend_from_slice(piece);
+            let held = held + source.partial.len() + target.reply_bytes();
+            if held > self.settings.output_bytes_hard {
+                self.cut(session, CutReason::Output);
+            }
             return;
         }
         source.streaming = true;
         let held = std::mem::take(&mut source.partial);
-        let session = &mut self.sessions[entry.session as usize];
-        if !session.flags.has(Flags::DEAD | Flags::GONE) {
-            session.reply_piece(&mut self.pool, &held);
-            session.reply_piece(&mut self.pool, piece);
-            self.after_output(entry.session);
-        }
+        target.reply_piece(&mut self.pool, &held);
+        target.reply_piece(&mut self.pool, piece);
+        self.after_output(session);
     }
 
     /// Takes a whole reply to where it belongs.
@@ -336,6 +353,7 @@ impl Engine {
         if target.flags.has(Flags::GONE) || !target.flags.raise(Flags::DEAD) {
             return;
         }
+        target.flags.unset(Flags::CLOSING);
         target.release(&mut self.pool);
         self.counters.cut[reason as usize] += 1;
         self.effects.push(Effect::CloseClient { session });

@@ -8,11 +8,11 @@ const COMPACT_BYTES: usize = 64 * 1024;
 /// Where a reply stands in the store; a place that has none starts nowhere.
 #[derive(Debug, Clone, Copy)]
 struct Held {
-    start: u32,
-    len: u32,
+    start: usize,
+    len: usize,
 }
 
-const NOTHING: Held = Held { start: u32::MAX, len: 0 };
+const NOTHING: Held = Held { start: usize::MAX, len: 0 };
 
 /// Early replies, in the places of their requests.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ impl Early {
             self.compact();
         }
         debug_assert!(self.places[place].start == NOTHING.start, "two replies to one request");
-        self.places[place] = Held { start: self.store.len() as u32, len: reply.len() as u32 };
+        self.places[place] = Held { start: self.store.len(), len: reply.len() };
         self.store.extend_from_slice(reply);
         self.bytes += reply.len();
     }
@@ -43,8 +43,8 @@ impl Early {
     fn compact(&mut self) {
         let mut store = Vec::with_capacity(2 * self.bytes);
         for held in self.places.iter_mut().filter(|held| held.start != NOTHING.start) {
-            let start = store.len() as u32;
-            store.extend_from_slice(&self.store[held.start as usize..][..held.len as usize]);
+            let start = store.len();
+            store.extend_from_slice(&self.store[held.start..][..held.len]);
             held.start = start;
         }
         self.store = store;
@@ -54,14 +54,14 @@ impl Early {
     #[inline]
     pub(super) fn next(&self) -> Option<&[u8]> {
         let held = self.places.front().filter(|held| held.start != NOTHING.start)?;
-        Some(&self.store[held.start as usize..][..held.len as usize])
+        Some(&self.store[held.start..][..held.len])
     }
 
     /// The oldest request has been answered: the next one takes its place.
     #[inline]
     pub(super) fn pass(&mut self) {
         if let Some(held) = self.places.pop_front() {
-            self.bytes -= held.len as usize;
+            self.bytes -= held.len;
         }
     }
 

@@ -48,7 +48,12 @@ impl Engine {
         reply.extend_from_slice(bytes);
         if reply[0] != b'+' {
             let text = String::from_utf8_lossy(&reply);
-            let reason = format!("the server refused the handshake: {}", text.trim_end());
+            let password = ["-NOAUTH", "-WRONGPASS", "-ERR AUTH", "-ERR invalid password"];
+            let hint = match password.iter().any(|start| text.starts_with(start)) {
+                true => " (see product_auth)",
+                false => "",
+            };
+            let reason = format!("the server refused the handshake: {}{hint}", text.trim_end());
             return self.fail_backend(backend, &reason);
         }
         if missing > 1 {
@@ -56,6 +61,16 @@ impl Engine {
             return;
         }
         target.state = State::Ready;
+        if target.attempts > 0 {
+            tracing::info!(
+                shard = self.shard,
+                backend = %target.address,
+                group = target.group,
+                database = target.database,
+                attempts = target.attempts,
+                "a server is back"
+            );
+        }
         target.attempts = 0;
         target.since_us = self.now_us;
         target.pinged_us = self.now_us;
@@ -116,6 +131,18 @@ impl Engine {
         target.counters.failures += 1;
         target.last_error = reason.to_string();
         target.since_us = self.now_us;
+        // Once for each time that it goes, not for each attempt to get it back.
+        if target.attempts == 1 && !target.retired {
+            tracing::warn!(
+                shard = self.shard,
+                backend = %target.address,
+                group = target.group,
+                database = target.database,
+                in_flight = target.in_flight.len(),
+                reason,
+                "a server is lost: its keys answer errors until it is back"
+            );
+        }
         let streamed = target.streaming;
         let lost = target.reset(&mut self.pool);
         let text = if was_ready {

@@ -1,12 +1,16 @@
 //! Requests whose keys live on several backends: split by backend, put together again.
 
-use super::Engine;
 use super::backend::{Body, InFlight, Kind};
 use super::dispatch::{Flow, since_us};
+use super::{CutReason, Engine};
 use crate::command::{CommandId, Split};
 use crate::resp::reply::{Scan, Scanner};
 use crate::resp::{Request, write};
 use crate::slots;
+
+/// Parts of at least this many bytes are counted against the session's limit as they come. Smaller
+/// ones of a request cannot pass it: there are not that many backends.
+const LARGE_PART_BYTES: usize = 16 * 1024;
 
 /// A split request that waits for its parts.
 #[derive(Debug)]
@@ -176,6 +180,11 @@ impl Engine {
         gather.missing -= 1;
         gather.take(part, reply);
         if gather.missing > 0 {
+            // A part of this size came in pieces, and each piece asks the same.
+            if reply.len() >= LARGE_PART_BYTES && gather.held() > self.settings.output_bytes_hard {
+                let session = gather.session;
+                self.cut(session, CutReason::Output);
+            }
             return;
         }
         let gather = self.gathers.remove(index as usize);
@@ -187,6 +196,11 @@ impl Engine {
 }
 
 impl Gather {
+    /// Bytes of parts that wait for the others.
+    pub(super) fn held(&self) -> usize {
+        self.parts.iter().map(Vec::len).sum()
+    }
+
     fn take(&mut self, part: u16, reply: &[u8]) {
         if reply.first() == Some(&b'-') {
             self.error.get_or_insert_with(|| reply.to_vec());

@@ -219,6 +219,22 @@ impl Engine {
         self.finish_if_drained(session);
     }
 
+    /// Whether a session that is to be closed was given all its replies, and should have the time to
+    /// read them; one that was cut is owed nothing.
+    #[must_use]
+    pub fn closes_in_order(&self, session: u32) -> bool {
+        let session = self.sessions.get(session as usize);
+        session.is_some_and(|session| session.flags.has(Flags::CLOSING))
+    }
+
+    /// A client's connection is lost: nothing can be sent to it any more, and no effect will name it.
+    /// The driver closes it and says so by `on_client_closed`.
+    pub fn on_client_lost(&mut self, session: u32) {
+        let target = &mut self.sessions[session as usize];
+        target.flags.set(Flags::DEAD);
+        target.release(&mut self.pool);
+    }
+
     /// The driver has closed a session's connection, and will not name it again. This comes after
     /// every `CloseClient`, and after a connection was lost.
     pub fn on_client_closed(&mut self, session: u32) {
@@ -238,6 +254,9 @@ impl Engine {
             && target.client == client
         {
             target.flags.unset(Flags::KILLS);
+            if target.stall == Stall::Answer {
+                self.make_resumable(session);
+            }
             self.deliver(session, sequence, reply);
         }
     }

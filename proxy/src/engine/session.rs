@@ -38,7 +38,7 @@ impl Flags {
     /// CLIENT NO-EVICT ON.
     pub(super) const NO_EVICT: Self = Self(1 << 10);
     /// What waited in its input is being run.
-    pub(super) const RUNNING: Self = Self(1 << 11);
+    pub(super) const RUNNING: Self = Self(1 << 12);
 
     #[inline]
     pub(super) fn has(self, any: Self) -> bool {
@@ -88,6 +88,8 @@ pub(super) enum Stall {
     Parked,
     /// A server has been asked what its command is.
     Learning,
+    /// The control thread has yet to answer the last request.
+    Answer,
 }
 
 /// What a client has said of itself. Most say nothing.

@@ -252,3 +252,70 @@ fn a_request_of_many_small_arguments_is_not_copied_with_every_piece_of_it() {
     }
     assert!(moves < 20, "{moves} times");
 }
+
+#[test]
+fn a_session_whose_connection_is_lost_is_named_by_no_effect_any_more() {
+    let mut rig = Rig::new(settings());
+    rig.ask(GET);
+    let backend = rig.backend("a:1", 0);
+    rig.sent(backend);
+    // Half of a reply is out: losing the server closes the session.
+    rig.engine.on_backend_bytes(backend, b"$100\r\nhalf");
+    rig.engine.on_client_lost(rig.session);
+    rig.engine.on_backend_closed(backend, "gone");
+    assert_eq!(rig.serve(), []);
+    rig.engine.on_client_closed(rig.session);
+    assert_eq!(rig.engine.sessions(), 0);
+}
+
+#[test]
+fn a_session_asks_the_control_thread_one_question_at_a_time() {
+    let mut rig = Rig::new(settings());
+    rig.ask(&"*2 $6 CLIENT $4 LIST ".repeat(3));
+    for round in 0..3_u32 {
+        let effects = rig.serve();
+        let asked: Vec<u32> = effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Ask { sequence, .. } => Some(*sequence),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(asked, [round]);
+        rig.engine.on_answer(rig.session, 1, round, b"+list\r\n");
+    }
+    rig.serve();
+    assert_eq!(rig.replies(), "+list\r\n".repeat(3));
+    rig.engine.audit().expect("healthy");
+}
+
+#[test]
+fn a_reply_that_has_to_wait_for_its_turn_counts_as_it_comes() {
+    let mut settings = settings();
+    settings.output_bytes_hard = 100_000;
+    settings.primary_parallel = 2;
+    let mut rig = Rig::new(settings);
+    let slot = |key: &str| crate::slots::slot(key.as_bytes()) % 2;
+    let other = ["a", "b", "c", "d"].into_iter().find(|key| slot(key) != slot("k"));
+    let other = other.expect("one of them is odd");
+    rig.ask(&format!("{GET}*2 $3 GET $1 {other} "));
+    // The first request stays without a reply.
+    rig.serve();
+    let backends: Vec<u32> = rig.engine.backends.iter().map(|(index, _)| index as u32).collect();
+    let request = format!("$1\r\n{other}\r\n");
+    let mut late = backends
+        .into_iter()
+        .filter(|backend| String::from_utf8_lossy(&rig.sent(*backend)).contains(&request));
+    let late = late.next().expect("a backend has it");
+    rig.engine.on_backend_bytes(late, b"$1000000\r\n");
+    for _ in 0..20 {
+        rig.engine.on_backend_bytes(late, &[b'x'; 10_000]);
+    }
+    assert_eq!(rig.serve(), [Effect::CloseClient { session: rig.session }]);
+    assert!(rig.engine.backends[late as usize].partial.len() <= 110_000);
+    // The rest of it is read and dropped, and the connection goes on.
+    rig.engine.on_backend_bytes(late, &[b'x'; 800_000]);
+    rig.engine.on_backend_bytes(late, b"\r\n");
+    assert!(rig.engine.backends[late as usize].in_flight.is_empty());
+    rig.engine.audit().expect("healthy");
+}
