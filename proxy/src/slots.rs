@@ -21,6 +21,7 @@ pub fn tag(key: &[u8]) -> &[u8] {
     tag_in_braces(key)
 }
 
+#[inline(never)]
 fn tag_in_braces(key: &[u8]) -> &[u8] {
     let Some(open) = memchr::memchr(b'{', key) else { return key };
     let inner = &key[open + 1..];
@@ -48,7 +49,7 @@ fn word_has_open_brace(word: [u8; 8]) -> bool {
 }
 
 /// The slot of `key`, in `0..SLOT_COUNT`.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn slot(key: &[u8]) -> u16 {
     let tag = tag(key);
@@ -88,7 +89,7 @@ const fn crc_tables() -> [[u32; 256]; 4] {
 }
 
 /// CRC-32 (IEEE) four bytes at a time.
-#[inline]
+#[inline(always)]
 fn short_crc32(bytes: &[u8]) -> u32 {
     let (words, rest) = bytes.as_chunks::<4>();
     let mut crc = !0;

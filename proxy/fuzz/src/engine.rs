@@ -145,6 +145,9 @@ impl Driver {
             }
             5 => {
                 if let Some(session) = input.pick(&self.clients) {
+                    if input.byte() & 3 == 0 {
+                        self.engine.on_client_lost(session);
+                    }
                     self.client_closed(session, input.byte() & 1 == 0);
                 }
             }

@@ -209,11 +209,11 @@ impl Backend {
         self.counters.requests += 1;
     }
 
-    /// Appends an argument to the request that was pushed last.
-    pub(super) fn append_bulk(&mut self, pool: &mut Pool, bytes: &[u8]) {
-        let before = self.output.unsent();
-        self.output.write_with(pool, |out| write::bulk(out, bytes));
-        self.written = self.written.wrapping_add((self.output.unsent() - before) as u32);
+    /// Appends arguments to the request that was pushed last.
+    #[inline]
+    pub(super) fn append(&mut self, pool: &mut Pool, bytes: &[u8]) {
+        self.output.write(pool, bytes);
+        self.written = self.written.wrapping_add(bytes.len() as u32);
     }
 
     /// All bytes ever sent, wrapping.
@@ -369,7 +369,7 @@ pub(super) enum Body<'a> {
     Copy(&'a [u8]),
     /// Large, and already alone in a buffer.
     Shared(&'a Rc<Vec<u8>>),
-    /// The head of a request whose other arguments follow by [`Backend::append_bulk`].
+    /// The head of a request whose other arguments follow by [`Backend::append`].
     Header {
         /// How many arguments the request has, its name included.
         args: usize,

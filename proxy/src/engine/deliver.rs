@@ -49,7 +49,7 @@ impl Engine {
             let entry = *entry;
             source.in_flight.pop_front();
             self.record_latency(entry.command, entry.since_us, backend, &entry);
-            return self.deliver(entry.session, entry.sequence, bytes);
+            return self.deliver_inline(entry.session, entry.sequence, bytes);
         }
         self.on_other_reply(backend, bytes);
     }
@@ -224,8 +224,8 @@ impl Engine {
 
     /// Gives a reply to its session. Whoever calls this held a reference to the session, which ends
     /// here.
-    #[inline]
-    pub(super) fn deliver(&mut self, session: u32, sequence: u32, reply: &[u8]) {
+    #[inline(always)]
+    fn deliver_inline(&mut self, session: u32, sequence: u32, reply: &[u8]) {
         let target = &mut self.sessions[session as usize];
         target.references -= 1;
         if target.flags.has(Flags::DEAD | Flags::GONE) {
@@ -233,6 +233,12 @@ impl Engine {
         }
         target.reply(&mut self.pool, sequence, reply);
         self.after_output(session);
+    }
+
+    /// [`Engine::deliver_inline`], for all who do it seldom.
+    #[inline(never)]
+    pub(super) fn deliver(&mut self, session: u32, sequence: u32, reply: &[u8]) {
+        self.deliver_inline(session, sequence, reply);
     }
 
     /// What follows from new output of a session that is open, or from a request that is no longer

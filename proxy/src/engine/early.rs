@@ -26,6 +26,7 @@ pub(super) struct Early {
 
 impl Early {
     /// Keeps the reply to the request at this place, counted from the session's oldest one.
+    #[inline(never)]
     pub(super) fn hold(&mut self, place: usize, reply: &[u8]) {
         while self.places.len() <= place {
             self.places.push_back(NOTHING);

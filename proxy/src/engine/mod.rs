@@ -44,7 +44,7 @@ use crate::command::{COMMANDS, CommandId};
 use crate::resp::request::Progress;
 use crate::stats::CommandStats;
 use backend::Backend;
-use gather::{Gather, Plan};
+use gather::{Gather, Plan, SpareParts};
 use learn::Learned;
 use output::Pool;
 use route::Routes;
@@ -106,6 +106,7 @@ pub struct Engine {
     sessions: Slab<Session>,
     backends: Slab<Backend>,
     gathers: Slab<Gather>,
+    spare_parts: SpareParts,
     routes: Routes,
     pool: Pool,
     random: fastrand::Rng,
@@ -131,6 +132,8 @@ pub struct Engine {
     progress: Progress,
     keys: Vec<u32>,
     plan: Plan,
+    /// The reply to a split request, as it is put together.
+    whole: Vec<u8>,
     /// The buffer of the request being run, where it may be passed on whole.
     large: Option<Rc<Vec<u8>>>,
 }
@@ -147,6 +150,7 @@ impl Engine {
             sessions: Slab::new(),
             backends: Slab::new(),
             gathers: Slab::new(),
+            spare_parts: SpareParts::default(),
             routes: Routes::new(),
             pool: Pool::default(),
             random: fastrand::Rng::with_seed(seed),
@@ -165,6 +169,7 @@ impl Engine {
             progress: Progress::default(),
             keys: Vec::new(),
             plan: Plan::default(),
+            whole: Vec::new(),
             large: None,
         }
     }
@@ -244,6 +249,7 @@ impl Engine {
         self.release_if_gone(session);
         if self.sessions.is_empty() {
             self.pool.shrink();
+            self.spare_parts = SpareParts::default();
             self.sessions.shrink_to_fit();
         }
     }

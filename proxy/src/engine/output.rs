@@ -108,7 +108,7 @@ pub(super) struct Output {
 
 impl Output {
     /// Appends bytes.
-    #[inline]
+    #[inline(always)]
     pub(super) fn write(&mut self, pool: &mut Pool, bytes: &[u8]) {
         self.unsent += bytes.len();
         if self.tail.capacity() - self.tail.len() < bytes.len() {

@@ -221,6 +221,7 @@ impl Session {
     }
 
     /// Sends out the early replies whose turn has come. The head has just moved on by one.
+    #[inline(never)]
     fn release_early(&mut self, pool: &mut Pool) {
         let Some(early) = &mut self.early else { return };
         early.pass();

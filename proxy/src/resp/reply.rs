@@ -43,25 +43,8 @@ impl Scanner {
     #[inline(always)]
     pub fn scan(&mut self, bytes: &[u8]) -> Result<Scan, BadReply> {
         if self.elements == 0 {
-            // The two replies that nearly all are: one line, or one bulk string, whole.
-            match bytes {
-                [b'+', b'O', b'K', b'\r', b'\n', ..] | [b'$', b'-', b'1', b'\r', b'\n', ..] => {
-                    return Ok(Scan::End(5));
-                }
-                [b'$', rest @ ..] => {
-                    if let Some((len, header)) = short_number(rest) {
-                        let end = 1 + header + len + 2;
-                        if end <= bytes.len() {
-                            return Ok(Scan::End(end));
-                        }
-                    }
-                }
-                [b'+' | b':', rest @ ..] => {
-                    if let Some(end) = short_line(rest) {
-                        return Ok(Scan::End(end + 1));
-                    }
-                }
-                _ => {}
+            if let Some(end) = short_element(bytes) {
+                return Ok(Scan::End(end));
             }
             self.elements = 1;
         }
@@ -77,6 +60,11 @@ impl Scanner {
                 self.skip_bulk(rest)
             } else if self.in_line {
                 self.skip_line(rest)
+            } else if self.header_len == 0
+                && let Some(end) = short_element(rest)
+            {
+                self.elements -= 1;
+                end
             } else {
                 self.header(rest)?
             };
@@ -152,6 +140,22 @@ impl Scanner {
     #[must_use]
     pub fn is_between_replies(&self) -> bool {
         self.elements == 0
+    }
+}
+
+/// Where the element at the start of `bytes` ends, if it is one of the kinds that nearly all are: a
+/// short line, or a bulk string that is here as a whole. `None` says nothing.
+#[inline(always)]
+pub(crate) fn short_element(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [b'+', b'O', b'K', b'\r', b'\n', ..] | [b'$', b'-', b'1', b'\r', b'\n', ..] => Some(5),
+        [b'$', rest @ ..] => {
+            let (len, header) = short_number(rest)?;
+            let end = 1 + header + len + 2;
+            (end <= bytes.len()).then_some(end)
+        }
+        [b'+' | b':', rest @ ..] => short_line(rest).map(|end| end + 1),
+        _ => None,
     }
 }
 

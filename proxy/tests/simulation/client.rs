@@ -41,6 +41,8 @@ pub(crate) struct Client {
     pub(crate) sending: Option<(Segment, usize)>,
     pub(crate) paused: bool,
     pub(crate) closing: bool,
+    /// The engine was told that the connection is lost.
+    pub(crate) lost: bool,
     pub(crate) eof_told: bool,
     pub(crate) reading: bool,
     pub(crate) stepping: bool,
@@ -75,6 +77,7 @@ impl Client {
             sending: None,
             paused: false,
             closing: false,
+            lost: false,
             eof_told: false,
             reading: false,
             stepping: false,

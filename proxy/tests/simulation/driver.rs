@@ -35,6 +35,9 @@ impl World {
             Effect::CloseClient { session } => {
                 // It may have been lost in the same turn: then it is closed already.
                 if let Some(client) = self.client_of(node, session) {
+                    if self.clients[client].lost {
+                        return Ok(());
+                    }
                     if self.clients[client].closing {
                         return Err(format!("session {session} is closed twice"));
                     }
@@ -128,8 +131,16 @@ impl World {
 
     /// A client's connection is gone without the engine's doing.
     fn client_lost(&mut self, client: usize) {
-        self.clients[client].closing = true;
-        self.close_client(client);
+        let target = &mut self.clients[client];
+        let (node, Some(session)) = (target.node, target.session) else { return };
+        target.closing = true;
+        if target.lost || self.rng.bool() {
+            return self.close_client(client);
+        }
+        // What the driver has under way for it must end first.
+        target.lost = true;
+        self.engine(node).on_client_lost(session);
+        self.soon(self.plan.delay_us, Event::CloseClient(client));
     }
 
     pub(crate) fn close_client(&mut self, client: usize) {
