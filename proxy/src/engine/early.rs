@@ -97,12 +97,12 @@ mod tests {
     #[test]
     fn a_pipeline_that_never_pauses_does_not_make_the_store_grow() {
         let mut early = Early::default();
-        let reply = [b'x'; 1000];
-        early.hold(1, &reply);
-        for _ in 0..10_000 {
-            early.hold(2, &reply);
+        let reply = |number: u32| number.to_le_bytes().repeat(250);
+        early.hold(1, &reply(0));
+        for number in 1..10_000 {
+            early.hold(2, &reply(number));
             early.pass();
-            assert_eq!(early.next(), Some(&reply[..]));
+            assert_eq!(early.next(), Some(&reply(number - 1)[..]));
         }
         assert!(early.store.capacity() <= 2 * COMPACT_BYTES, "{}", early.store.capacity());
         assert_eq!(early.bytes(), 2000);

@@ -319,3 +319,22 @@ fn a_reply_that_has_to_wait_for_its_turn_counts_as_it_comes() {
     assert!(rig.engine.backends[late as usize].in_flight.is_empty());
     rig.engine.audit().expect("healthy");
 }
+
+#[test]
+fn reads_go_on_going_to_the_replica_after_a_write_has_gone_to_the_master() {
+    let mut settings = settings();
+    settings.primary_only = false;
+    let mut rig = Rig::new(settings);
+    rig.install("a:1", &["b:1"]);
+    // The first read asks for the connection to the replica.
+    rig.ask(GET);
+    rig.serve();
+    let (master, replica) = (rig.backend("a:1", 0), rig.backend("b:1", 0));
+    rig.sent(master);
+    for _ in 0..3 {
+        rig.ask("*3 $3 SET $1 k $1 v ");
+        rig.ask(GET);
+        assert!(rig.sent(master).starts_with(b"*3\r\n$3\r\nSET"));
+        assert!(rig.sent(replica).starts_with(b"*2\r\n$3\r\nGET"));
+    }
+}
