@@ -613,6 +613,9 @@ impl<B: StableBytes> Ring<B> {
             let socket = unsafe { OwnedFd::from_raw_fd(result as RawFd) };
             on_event(Event::Accepted(socket));
             self.listen_again();
+        } else if result == -rustix::io::Errno::CONNABORTED.raw_os_error() || is_passing(result) {
+            // The client was gone before it was taken; the next one is not to blame.
+            self.listen_again();
         } else if self.listener.is_some() {
             on_event(Event::AcceptFailed(os_error(result)));
         }
