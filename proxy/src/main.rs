@@ -56,7 +56,6 @@ fn complain(reason: &str) {
 
 fn start(cli: &Cli) -> Result<ExitCode, String> {
     let settings = cli.settings().map_err(|error| error.to_string())?;
-    let config = Arc::new(settings.config);
     let allowed = allowed_cores()?;
     let ncpu = resolve_ncpu(cli.ncpu, &allowed)?;
     let cores = allowed[..ncpu].to_vec();
@@ -65,7 +64,7 @@ fn start(cli: &Cli) -> Result<ExitCode, String> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let result = serve(cli, config, cores, &logging);
+    let result = serve(cli, settings.config, cores, &logging);
     // Whoever looks into the log afterwards finds the reason there, too.
     if let Err(reason) = &result
         && cli.log.is_some()
@@ -78,12 +77,15 @@ fn start(cli: &Cli) -> Result<ExitCode, String> {
 /// Sets the process up, and serves until it is told to end.
 fn serve(
     cli: &Cli,
-    config: Arc<ProxyConfig>,
+    mut config: ProxyConfig,
     cores: Vec<usize>,
     logging: &Logging,
 ) -> Result<ExitCode, String> {
     let ncpu = cores.len();
     raise_descriptors(cli.ulimit, &config)?;
+    config.proxy_max_clients =
+        clients_that_fit(config.proxy_max_clients, getrlimit(Resource::Nofile).current);
+    let config = Arc::new(config);
     let ring = RingConfig::default();
     uring::probe(&ring)?;
     let topology = Arc::new(topology(cli.fillslots.as_deref())?);
@@ -241,6 +243,21 @@ fn raise_descriptors(asked: Option<u64>, config: &ProxyConfig) -> Result<(), Str
     setrlimit(Resource::Nofile, most).map_err(|error| format!("{text} ({error})"))
 }
 
+/// How many clients may be taken, so that they never take the descriptors that connections to servers
+/// need: a proxy full of clients that cannot reach its servers again helps nobody.
+fn clients_that_fit(asked: usize, descriptors: Option<u64>) -> usize {
+    let Some(descriptors) = descriptors else { return asked };
+    let fit = descriptors.saturating_sub(DESCRIPTORS_BESIDE_SESSIONS).max(descriptors / 2).max(1);
+    let fit = usize::try_from(fit).unwrap_or(usize::MAX);
+    if fit < asked {
+        tracing::warn!(
+            "at most {fit} clients are taken, not proxy_max_clients = {asked}: the limit on open files \
+             is {descriptors}"
+        );
+    }
+    asked.min(fit)
+}
+
 fn topology(fillslots: Option<&Path>) -> Result<Topology, String> {
     let Some(path) = fillslots else {
         tracing::warn!("every slot is offline until slots are filled: see --fillslots");
@@ -336,5 +353,19 @@ impl Pidfile {
 impl Drop for Pidfile {
     fn drop(&mut self) {
         drop(std::fs::remove_file(&self.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_leave_descriptors_for_servers() {
+        assert_eq!(clients_that_fit(10_000, None), 10_000);
+        assert_eq!(clients_that_fit(10_000, Some(20_000)), 10_000);
+        assert_eq!(clients_that_fit(10_000, Some(4096)), 4096 - 512);
+        assert_eq!(clients_that_fit(10_000, Some(64)), 32);
+        assert_eq!(clients_that_fit(10_000, Some(0)), 1);
     }
 }

@@ -433,7 +433,10 @@ impl Engine {
                 late.push((index as u32, CutReason::Unread));
                 continue;
             }
-            let waits = unread || session.in_flight() > 0 || session.stall != Stall::None;
+            // A session that waits for a slot is not read from, so its client may be long gone; a slot
+            // that stays locked must not gather them for ever.
+            let stalled = !matches!(session.stall, Stall::None | Stall::Parked);
+            let waits = unread || session.in_flight() > 0 || stalled;
             if recv > 0 && !waits && now_s - session.active_s >= recv {
                 late.push((index as u32, CutReason::Idle));
             }

@@ -338,3 +338,20 @@ fn reads_go_on_going_to_the_replica_after_a_write_has_gone_to_the_master() {
         assert!(rig.sent(replica).starts_with(b"*2\r\n$3\r\nGET"));
     }
 }
+
+#[test]
+fn a_session_that_waits_for_a_slot_is_closed_when_it_has_been_silent_for_its_time() {
+    let mut settings = settings();
+    settings.session_recv_timeout_s = 10;
+    let mut rig = Rig::new(settings);
+    let mut locked = (*one_group(2, "a:1", &[])).clone();
+    locked.slots.iter_mut().for_each(|slot| slot.locked = true);
+    rig.engine.on_topology(&Arc::new(locked));
+    rig.serve();
+    rig.ask(GET);
+    assert_eq!(rig.serve(), [Effect::Pause { session: rig.session }]);
+    rig.to(9_000_000);
+    assert_eq!(rig.serve(), []);
+    rig.to(12_000_000);
+    assert_eq!(rig.serve(), [Effect::CloseClient { session: rig.session }]);
+}

@@ -30,6 +30,9 @@ use tokio::sync::mpsc::UnboundedSender;
 /// How long a listener that cannot take connections (no descriptor left) is left alone.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often failures of the listener are logged while they last.
+const ACCEPT_LOG_PAUSE: Duration = Duration::from_secs(10);
+
 /// How long a client has to read its last replies before its connection is closed under what it still
 /// sends.
 const LINGER: Duration = Duration::from_secs(1);
@@ -71,6 +74,8 @@ struct Shard {
     acceptor: Option<Acceptor>,
     /// When the listener is asked again, in microseconds since `start`.
     accept_again_us: Option<u64>,
+    /// When its next failure is logged: it fails ten times a second while descriptors are missing.
+    accept_log_us: u64,
     keepalive: (Option<Duration>, Option<Duration>),
     /// Sockets that linger, and until when in microseconds since `start`; the oldest first.
     lingering: VecDeque<(u64, Token)>,
@@ -124,6 +129,7 @@ impl Shard {
             loads: config.loads,
             acceptor,
             accept_again_us: None,
+            accept_log_us: 0,
             keepalive: config.keepalive,
             lingering: VecDeque::new(),
             start: Instant::now(),
@@ -177,7 +183,7 @@ impl Shard {
         let Self { ring, engine, connections, .. } = self;
         let mut woken = false;
         let mut accepted = Vec::new();
-        let mut pause = false;
+        let mut accept_error = None;
         let mut failed = Vec::new();
         ring.reap(|event| match event {
             Event::Received { user, bytes } => match User::from(user) {
@@ -197,10 +203,7 @@ impl Shard {
             }
             Event::Closed { user } => connections.closed(engine, User::from(user)),
             Event::Accepted(socket) => accepted.push(socket),
-            Event::AcceptFailed(error) => {
-                tracing::error!(%error, "cannot accept a connection; trying again");
-                pause = true;
-            }
+            Event::AcceptFailed(error) => accept_error = Some(error),
             Event::Woken => woken = true,
         });
         for (user, reason) in failed {
@@ -209,8 +212,15 @@ impl Shard {
         for socket in accepted {
             self.accept(socket);
         }
-        if pause {
+        if let Some(error) = accept_error {
             self.accept_again_us = Some(self.now_us + ACCEPT_PAUSE.as_micros() as u64);
+            if self.now_us >= self.accept_log_us {
+                self.accept_log_us = self.now_us + ACCEPT_LOG_PAUSE.as_micros() as u64;
+                tracing::error!(
+                    %error,
+                    "cannot accept connections; trying again (raise --ulimit if files are missing)"
+                );
+            }
         }
         woken
     }

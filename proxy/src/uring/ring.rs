@@ -4,6 +4,7 @@ use super::StableBytes;
 use super::buffers::{Buffers, GROUP};
 use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
+use rustix::net::SendFlags;
 use slab::Slab;
 use socket2::SockAddr;
 use std::io;
@@ -142,6 +143,8 @@ pub struct Ring<B: StableBytes> {
     rearm: Vec<Token>,
     /// Sockets to be freed at the turn's end.
     closed: Vec<Token>,
+    /// Sends asked for in this turn, each of which ends when it is submitted.
+    sends: usize,
     batch: Vec<(u64, i32, u32)>,
 }
 
@@ -191,6 +194,7 @@ impl<B: StableBytes> Ring<B> {
             wake: None,
             rearm: Vec::new(),
             closed: Vec::new(),
+            sends: 0,
             batch: Vec::with_capacity(config.completions as usize),
         })
     }
@@ -296,17 +300,24 @@ impl<B: StableBytes> Ring<B> {
     pub fn send(&mut self, token: Token, bytes: B) {
         debug_assert!(self.can_send(token) && !bytes.is_empty(), "one buffer at a time");
         self.sockets[token as usize].sending = Some((bytes, 0));
-        self.send_rest(token);
+        // This one ends while it is being submitted, whatever the socket takes: see `wait`.
+        self.sends += 1;
+        self.send_from(token, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+    }
+
+    /// Sends what the socket did not take at once, when it can.
+    fn send_rest(&mut self, token: Token) {
+        self.send_from(token, SendFlags::NOSIGNAL);
     }
 
     #[inline]
-    fn send_rest(&mut self, token: Token) {
+    fn send_from(&mut self, token: Token, flags: SendFlags) {
         let socket = &mut self.sockets[token as usize];
         let Some((bytes, sent)) = &socket.sending else { return };
         let rest = &bytes[*sent..];
         let len = rest.len().min(i32::MAX as usize) as u32;
         let entry = opcode::Send::new(Fd(socket.fd.as_raw_fd()), rest.as_ptr(), len)
-            .flags(rustix::net::SendFlags::NOSIGNAL.bits() as i32)
+            .flags(flags.bits() as i32)
             .build()
             .user_data(Op::Send.data(token));
         socket.operations += 1;
@@ -426,23 +437,28 @@ impl<B: StableBytes> Ring<B> {
     /// Submits what was asked for and waits for a completion, for at most `timeout` (`None`: for as
     /// long as it takes).
     ///
+    /// The ends of the sends that are submitted here are no news: they come at once, and a wait for
+    /// any completion would end with them and cost a second system call. So it waits for one
+    /// completion more than those.
+    ///
     /// # Errors
     /// What the kernel says, other than that time ran out or a signal came.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.buffers.publish();
+        let sends = std::mem::take(&mut self.sends);
         if !self.closed.is_empty() {
-            return self.submit_and_wait(Some(Duration::ZERO));
+            return self.submit_and_wait(1, Some(Duration::ZERO));
         }
-        self.submit_and_wait(timeout)
+        self.submit_and_wait(1 + sends, timeout)
     }
 
-    fn submit_and_wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    fn submit_and_wait(&mut self, want: usize, timeout: Option<Duration>) -> io::Result<()> {
         let result = match timeout {
-            None => self.ring.submit_and_wait(1),
+            None => self.ring.submit_and_wait(want),
             Some(timeout) => {
                 let time = Timespec::new().sec(timeout.as_secs()).nsec(timeout.subsec_nanos());
                 let args = SubmitArgs::new().timespec(&time);
-                self.ring.submitter().submit_with_args(1, &args)
+                self.ring.submitter().submit_with_args(want, &args)
             }
         };
         match result {
@@ -561,7 +577,9 @@ impl<B: StableBytes> Ring<B> {
         let Some((buffer, sent)) = &mut socket.sending else { return };
         *sent += bytes;
         if *sent < buffer.len() {
-            on_event(Event::Sent { user, bytes, done: None });
+            if bytes > 0 {
+                on_event(Event::Sent { user, bytes, done: None });
+            }
             return self.send_rest(token);
         }
         let done = socket.sending.take().map(|(buffer, _)| buffer);
@@ -594,6 +612,9 @@ impl<B: StableBytes> Ring<B> {
             // SAFETY: the kernel has just made this descriptor for us and nobody else knows it.
             let socket = unsafe { OwnedFd::from_raw_fd(result as RawFd) };
             on_event(Event::Accepted(socket));
+            self.listen_again();
+        } else if result == -rustix::io::Errno::CONNABORTED.raw_os_error() || is_passing(result) {
+            // The client was gone before it was taken; the next one is not to blame.
             self.listen_again();
         } else if self.listener.is_some() {
             on_event(Event::AcceptFailed(os_error(result)));
