@@ -4,7 +4,6 @@ use super::StableBytes;
 use super::buffers::{Buffers, GROUP};
 use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
-use rustix::net::SendFlags;
 use slab::Slab;
 use socket2::SockAddr;
 use std::io;
@@ -143,8 +142,6 @@ pub struct Ring<B: StableBytes> {
     rearm: Vec<Token>,
     /// Sockets to be freed at the turn's end.
     closed: Vec<Token>,
-    /// Sends asked for in this turn, each of which ends when it is submitted.
-    sends: usize,
     batch: Vec<(u64, i32, u32)>,
 }
 
@@ -194,7 +191,6 @@ impl<B: StableBytes> Ring<B> {
             wake: None,
             rearm: Vec::new(),
             closed: Vec::new(),
-            sends: 0,
             batch: Vec::with_capacity(config.completions as usize),
         })
     }
@@ -300,24 +296,17 @@ impl<B: StableBytes> Ring<B> {
     pub fn send(&mut self, token: Token, bytes: B) {
         debug_assert!(self.can_send(token) && !bytes.is_empty(), "one buffer at a time");
         self.sockets[token as usize].sending = Some((bytes, 0));
-        // This one ends while it is being submitted, whatever the socket takes: see `wait`.
-        self.sends += 1;
-        self.send_from(token, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
-    }
-
-    /// Sends what the socket did not take at once, when it can.
-    fn send_rest(&mut self, token: Token) {
-        self.send_from(token, SendFlags::NOSIGNAL);
+        self.send_rest(token);
     }
 
     #[inline]
-    fn send_from(&mut self, token: Token, flags: SendFlags) {
+    fn send_rest(&mut self, token: Token) {
         let socket = &mut self.sockets[token as usize];
         let Some((bytes, sent)) = &socket.sending else { return };
         let rest = &bytes[*sent..];
         let len = rest.len().min(i32::MAX as usize) as u32;
         let entry = opcode::Send::new(Fd(socket.fd.as_raw_fd()), rest.as_ptr(), len)
-            .flags(flags.bits() as i32)
+            .flags(rustix::net::SendFlags::NOSIGNAL.bits() as i32)
             .build()
             .user_data(Op::Send.data(token));
         socket.operations += 1;
@@ -437,28 +426,23 @@ impl<B: StableBytes> Ring<B> {
     /// Submits what was asked for and waits for a completion, for at most `timeout` (`None`: for as
     /// long as it takes).
     ///
-    /// The ends of the sends that are submitted here are no news: they come at once, and a wait for
-    /// any completion would end with them and cost a second system call. So it waits for one
-    /// completion more than those.
-    ///
     /// # Errors
     /// What the kernel says, other than that time ran out or a signal came.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.buffers.publish();
-        let sends = std::mem::take(&mut self.sends);
         if !self.closed.is_empty() {
-            return self.submit_and_wait(1, Some(Duration::ZERO));
+            return self.submit_and_wait(Some(Duration::ZERO));
         }
-        self.submit_and_wait(1 + sends, timeout)
+        self.submit_and_wait(timeout)
     }
 
-    fn submit_and_wait(&mut self, want: usize, timeout: Option<Duration>) -> io::Result<()> {
+    fn submit_and_wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let result = match timeout {
-            None => self.ring.submit_and_wait(want),
+            None => self.ring.submit_and_wait(1),
             Some(timeout) => {
                 let time = Timespec::new().sec(timeout.as_secs()).nsec(timeout.subsec_nanos());
                 let args = SubmitArgs::new().timespec(&time);
-                self.ring.submitter().submit_with_args(want, &args)
+                self.ring.submitter().submit_with_args(1, &args)
             }
         };
         match result {
@@ -577,9 +561,7 @@ impl<B: StableBytes> Ring<B> {
         let Some((buffer, sent)) = &mut socket.sending else { return };
         *sent += bytes;
         if *sent < buffer.len() {
-            if bytes > 0 {
-                on_event(Event::Sent { user, bytes, done: None });
-            }
+            on_event(Event::Sent { user, bytes, done: None });
             return self.send_rest(token);
         }
         let done = socket.sending.take().map(|(buffer, _)| buffer);
