@@ -40,6 +40,8 @@ pub(crate) struct Client {
     // What the driver keeps.
     pub(crate) sending: Option<(Segment, usize)>,
     pub(crate) paused: bool,
+    /// One more read may end after the pause.
+    pub(crate) read_under_way: bool,
     pub(crate) closing: bool,
     /// The engine was told that the connection is lost.
     pub(crate) lost: bool,
@@ -76,6 +78,7 @@ impl Client {
             closed: false,
             sending: None,
             paused: false,
+            read_under_way: false,
             closing: false,
             lost: false,
             eof_told: false,

@@ -48,6 +48,7 @@ impl World {
             Effect::Pause { session } => {
                 if let Some(client) = self.client_of(node, session) {
                     self.clients[client].paused = self.plan.bug != Bug::PauseIgnored;
+                    self.clients[client].read_under_way = true;
                 }
             }
             Effect::Resume { session } => {
@@ -106,8 +107,12 @@ impl World {
         let (node, Some(session)) = (target.node, target.session) else {
             return;
         };
-        // Reading goes on for a moment after a pause, as a read that was under way ends.
-        if target.paused && (!self.plan.cut || self.rng.u8(..4) != 0) {
+        // A read that was under way when the pause came still ends.
+        if target.paused
+            && (!std::mem::take(&mut target.read_under_way)
+                || !self.plan.cut
+                || self.rng.u8(..4) != 0)
+        {
             return;
         }
         if self.clients[client].reset {
