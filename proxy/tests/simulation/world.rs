@@ -266,8 +266,10 @@ impl World {
                 node.touched = true;
             }
         }
-        while let Some(&Reverse((at, _, event))) = self.events.peek() {
-            if at > self.now {
+        // What follows from this turn belongs to the next one, even at the same time.
+        let last = self.scheduled;
+        while let Some(&Reverse((at, number, event))) = self.events.peek() {
+            if at > self.now || number > last {
                 break;
             }
             self.events.pop();
