@@ -1,13 +1,13 @@
 # `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt bench soak fuzz
+.PHONY: help run test lint fmt bench bench-instructions soak fuzz
 
 # When make dies, however it dies, the kernel tells the script that stands in for the recipe.
 BOUND := exec setpriv --pdeathsig TERM --
 
 help: ## This list
 	@echo "codis: a Redis proxy. What make can do here:"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r a b; do printf '%-14s %s\n' "$$a" "$$b"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r a b; do printf '%-26s %s\n' "$$a" "$$b"; done
 
 run: ## Two Redis servers and the proxy in front of them, on this machine, until Ctrl-C
 	@$(BOUND) scripts/run.sh
@@ -20,6 +20,9 @@ lint: ## Formatting, clippy, shellcheck (where it is installed)
 
 fmt: ## Format the code
 	cargo fmt --all
+
+bench-instructions: ## the engine's instructions a request, against bench/instructions.txt
+	@bench/instructions.sh
 
 bench: ## CPU and throughput beside nutcracker and a direct connection, then memory; about 10 minutes
 	@scripts/bench.sh
