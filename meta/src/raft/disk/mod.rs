@@ -285,19 +285,35 @@ impl DiskStore {
     }
 
     /// The entries after `compacted`. Whether one is missing is seen at start, with the image.
+    ///
+    /// They are read in a thread of their own: the engine keeps the last block that it read for each
+    /// thread by its place in its file, and would take another log's block, or one of before the
+    /// log's end was cut, for this one's.
     fn load_entries(&self, compacted: u64) -> Result<Vec<Entry>, OpenError> {
         let (Some(first), Some(last)) = (self.engine.first_index(LOG), self.engine.last_index(LOG))
         else {
             return Ok(Vec::new());
         };
-        let mut entries = Vec::new();
         let begin = first.max(compacted + 1);
-        if begin <= last {
+        if begin > last {
+            return Ok(Vec::new());
+        }
+        let path = self.dir.join("log");
+        let read = || {
+            let mut entries = Vec::new();
             self.engine
                 .fetch_entries_to::<Entries>(LOG, begin, last + 1, None, &mut entries)
-                .map_err(|error| OpenError::Engine { path: self.dir.join("log"), error })?;
+                .map(|_| entries)
+        };
+        match std::thread::scope(|scope| scope.spawn(read).join()) {
+            Ok(read) => read.map_err(|error| OpenError::Engine { path, error }),
+            // The engine asserts that an entry has the index under which it is kept.
+            Err(_) => Err(OpenError::Damaged {
+                path,
+                what: "its entries are not in order".to_owned(),
+                advice: LOST_MEMBER,
+            }),
         }
-        Ok(entries)
     }
 
     /// The engine's batch for a write.
@@ -415,6 +431,8 @@ fn open_engine(dir: &Path, files: Arc<Files>) -> Result<Engine<Files>, OpenError
         dir: dir.to_string_lossy().into_owned(),
         recovery_mode: RecoveryMode::TolerateTailCorruption,
         recovery_threads: 1,
+        // The byte that says whether a batch is compressed has no checksum; see `scan`.
+        batch_compression_threshold: ReadableSize(0),
         target_file_size: ReadableSize(FILE_BYTES),
         purge_threshold: ReadableSize(PURGE_BYTES),
         enable_log_recycle: false,

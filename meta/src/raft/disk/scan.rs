@@ -11,7 +11,9 @@
 //! alignment, both as big-endian u64) and batches. A batch is: length of the batch << 8 | type of
 //! compression, offset of its footer, both big-endian u64; the entries' block, with its CRC-32 in the last
 //! four bytes, unless empty; the footer, with its CRC-32 in the last four bytes, XORed with the
-//! file's number in version 2. CRCs are little-endian.
+//! file's number in version 2. CRCs are little-endian. The two numbers at the start have no checksum
+//! of their own: were they wrong, the CRCs would not be where they say. That does not hold for the type
+//! of compression, so no batch is compressed here.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,6 +26,7 @@ const HEADER_LEN: usize = MAGIC.len() + 16;
 const BATCH_HEADER_LEN: usize = 16;
 const CRC_LEN: usize = 4;
 const VERSION: u64 = 2;
+const UNCOMPRESSED: u8 = 0;
 
 /// Where the log ends in a half-done write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,7 +136,7 @@ fn whole_batch(bytes: &[u8], file_number: u64) -> Option<usize> {
     let len_and_type = be_u64(bytes)?;
     let footer = usize::try_from(be_u64(bytes.get(8..)?)?).ok()?;
     let len = usize::try_from(len_and_type >> 8).ok()?;
-    if footer < BATCH_HEADER_LEN || footer >= len {
+    if len_and_type as u8 != UNCOMPRESSED || footer < BATCH_HEADER_LEN || footer >= len {
         return None;
     }
     let batch = bytes.get(..len)?;
