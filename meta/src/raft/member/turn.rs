@@ -44,16 +44,19 @@ impl<M: StateMachine, S: LogStore> Member<M, S> {
         self.post(ready.take_persisted_messages());
         if let Some(image) = installed {
             self.install(&image);
+            if self.fault.is_some() {
+                return;
+            }
         }
-        self.apply(ready.take_committed_entries());
-        if self.fault.is_some() {
-            return;
-        }
+        let committed = ready.take_committed_entries();
         let mut light = self.node.advance_append(ready);
         if let Some(commit) = light.commit_index() {
             self.node.mut_store().note_commit(commit);
         }
         self.post(light.take_messages());
+        // Applied only now: Raft counts a leader's own disk in `advance_append`, and cannot once the
+        // leader has applied its removal.
+        self.apply(committed);
         self.apply(light.take_committed_entries());
         if self.fault.is_some() {
             return;
