@@ -215,11 +215,7 @@ mod tests {
     use super::*;
 
     fn entry(index: u64, term: u64) -> Entry {
-        let mut entry = Entry::default();
-        entry.index = index;
-        entry.term = term;
-        entry.data = vec![7; 10].into();
-        entry
+        Entry { index, term, data: vec![7; 10].into(), ..Entry::default() }
     }
 
     fn log_of(range: std::ops::RangeInclusive<u64>) -> MemLog {

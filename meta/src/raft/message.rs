@@ -400,8 +400,7 @@ mod tests {
     use super::*;
 
     fn one_of_each() -> Vec<Body> {
-        let mut message = Message::default();
-        message.term = 9;
+        let mut message = Message { term: 9, ..Message::default() };
         message.mut_snapshot().mut_metadata().index = 4;
         let proposal = ProposalId { member: 1, boot: 2, sequence: 3 };
         let changes = vec![

@@ -25,7 +25,7 @@ pub(super) struct Files {
 #[cfg(test)]
 #[derive(Default)]
 pub(super) struct TestDisk {
-    /// Bytes that can be written before it is full; negative is no limit.
+    /// Bytes that can be written before it is full; none is no limit.
     pub(super) room: std::sync::Mutex<Option<usize>>,
     pub(super) fail_sync: AtomicBool,
 }
@@ -34,7 +34,7 @@ pub(super) struct TestDisk {
 impl TestDisk {
     /// How much of a write of `len` bytes there is room for.
     fn grant(&self, len: usize) -> usize {
-        match &mut *self.room.lock().unwrap() {
+        match &mut *self.room.lock().expect("no test panics while it holds the room") {
             None => len,
             Some(room) => {
                 let granted = len.min(*room);

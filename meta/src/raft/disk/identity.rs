@@ -114,10 +114,10 @@ mod tests {
 
     #[test]
     fn an_identity_is_read_as_it_was_written() {
-        let dir = tempfile::tempdir().unwrap();
-        assert_eq!(read(dir.path()).unwrap(), None);
-        write(dir.path(), FOUND).unwrap();
-        assert_eq!(read(dir.path()).unwrap(), Some(FOUND));
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        assert_eq!(read(dir.path()).expect("readable"), None);
+        write(dir.path(), FOUND).expect("writable");
+        assert_eq!(read(dir.path()).expect("readable"), Some(FOUND));
     }
 
     #[test]

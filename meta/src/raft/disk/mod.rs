@@ -438,8 +438,13 @@ fn open_engine(dir: &Path, files: Arc<Files>) -> Result<Engine<Files>, OpenError
         enable_log_recycle: false,
         ..raft_engine::Config::default()
     };
-    Engine::open_with_file_system(config, files)
-        .map_err(|error| OpenError::Engine { path: dir.to_owned(), error })
+    let engine = Engine::open_with_file_system(config, files)
+        .map_err(|error| OpenError::Engine { path: dir.to_owned(), error })?;
+    // The engine makes the names of its later files durable, but not that of the first.
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|error| OpenError::io("sync", dir, error))?;
+    Ok(engine)
 }
 
 /// Whether an error says that there is no space left, on the disk or in a quota or limit.

@@ -1,8 +1,9 @@
 //! The store on a real directory: crashes, damage, full disks, and who may open it.
 
+#![allow(clippy::unwrap_used, reason = "a test whose files cannot be set up has failed")]
+
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use tempfile::TempDir;
 
@@ -321,28 +322,28 @@ fn member_on(dir: &Path, boot: u64, files: Arc<Files>) -> Member<Counter, DiskSt
 }
 
 #[test]
-fn a_member_restarts_in_under_a_second_after_a_hundred_thousand_entries() {
+fn a_member_restarts_from_its_image_and_the_end_of_a_log_of_a_hundred_thousand_entries() {
     let dir = tempfile::tempdir().unwrap();
     let mut member = member_on(dir.path(), 1, Arc::default());
     member.drive();
     for _ in 0..1000 {
         for _ in 0..100 {
-            member.propose(vec![0; 200]).unwrap();
+            member.propose(vec![0; 1000]).unwrap();
         }
         assert_eq!(member.drive().answers.len(), 100);
     }
     assert_eq!(member.machine().0, 100_000);
-    let bytes: u64 = fs::read_dir(dir.path().join("log"))
-        .unwrap()
-        .map(|entry| entry.unwrap().metadata().unwrap().len())
-        .sum();
-    assert!(bytes < 3 * PURGE_BYTES / 2, "the log takes {bytes} bytes");
+    let files = fs::read_dir(dir.path().join("log")).unwrap();
+    let bytes: u64 = files.map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    assert!(bytes < PURGE_BYTES + 2 * FILE_BYTES, "the log takes {bytes} bytes");
     let crashed = copy_of(dir.path());
-    let begun = Instant::now();
     let mut member = member_on(crashed.path(), 2, Arc::default());
+    // These two bound what a restart reads and applies again, and so the time that it takes.
+    let status = member.status();
+    assert!(status.last_index - status.first_index < 11_000);
+    assert!(status.last_index - status.image_index < 10_000);
     member.drive();
     assert_eq!((member.status().role, member.machine().0), (Role::Leader, 100_000));
-    assert!(begun.elapsed().as_millis() < 1000, "the restart took {:?}", begun.elapsed());
 }
 
 #[test]

@@ -140,8 +140,7 @@ fn conf_change(changes: &[Change]) -> ConfChangeV2 {
             Change::Promote { .. } => ConfChangeType::AddNode,
             Change::Remove { .. } => ConfChangeType::RemoveNode,
         };
-        let mut single = ConfChangeSingle::default();
-        single.node_id = change.id();
+        let mut single = ConfChangeSingle { node_id: change.id(), ..ConfChangeSingle::default() };
         single.set_change_type(kind);
         conf_change.mut_changes().push(single);
     }

@@ -438,10 +438,12 @@ impl<M: StateMachine, S: LogStore> Member<M, S> {
         let now = self.ticks;
         let late: Vec<u64> = self
             .proposals
-            .extract_if(.., |_, deadline| *deadline <= now)
-            .map(|(ticket, _)| ticket)
+            .iter()
+            .filter(|(_, deadline)| **deadline <= now)
+            .map(|(ticket, _)| *ticket)
             .collect();
         for ticket in late {
+            self.proposals.remove(&ticket);
             self.answer(Ticket(ticket), AnswerKind::Unknown);
         }
         let refusal = match &self.fault {

@@ -96,10 +96,15 @@ impl Outgoing {
             transfer.sent = transfer.received;
             transfer.moved_at = now;
         }
-        self.transfers
-            .extract_if(.., |_, transfer| transfer.progress_at <= abandon)
-            .map(|(to, _)| to)
-            .collect()
+        let stuck = |transfer: &Transfer| transfer.progress_at <= abandon;
+        let given_up = self
+            .transfers
+            .iter()
+            .filter(|(_, transfer)| stuck(transfer))
+            .map(|(to, _)| *to)
+            .collect();
+        self.transfers.retain(|_, transfer| !stuck(transfer));
+        given_up
     }
 
     /// The chunks to send now, each with its receiver.
@@ -134,8 +139,11 @@ impl Outgoing {
 #[derive(Debug, Default)]
 pub(super) struct Incoming {
     assembly: Option<Assembly>,
-    whole: BTreeMap<(u64, u64), (Arc<[u8]>, u32)>,
+    whole: BTreeMap<(u64, u64), Whole>,
 }
+
+/// An image's bytes and their checksum.
+type Whole = (Arc<[u8]>, u32);
 
 #[derive(Debug)]
 struct Assembly {
@@ -184,7 +192,7 @@ impl Incoming {
     }
 
     /// The bytes of an image that Raft has taken up.
-    pub(super) fn take(&mut self, image: (u64, u64)) -> Option<(Arc<[u8]>, u32)> {
+    pub(super) fn take(&mut self, image: (u64, u64)) -> Option<Whole> {
         self.whole.remove(&image)
     }
 
@@ -201,8 +209,7 @@ mod tests {
     use super::*;
 
     fn sender(data: Vec<u8>) -> Outgoing {
-        let mut offer = Message::default();
-        offer.to = 2;
+        let mut offer = Message { to: 2, ..Message::default() };
         let metadata = offer.mut_snapshot().mut_metadata();
         (metadata.index, metadata.term) = (9, 3);
         let mut outgoing = Outgoing::default();

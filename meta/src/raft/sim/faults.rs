@@ -57,10 +57,10 @@ impl World {
         *self.seen.entry("partition").or_default() += 1;
     }
 
-    /// Runs for `units` with clients, and with mishaps each 40 units or so.
+    /// Runs for `units` with clients and mishaps.
     pub(super) fn run_with_mishaps(&mut self, units: u64, clients: usize) {
         for _ in 0..units {
-            if self.rng.u32(0..40) == 0 {
+            if self.rng.u32(0..self.calm) == 0 {
                 self.mishap();
             }
             if self.rng.u32(0..8) == 0 {

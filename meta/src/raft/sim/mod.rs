@@ -61,6 +61,8 @@ struct World {
     /// How often something happened that a test wants to have seen.
     seen: BTreeMap<&'static str, u64>,
     image_entries: u64,
+    /// Units of time between one mishap and the next, on average.
+    calm: u32,
 }
 
 impl World {
@@ -69,8 +71,10 @@ impl World {
             members: (1..=members).map(|id| (id, format!("sim:{id}"))).collect(),
             snapshot: Register::default().snapshot_bytes(),
         };
+        let mut rng = fastrand::Rng::with_seed(seed);
         let mut world = World {
-            rng: fastrand::Rng::with_seed(seed),
+            calm: rng.u32(40..400),
+            rng,
             now: 0,
             nodes: BTreeMap::new(),
             ledger: Rc::default(),
