@@ -350,12 +350,16 @@ impl DiskStore {
         match written {
             Ok(_) => Ok(()),
             // The engine takes back what it wrote of a batch that it could not write in full.
-            Err(raft_engine::Error::Io(error)) if is_full(&error) => {
-                Err(StoreError::Full(error.to_string()))
+            Err(raft_engine::Error::Io(error)) if is_full(&error) => Err(self.full(&error)),
+            Err(raft_engine::Error::TryAgain(_)) => {
+                Err(self.full(&io::ErrorKind::StorageFull.into()))
             }
-            Err(raft_engine::Error::TryAgain(error)) => Err(StoreError::Full(error)),
             Err(error) => Err(StoreError::Failed(error.to_string())),
         }
+    }
+
+    fn full(&self, error: &io::Error) -> StoreError {
+        StoreError::Full(format!("{} in {}", error, self.dir.display()))
     }
 
     /// Removes files of the log that hold nothing any more. A failure only leaves them there.
@@ -373,7 +377,7 @@ impl LogStore for DiskStore {
     fn write(&mut self, write: &Write) -> Result<(), StoreError> {
         if let Some(image) = &write.image {
             images::write(&self.dir, image).map_err(|error| match is_full(&error) {
-                true => StoreError::Full(error.to_string()),
+                true => self.full(&error),
                 false => StoreError::Failed(error.to_string()),
             })?;
         }
@@ -393,8 +397,9 @@ impl LogStore for DiskStore {
         if let Ok(free) = free
             && free < FREE_BYTES_MIN
         {
+            let dir = self.dir.display();
             return Err(StoreError::Full(format!(
-                "{free} bytes are free, {FREE_BYTES_MIN} are needed"
+                "{free} bytes are free for {dir}, {FREE_BYTES_MIN} are needed to go on"
             )));
         }
         let mut batch = LogBatch::default();

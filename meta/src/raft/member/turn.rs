@@ -321,8 +321,9 @@ impl<M: StateMachine, S: LogStore> Member<M, S> {
                 self.output.notices.push(Notice::Recovered);
                 self.stand_if_alone();
             }
-            Err(StoreError::Full(_)) => {
-                self.probe_at = self.ticks + self.config.election_ticks as u64
+            Err(error @ StoreError::Full(_)) => {
+                self.probe_at = self.ticks + self.config.election_ticks as u64;
+                self.fault = Some(Fault::Full(error.to_string()));
             }
             Err(error @ StoreError::Failed(_)) => {
                 let fault = Fault::Failed(error.to_string());
