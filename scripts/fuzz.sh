@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make fuzz`: each fuzz target in turn, SECONDS_EACH seconds long.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../proxy"
 
 if ! cargo fuzz --version >/dev/null 2>&1; then
     echo "installing cargo-fuzz"
@@ -16,7 +16,7 @@ fi
 
 mapfile -t targets < <(fuzz list)
 [ ${#targets[@]} -gt 0 ] || {
-    echo "error: cargo fuzz lists no target in fuzz/" >&2
+    echo "error: cargo fuzz lists no target in proxy/fuzz/" >&2
     exit 1
 }
 for target in "${targets[@]}"; do

@@ -18,6 +18,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::Write;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -42,16 +43,19 @@ fn main() -> ExitCode {
     match start(&cli) {
         Ok(code) => code,
         Err(reason) => {
-            // The log may not be there yet, and may be set to be silent.
-            drop(writeln!(std::io::stderr(), "codis-proxy: {reason}"));
+            complain(&reason);
             ExitCode::FAILURE
         }
     }
 }
 
+/// Says why the proxy ends where it can be seen even when the log is not there yet or is silent.
+fn complain(reason: &str) {
+    drop(writeln!(std::io::stderr(), "codis-proxy: {reason}"));
+}
+
 fn start(cli: &Cli) -> Result<ExitCode, String> {
     let settings = cli.settings().map_err(|error| error.to_string())?;
-    let config = Arc::new(settings.config);
     let allowed = allowed_cores()?;
     let ncpu = resolve_ncpu(cli.ncpu, &allowed)?;
     let cores = allowed[..ncpu].to_vec();
@@ -60,14 +64,35 @@ fn start(cli: &Cli) -> Result<ExitCode, String> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
+    let result = serve(cli, settings.config, cores, &logging);
+    // Whoever looks into the log afterwards finds the reason there, too.
+    if let Err(reason) = &result
+        && cli.log.is_some()
+    {
+        tracing::error!("the proxy ends: {reason}");
+    }
+    result
+}
+
+/// Sets the process up, and serves until it is told to end.
+fn serve(
+    cli: &Cli,
+    mut config: ProxyConfig,
+    cores: Vec<usize>,
+    logging: &Logging,
+) -> Result<ExitCode, String> {
+    let ncpu = cores.len();
     raise_descriptors(cli.ulimit, &config)?;
+    config.proxy_max_clients =
+        clients_that_fit(config.proxy_max_clients, getrlimit(Resource::Nofile).current);
+    let config = Arc::new(config);
     let ring = RingConfig::default();
     uring::probe(&ring)?;
     let topology = Arc::new(topology(cli.fillslots.as_deref())?);
     let signals = Signals::watch()?;
     let (listener, proxy_addr) = listen(&config)?;
     let admin = TcpListener::bind(&config.admin_addr)
-        .map_err(|error| format!("cannot listen on admin_addr {}: {error}", config.admin_addr))?;
+        .map_err(|error| cannot_listen("admin_addr", &config.admin_addr, &error))?;
     let admin_addr = admin.local_addr().map_err(|error| format!("admin_addr: {error}"))?;
     let facts = Facts::gather(admin_addr, &proxy_addr, cores.clone(), cli.config.as_deref());
     let _pidfile = cli.pidfile.as_deref().map(Pidfile::write).transpose()?;
@@ -98,8 +123,9 @@ fn start(cli: &Cli) -> Result<ExitCode, String> {
     if let Listen::Unix(path) = config.listen()? {
         drop(std::fs::remove_file(path));
     }
+    // It is in the log already.
     if let control::Exit::Failed(reason) = &exit {
-        return Err(reason.clone());
+        complain(reason);
     }
     Ok(ExitCode::from(exit.code()))
 }
@@ -152,28 +178,37 @@ fn start_shards(
     Ok(senders)
 }
 
+/// Starts one shard's thread and waits until it serves.
 fn start_shard(
     config: ShardConfig,
     control: UnboundedSender<ControlMessage>,
 ) -> Result<(), String> {
     let (number, core) = (config.shard, config.core);
-    // The sockets have a ring of their own: glommio's may be as small as they can be.
-    LocalExecutorBuilder::new(Placement::Fixed(core))
-        .name(&format!("shard-{number}"))
-        .io_memory(64 << 10)
-        .ring_depth(8)
-        .spawn(move || async move {
-            if let Err(reason) = shard::run(config) {
-                drop(control.send(ControlMessage::Failed { shard: number, reason }));
-            }
-        })
-        .map(drop)
-        .map_err(|error| {
-            format!(
+    let (ready, is_ready) = std::sync::mpsc::channel();
+    let up = ready.clone();
+    let handle = std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
+        // The sockets have a ring of their own: glommio's may be as small as they can be.
+        let executor = LocalExecutorBuilder::new(Placement::Fixed(core))
+            .name(&format!("shard-{number}"))
+            .io_memory(64 << 10)
+            .ring_depth(8)
+            .make();
+        let result = match executor {
+            Ok(executor) => executor
+                .run(async move { shard::run(config, || drop(up.send(Ok(())))) }),
+            Err(error) => Err(format!(
                 "cannot start shard {number} on core {core}: {error}; if it is out of memory, raise \
-                 the memlock limit (ulimit -l)"
-            )
-        })
+                 the memlock limit (ulimit -l unlimited, or LimitMEMLOCK=infinity in the systemd unit)"
+            )),
+        };
+        if let Err(reason) = result {
+            // Whichever of the two still listens: main before the shard serves, control from then on.
+            drop(ready.send(Err(reason.clone())));
+            drop(control.send(ControlMessage::Failed { shard: number, reason }));
+        }
+    });
+    handle.map_err(|error| format!("cannot make a thread for shard {number}: {error}"))?;
+    is_ready.recv().unwrap_or_else(|_| Err(format!("shard {number} ended as it started")))
 }
 
 /// The cores that this process may use, in rising order.
@@ -208,6 +243,21 @@ fn raise_descriptors(asked: Option<u64>, config: &ProxyConfig) -> Result<(), Str
     setrlimit(Resource::Nofile, most).map_err(|error| format!("{text} ({error})"))
 }
 
+/// How many clients may be taken, so that they never take the descriptors that connections to servers
+/// need: a proxy full of clients that cannot reach its servers again helps nobody.
+fn clients_that_fit(asked: usize, descriptors: Option<u64>) -> usize {
+    let Some(descriptors) = descriptors else { return asked };
+    let fit = descriptors.saturating_sub(DESCRIPTORS_BESIDE_SESSIONS).max(descriptors / 2).max(1);
+    let fit = usize::try_from(fit).unwrap_or(usize::MAX);
+    if fit < asked {
+        tracing::warn!(
+            "at most {fit} clients are taken, not proxy_max_clients = {asked}: the limit on open files \
+             is {descriptors}"
+        );
+    }
+    asked.min(fit)
+}
+
 fn topology(fillslots: Option<&Path>) -> Result<Topology, String> {
     let Some(path) = fillslots else {
         tracing::warn!("every slot is offline until slots are filled: see --fillslots");
@@ -218,10 +268,24 @@ fn topology(fillslots: Option<&Path>) -> Result<Topology, String> {
     parse_fillslots(&json).map_err(|error| format!("{}: {error}", path.display()))
 }
 
+/// Why an address cannot be listened on, and what to do.
+fn cannot_listen(key: &str, address: &str, error: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    let hint = match error.kind() {
+        ErrorKind::AddrInUse => "; another process listens there (ss -ltnp shows which)",
+        ErrorKind::AddrNotAvailable => "; this machine has no such address (ip addr shows its own)",
+        ErrorKind::PermissionDenied => {
+            "; ports below 1024 want root or CAP_NET_BIND_SERVICE, a unix socket a folder that may be \
+             written to"
+        }
+        _ => "",
+    };
+    format!("cannot listen on {key} {address}: {error}{hint}")
+}
+
 /// Listens where the configuration says; answers the address as bound.
 fn listen(config: &ProxyConfig) -> Result<(OwnedFd, String), String> {
-    let refused =
-        |error: std::io::Error| format!("cannot listen on {}: {error}", config.proxy_addr);
+    let refused = |error: std::io::Error| cannot_listen("proxy_addr", &config.proxy_addr, &error);
     let listen = config.listen()?;
     if let Listen::Unix(path) = &listen {
         return listen_unix(path).map_err(refused).map(|fd| (fd, path.display().to_string()));
@@ -252,17 +316,23 @@ fn listen_tcp(address: &SockAddr, proto: ProtoType) -> std::io::Result<Socket> {
 }
 
 /// A socket file that nobody answers on is left over from a process that was killed: it is replaced.
+/// Whatever else is at that path is somebody's, and stays.
 fn listen_unix(path: &PathBuf) -> std::io::Result<OwnedFd> {
     let address = SockAddr::unix(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    if probe.connect_timeout(&address, Duration::from_secs(1)).is_ok() {
-        return Err(std::io::ErrorKind::AddrInUse.into());
-    }
-    if let Err(error) = std::fs::remove_file(path)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        return Err(error);
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    if is_socket {
+        let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        match probe.connect_timeout(&address, Duration::from_secs(1)) {
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(path)?;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                return Err(error);
+            }
+            // It answers, or is too busy to.
+            _ => return Err(std::io::ErrorKind::AddrInUse.into()),
+        }
     }
     socket.bind(&address)?;
     socket.listen(LISTEN_BACKLOG)?;
@@ -283,5 +353,19 @@ impl Pidfile {
 impl Drop for Pidfile {
     fn drop(&mut self) {
         drop(std::fs::remove_file(&self.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_leave_descriptors_for_servers() {
+        assert_eq!(clients_that_fit(10_000, None), 10_000);
+        assert_eq!(clients_that_fit(10_000, Some(20_000)), 10_000);
+        assert_eq!(clients_that_fit(10_000, Some(4096)), 4096 - 512);
+        assert_eq!(clients_that_fit(10_000, Some(64)), 32);
+        assert_eq!(clients_that_fit(10_000, Some(0)), 1);
     }
 }

@@ -207,6 +207,7 @@ impl Process {
     }
 }
 
+#[allow(clippy::print_stderr, reason = "a test that fails prints what its servers said")]
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();

@@ -176,7 +176,7 @@ pub(super) fn by_full_name(name: &[u8]) -> Option<CommandId> {
 ///
 /// # Errors
 /// What Redis would say of a request that names no command or has the wrong number of arguments.
-#[inline]
+#[inline(always)]
 pub fn resolve(request: &Request<'_>) -> Result<CommandId, LookupError> {
     let Some(entry) = find(request.arg(0)) else {
         return Err(LookupError::UnknownCommand);

@@ -35,13 +35,26 @@ pub use table::{COMMANDS, REDIS_VERSION, ids};
 pub struct CommandId(pub u16);
 
 impl CommandId {
+    /// Any command that the table does not have and a server does: a module's, or a newer server's.
+    pub const LEARNED: Self = Self(COMMANDS.len() as u16);
+
     /// What the table holds of it.
     #[inline]
     #[must_use]
     pub fn command(self) -> &'static Command {
-        &COMMANDS[usize::from(self.0)]
+        COMMANDS.get(usize::from(self.0)).unwrap_or(&LEARNED)
     }
 }
+
+/// What is shown of [`CommandId::LEARNED`].
+static LEARNED: Command = Command {
+    name: "(learned)",
+    arity: -1,
+    flags: Flags::of(&[Flags::MODULE]),
+    route: Route::Keys,
+    specs: &[],
+    subcommands: 0,
+};
 
 /// What the table holds of one command.
 #[derive(Debug)]

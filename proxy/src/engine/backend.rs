@@ -3,6 +3,7 @@
 //! A `Backend` outlives its connections: when one is lost it waits, backs off and asks for the next.
 //! The rules of failure are in [`super::failure`]; this file holds the parts.
 
+use super::Settings;
 use super::output::{Output, Pool, Segment};
 use crate::command::CommandId;
 use crate::resp::reply::Scanner;
@@ -23,6 +24,8 @@ pub(super) enum Kind {
     Part,
     /// It answers the proxy's own PING.
     Ping,
+    /// It says what a command is; the sequence is its place in the list of learned ones.
+    Learn,
 }
 
 /// A request that was given to a backend and has no reply yet.
@@ -97,6 +100,8 @@ pub(super) struct Backend {
     pub(super) output: Output,
     /// The handshake's requests.
     pub(super) greeting: Vec<u8>,
+    /// The driver is sending the greeting: what it says of bytes sent is not about `output`.
+    pub(super) greeting_out: bool,
     sent: VecDeque<Sent>,
     /// All bytes ever written to `output`, wrapping.
     pub(super) written: u32,
@@ -113,8 +118,11 @@ pub(super) struct Backend {
     pub(super) attempts: u32,
     /// When the present state began, in microseconds on the engine's clock.
     pub(super) since_us: u64,
-    /// When bytes last came from it, or could be sent to it.
+    /// When bytes last came from it, or the oldest request could be sent on to it. What is sent
+    /// after that request proves nothing: a frozen server's socket takes it too.
     pub(super) alive_us: u64,
+    /// When bytes could last be sent to it.
+    pub(super) sent_us: u64,
     /// When its timer runs out; entries of the timer heap with another time are stale.
     pub(super) timer_us: u64,
     /// When it was last asked to answer a PING.
@@ -136,6 +144,7 @@ impl Backend {
             in_flight: VecDeque::new(),
             output: Output::default(),
             greeting: Vec::new(),
+            greeting_out: false,
             sent: VecDeque::new(),
             written: 0,
             taken: 0,
@@ -146,6 +155,7 @@ impl Backend {
             attempts: 0,
             since_us: 0,
             alive_us: 0,
+            sent_us: 0,
             timer_us: 0,
             pinged_us: 0,
             last_error: String::new(),
@@ -164,13 +174,29 @@ impl Backend {
         }
     }
 
-    /// Appends a request's bytes, and remembers what its reply is for.
+    /// Whether it may have more requests.
     #[inline]
+    pub(super) fn has_room(&self, settings: &Settings) -> bool {
+        self.in_flight.len() < settings.backend_requests_max
+            && self.output.unsent() <= settings.backend_output_bytes_max
+    }
+
+    /// [`Backend::push`] of bytes to be copied.
+    #[inline(always)]
+    pub(super) fn push_bytes(&mut self, pool: &mut Pool, mut entry: InFlight, bytes: &[u8]) {
+        entry.offset = self.written;
+        self.written = self.written.wrapping_add(bytes.len() as u32);
+        self.in_flight.push_back(entry);
+        self.counters.requests += 1;
+        self.output.write(pool, bytes);
+    }
+
+    /// Appends a request's bytes, and remembers what its reply is for.
     pub(super) fn push(&mut self, pool: &mut Pool, mut entry: InFlight, body: Body<'_>) {
         entry.offset = self.written;
         let before = self.output.unsent();
         match body {
-            Body::Copy(bytes) => self.output.write(pool, bytes),
+            Body::Copy(bytes) => return self.push_bytes(pool, entry, bytes),
             Body::Shared(bytes) => self.output.push_shared(Rc::clone(bytes)),
             Body::Header { args, name } => self.output.write_with(pool, |out| {
                 write::array(out, args);
@@ -183,11 +209,50 @@ impl Backend {
         self.counters.requests += 1;
     }
 
-    /// Appends an argument to the request that was pushed last.
-    pub(super) fn append_bulk(&mut self, pool: &mut Pool, bytes: &[u8]) {
-        let before = self.output.unsent();
-        self.output.write_with(pool, |out| write::bulk(out, bytes));
-        self.written = self.written.wrapping_add((self.output.unsent() - before) as u32);
+    /// Appends arguments to the request that was pushed last.
+    #[inline]
+    pub(super) fn append(&mut self, pool: &mut Pool, bytes: &[u8]) {
+        self.output.write(pool, bytes);
+        self.written = self.written.wrapping_add(bytes.len() as u32);
+    }
+
+    /// All bytes ever sent, wrapping.
+    #[inline]
+    fn sent_to(&self) -> u32 {
+        self.written.wrapping_sub(self.output.unsent() as u32)
+    }
+
+    /// Counts bytes as sent.
+    #[inline]
+    pub(super) fn count_sent(&mut self, bytes: usize, now_us: u64) {
+        let end_of_oldest = self.in_flight.get(1).map_or(self.written, |next| next.offset);
+        if !before_or_at(end_of_oldest, self.sent_to()) {
+            self.alive_us = now_us;
+        }
+        self.sent_us = now_us;
+        self.output.sent(bytes);
+    }
+
+    /// The oldest request of which something is unsent.
+    fn oldest_unsent(&self) -> Option<&InFlight> {
+        if self.output.unsent() == 0 {
+            return None;
+        }
+        let sent = self.sent_to();
+        let begun = |entry: &InFlight| before_or_at(entry.offset, sent);
+        let count = self.in_flight.partition_point(begun);
+        self.in_flight.get(count.checked_sub(1)?)
+    }
+
+    /// For how long the server has left the oldest request unanswered, and for how long it has taken
+    /// none of the bytes that wait for it; in microseconds.
+    pub(super) fn waits_us(&self, now_us: u64) -> (Option<u64>, Option<u64>) {
+        let waited = |entry: &InFlight| u64::from((now_us as u32).wrapping_sub(entry.since_us));
+        let answer =
+            self.in_flight.front().map(|oldest| waited(oldest).min(now_us - self.alive_us));
+        let taken_us = self.alive_us.max(self.sent_us);
+        let send = self.oldest_unsent().map(|oldest| waited(oldest).min(now_us - taken_us));
+        (answer, send)
     }
 
     /// Takes the next bytes to send.
@@ -200,6 +265,7 @@ impl Backend {
                 Some(segment)
             }
             State::Handshake(_) if !self.greeting.is_empty() => {
+                self.greeting_out = true;
                 Some(Segment::Owned(std::mem::take(&mut self.greeting)))
             }
             _ => None,
@@ -216,13 +282,12 @@ impl Backend {
         }
     }
 
-    /// Gives back the segments all of whose requests were answered. `offset` is where the request
-    /// just answered begins.
+    /// Gives back the segments all of whose requests were answered.
     #[inline]
-    pub(super) fn release_sent(&mut self, pool: &mut Pool, offset: u32) {
+    pub(super) fn release_sent(&mut self, pool: &mut Pool) {
+        let oldest = self.in_flight.front().map(|entry| entry.offset);
         while let Some(first) = self.sent.front() {
-            let answered = self.in_flight.is_empty() || before_or_at(first.end, offset);
-            if !answered {
+            if oldest.is_some_and(|oldest| !before_or_at(first.end, oldest)) {
                 break;
             }
             if let Some(first) = self.sent.pop_front() {
@@ -251,6 +316,7 @@ impl Backend {
         }
         self.taken = self.written;
         self.greeting = Vec::new();
+        self.greeting_out = false;
         self.scanner = Scanner::default();
         self.partial = Vec::new();
         self.streaming = false;
@@ -272,6 +338,12 @@ impl Backend {
             count += 1;
         }
         count
+    }
+
+    /// Whether no piece of the present reply has come before.
+    #[inline]
+    pub(super) fn is_between_pieces(&self) -> bool {
+        self.partial.is_empty() && !self.streaming
     }
 
     /// The state as it is shown.
@@ -297,7 +369,7 @@ pub(super) enum Body<'a> {
     Copy(&'a [u8]),
     /// Large, and already alone in a buffer.
     Shared(&'a Rc<Vec<u8>>),
-    /// The head of a request whose other arguments follow by [`Backend::append_bulk`].
+    /// The head of a request whose other arguments follow by [`Backend::append`].
     Header {
         /// How many arguments the request has, its name included.
         args: usize,

@@ -11,10 +11,10 @@ use crate::resp::write;
 impl Engine {
     /// Bytes have come from a backend.
     pub fn on_backend_bytes(&mut self, backend: u32, bytes: &[u8]) {
-        let mut position = 0;
         let source = &mut self.backends[backend as usize];
         source.counters.bytes_in += bytes.len() as u64;
         source.alive_us = self.now_us;
+        let mut position = 0;
         while position < bytes.len() {
             let source = &mut self.backends[backend as usize];
             if !matches!(source.state, State::Ready | State::Handshake(_)) {
@@ -29,17 +29,33 @@ impl Engine {
                     self.on_piece(backend, &bytes[position..]);
                     break;
                 }
-                Err(error) => {
-                    self.fail_backend(backend, &error.to_string());
-                    return;
-                }
+                Err(error) => return self.fail_backend(backend, &error.to_string()),
             }
         }
+        self.after_replies(backend);
     }
 
     /// A whole reply, or the end of one whose beginning came before.
-    #[inline]
+    #[inline(always)]
     fn on_reply(&mut self, backend: u32, bytes: &[u8]) {
+        let source = &mut self.backends[backend as usize];
+        // Nearly all: a request's whole reply that is no error.
+        if source.state == State::Ready
+            && source.is_between_pieces()
+            && bytes[0] != b'-'
+            && let Some(entry) = source.in_flight.front()
+            && entry.kind == Kind::Reply
+        {
+            let entry = *entry;
+            source.in_flight.pop_front();
+            self.record_latency(entry.command, entry.since_us, backend, &entry);
+            return self.deliver_inline(entry.session, entry.sequence, bytes);
+        }
+        self.on_other_reply(backend, bytes);
+    }
+
+    #[inline(never)]
+    fn on_other_reply(&mut self, backend: u32, bytes: &[u8]) {
         let source = &mut self.backends[backend as usize];
         if let State::Handshake(missing) = source.state {
             return self.on_handshake_reply(backend, missing, bytes);
@@ -47,12 +63,11 @@ impl Engine {
         let Some(entry) = source.in_flight.pop_front() else {
             return self.fail_backend(backend, "a reply came to no request");
         };
-        if source.partial.is_empty() && !source.streaming {
+        if source.is_between_pieces() {
             self.complete(backend, &entry, bytes);
         } else {
             self.complete_pieces(backend, &entry, bytes);
         }
-        self.after_reply(backend, entry.offset);
     }
 
     /// A reply whose first pieces were kept, or have already been passed on.
@@ -64,7 +79,10 @@ impl Engine {
         let streamed = std::mem::take(&mut source.streaming);
         // The first byte, which tells an error, is long gone when pieces were passed on; no error
         // is that long.
-        if streamed {
+        if streamed && entry.kind == Kind::Part {
+            // Its session was cut, and nobody will read what it is put together to.
+            self.on_part(entry.sequence, entry.session as u16, b"");
+        } else if streamed {
             self.record_latency(entry.command, entry.since_us, backend, entry);
             let end = if entry.kind == Kind::Silent { b"" } else { &whole[..] };
             self.deliver(entry.session, entry.sequence, end);
@@ -75,6 +93,7 @@ impl Engine {
 
     /// A piece of a reply that has not ended. At the head of its session's queue it goes straight
     /// through, so that a large reply is never held whole.
+    #[inline(never)]
     fn on_piece(&mut self, backend: u32, piece: &[u8]) {
         let source = &mut self.backends[backend as usize];
         let entry = match (source.state, source.in_flight.front()) {
@@ -89,26 +108,40 @@ impl Engine {
             source.streaming = true;
             return;
         }
+        let (session, held) = match entry.kind {
+            Kind::Part => {
+                let gather = &self.gathers[entry.sequence as usize];
+                (gather.session, gather.held())
+            }
+            Kind::Ping | Kind::Learn => return source.partial.extend_from_slice(piece),
+            Kind::Reply | Kind::Silent => (entry.session, 0),
+        };
+        let target = &mut self.sessions[session as usize];
+        if target.flags.has(Flags::DEAD | Flags::GONE) {
+            source.partial = Vec::new();
+            source.streaming = true;
+            return;
+        }
         let first = *source.partial.first().unwrap_or(&piece[0]);
         let is_error = first == b'-' && !source.streaming;
-        let at_head = entry.kind == Kind::Reply
-            && self.sessions[entry.session as usize].head == entry.sequence;
+        let at_head = entry.kind == Kind::Reply && target.head == entry.sequence;
         if is_error || !at_head {
             source.partial.extend_from_slice(piece);
+            let held = held + source.partial.len() + target.reply_bytes();
+            if held > self.settings.output_bytes_hard {
+                self.cut(session, CutReason::Output);
+            }
             return;
         }
         source.streaming = true;
         let held = std::mem::take(&mut source.partial);
-        let session = &mut self.sessions[entry.session as usize];
-        if !session.flags.has(Flags::DEAD | Flags::GONE) {
-            session.reply_piece(&mut self.pool, &held);
-            session.reply_piece(&mut self.pool, piece);
-            self.after_output(entry.session);
-        }
+        target.reply_piece(&mut self.pool, &held);
+        target.reply_piece(&mut self.pool, piece);
+        self.after_output(session);
     }
 
     /// Takes a whole reply to where it belongs.
-    #[inline]
+    #[inline(never)]
     fn complete(&mut self, backend: u32, entry: &InFlight, reply: &[u8]) {
         if reply[0] == b'-' {
             self.on_error_reply(backend, entry, reply);
@@ -124,6 +157,7 @@ impl Engine {
             }
             Kind::Part => self.on_part(entry.sequence, entry.session as u16, reply),
             Kind::Ping => self.on_pong(backend, entry),
+            Kind::Learn => self.on_facts(entry.sequence, reply),
         }
     }
 
@@ -144,13 +178,11 @@ impl Engine {
         }
     }
 
-    /// What a reply frees: bytes kept for the slow log, the waiters' turn.
+    /// What replies free: bytes kept for the slow log, the waiters' turn.
     #[inline]
-    fn after_reply(&mut self, backend: u32, offset: u32) {
-        let Some(source) = self.backends.get_mut(backend as usize) else {
-            return;
-        };
-        source.release_sent(&mut self.pool, offset);
+    fn after_replies(&mut self, backend: u32) {
+        let source = &mut self.backends[backend as usize];
+        source.release_sent(&mut self.pool);
         if !source.waiters.is_empty()
             && source.in_flight.len() <= self.settings.backend_requests_max / 2
         {
@@ -170,7 +202,7 @@ impl Engine {
     }
 
     /// Counts a request that was answered, and logs it where it was slow.
-    #[inline]
+    #[inline(always)]
     fn record_latency(&mut self, command: CommandId, since: u32, backend: u32, entry: &InFlight) {
         let elapsed_us = since_us(self.now_us).wrapping_sub(since);
         let stats = &mut self.commands[usize::from(command.0)];
@@ -192,8 +224,8 @@ impl Engine {
 
     /// Gives a reply to its session. Whoever calls this held a reference to the session, which ends
     /// here.
-    #[inline]
-    pub(super) fn deliver(&mut self, session: u32, sequence: u32, reply: &[u8]) {
+    #[inline(always)]
+    fn deliver_inline(&mut self, session: u32, sequence: u32, reply: &[u8]) {
         let target = &mut self.sessions[session as usize];
         target.references -= 1;
         if target.flags.has(Flags::DEAD | Flags::GONE) {
@@ -203,13 +235,17 @@ impl Engine {
         self.after_output(session);
     }
 
-    /// What follows from new output, or from a request that is no longer in flight.
-    #[inline]
+    /// [`Engine::deliver_inline`], for all who do it seldom.
+    #[inline(never)]
+    pub(super) fn deliver(&mut self, session: u32, sequence: u32, reply: &[u8]) {
+        self.deliver_inline(session, sequence, reply);
+    }
+
+    /// What follows from new output of a session that is open, or from a request that is no longer
+    /// in flight.
+    #[inline(always)]
     fn after_output(&mut self, session: u32) {
         let target = &mut self.sessions[session as usize];
-        if target.flags.has(Flags::DEAD | Flags::GONE) {
-            return;
-        }
         if target.flags.raise(Flags::DIRTY) {
             self.dirty_sessions.push(session);
         }
@@ -306,7 +342,7 @@ impl Engine {
     pub(super) fn finish_if_drained(&mut self, session: u32) {
         let target = &mut self.sessions[session as usize];
         if target.flags.has(Flags::EOF | Flags::CLOSING)
-            && !target.flags.has(Flags::DEAD | Flags::GONE)
+            && !target.flags.has(Flags::DEAD | Flags::GONE | Flags::RUNNING)
             && target.stall == Stall::None
             && target.is_drained()
         {
@@ -323,6 +359,7 @@ impl Engine {
         if target.flags.has(Flags::GONE) || !target.flags.raise(Flags::DEAD) {
             return;
         }
+        target.flags.unset(Flags::CLOSING);
         target.release(&mut self.pool);
         self.counters.cut[reason as usize] += 1;
         self.effects.push(Effect::CloseClient { session });

@@ -1,13 +1,14 @@
 //! From a session's bytes to requests, and from each request to where it is answered.
 
-use super::backend::{Body, InFlight, Kind};
+use super::backend::{Body, InFlight, State};
 use super::route::NoRoute;
-use super::session::{Flags, Stall};
+use super::session::{Flags, Session, Stall};
 use super::{CutReason, Effect, Engine};
 use crate::command::{self, CommandId, LookupError, Route};
 use crate::resp::request::{self, Limits, Parsed, Progress, ProtocolError};
 use crate::resp::{Request, Span, inline, write};
 use crate::slots;
+use slab::Slab;
 use std::rc::Rc;
 
 /// A request of at least this many bytes is moved to its backend, not copied.
@@ -32,6 +33,21 @@ pub(super) enum Flow {
 #[inline]
 pub(super) fn since_us(now_us: u64) -> u32 {
     now_us as u32
+}
+
+/// Appends to a list of sessions that wait. Sessions that wait no more are dropped when they make up
+/// half of it, so that clients that come and go do not make it grow.
+fn enlist(list: &mut Vec<u32>, sessions: &Slab<Session>, session: u32) {
+    if list.len() >= 64 && list.len() >= 2 * sessions.len() {
+        let waits = |waiter: &u32| {
+            let waiter = sessions.get(*waiter as usize);
+            waiter.is_some_and(|waiter| waiter.stall != Stall::None)
+        };
+        list.retain(waits);
+        list.sort_unstable();
+        list.dedup();
+    }
+    list.push(session);
 }
 
 impl Engine {
@@ -85,8 +101,10 @@ impl Engine {
             return;
         }
         target.stall = Stall::None;
+        target.flags.set(Flags::RUNNING);
         self.consume_input(session);
         let target = &mut self.sessions[session as usize];
+        target.flags.unset(Flags::RUNNING);
         if target.stall == Stall::None && target.flags.has(Flags::PAUSED) {
             target.flags.unset(Flags::PAUSED);
             if !target.flags.has(Flags::EOF | Flags::CLOSING) {
@@ -119,11 +137,17 @@ impl Engine {
             return self.cut(session, CutReason::Input);
         }
         let input = &mut target.input;
-        if input.capacity() - input.len() < bytes.len()
-            && let Some(progress) = &target.partial
-        {
-            let expected = progress.bytes_expected(input, &limits);
-            input.reserve_exact(expected.saturating_sub(input.len()).max(bytes.len()));
+        if input.capacity() - input.len() < bytes.len() {
+            let progress = target.partial.as_ref();
+            let expected = progress.map_or(0, |progress| progress.bytes_expected(input, &limits));
+            let missing = expected.saturating_sub(input.len());
+            // Exactly what one large argument needs; but never so little that a request of many
+            // arguments is moved again and again.
+            if missing >= input.len().max(bytes.len()) {
+                input.reserve_exact(missing);
+            } else {
+                input.reserve(missing.max(bytes.len()));
+            }
         }
         input.extend_from_slice(bytes);
     }
@@ -183,12 +207,22 @@ impl Engine {
         let mut position = 0;
         while position < bytes.len() && self.may_run(session) {
             let rest = &bytes[position..];
-            match request::parse(rest, &mut progress, &self.limits(session)) {
+            let unauthenticated;
+            let limits = if self.sessions[session as usize].flags.has(Flags::AUTHENTICATED) {
+                &self.settings.limits
+            } else {
+                unauthenticated = self.limits(session);
+                &unauthenticated
+            };
+            match request::parse(rest, &mut progress, limits) {
                 Parsed::Complete(len) => {
                     let request = Request { bytes: &rest[..len], args: &progress.args };
-                    self.large = whole.filter(|whole| whole.len() == len).map(Rc::clone);
-                    let flow = self.dispatch(session, &request);
-                    self.large = None;
+                    let flow = match whole {
+                        Some(whole) if whole.len() == len => {
+                            self.dispatch_whole(session, &request, whole)
+                        }
+                        _ => self.dispatch(session, &request),
+                    };
                     if flow == Flow::Wait {
                         break;
                     }
@@ -218,9 +252,7 @@ impl Engine {
     /// Keeps what was read of a large request; a small one is read again when more has come.
     #[inline]
     fn keep_progress(&mut self, session: u32, mut progress: Progress, left: usize) {
-        if left >= KEEP_PROGRESS_BYTES && !progress.args.is_empty()
-            || left >= KEEP_PROGRESS_BYTES && progress.is_started()
-        {
+        if left >= KEEP_PROGRESS_BYTES && progress.is_started() {
             self.sessions[session as usize].partial = Some(Box::new(progress));
         } else {
             progress.clear();
@@ -231,7 +263,7 @@ impl Engine {
     }
 
     /// Whether the session may run one more request now.
-    #[inline]
+    #[inline(always)]
     fn may_run(&mut self, session: u32) -> bool {
         let target = &mut self.sessions[session as usize];
         if target.stall != Stall::None || target.flags.has(Flags::DEAD | Flags::CLOSING) {
@@ -248,6 +280,7 @@ impl Engine {
         true
     }
 
+    #[inline(never)]
     fn inline(&mut self, session: u32, line: &[u8]) -> Flow {
         let words = match inline::split(line) {
             Ok(words) => words,
@@ -271,6 +304,7 @@ impl Engine {
         self.dispatch(session, &Request { bytes: &bytes, args: &args })
     }
 
+    #[cold]
     fn protocol_error(&mut self, session: u32, error: ProtocolError) {
         self.counters.protocol_errors += 1;
         let reply = [b"-ERR ", error.text().as_slice(), b"\r\n"].concat();
@@ -278,8 +312,17 @@ impl Engine {
         self.close_when_drained(session);
     }
 
+    /// [`Engine::dispatch`] of a large request that fills its buffer: the buffer may go to the backend.
+    #[inline(never)]
+    fn dispatch_whole(&mut self, session: u32, request: &Request<'_>, whole: &Rc<Vec<u8>>) -> Flow {
+        self.large = Some(Rc::clone(whole));
+        let flow = self.dispatch(session, request);
+        self.large = None;
+        flow
+    }
+
     /// Takes one request to where it is answered.
-    #[inline]
+    #[inline(always)]
     fn dispatch(&mut self, session: u32, request: &Request<'_>) -> Flow {
         let id = match command::resolve(request) {
             Ok(id) => id,
@@ -291,6 +334,20 @@ impl Engine {
         if !target.flags.has(Flags::AUTHENTICATED) && !command.flags.any(command::Flags::NO_AUTH) {
             return self.reject(session, id, "NOAUTH Authentication required.");
         }
+        if command.route == Route::Key {
+            let slot = slots::slot(request.arg(1));
+            return match self.routes.shortcut(slot, target.database) {
+                Some(backend) => self.send(session, backend, id, request),
+                None => self.forward(session, id, slot, request),
+            };
+        }
+        self.dispatch_other(session, id, request)
+    }
+
+    /// Every route but the one of nearly all requests.
+    #[inline(never)]
+    fn dispatch_other(&mut self, session: u32, id: CommandId, request: &Request<'_>) -> Flow {
+        let command = id.command();
         match command.route {
             Route::Key => self.forward(session, id, slots::slot(request.arg(1)), request),
             Route::Local(local) => self.local(session, id, local, request),
@@ -334,7 +391,7 @@ impl Engine {
         flow
     }
 
-    #[inline]
+    #[inline(never)]
     fn forward(&mut self, session: u32, id: CommandId, slot: u16, request: &Request<'_>) -> Flow {
         let database = self.sessions[session as usize].database;
         match self.route(slot, database, command::is_read_only(id)) {
@@ -344,8 +401,31 @@ impl Engine {
     }
 
     /// Gives a request as it is to a backend.
-    #[inline]
+    #[inline(always)]
     pub(super) fn send(
+        &mut self,
+        session: u32,
+        backend: u32,
+        command: CommandId,
+        request: &Request<'_>,
+    ) -> Flow {
+        let server = &mut self.backends[backend as usize];
+        if server.state != State::Ready || !server.has_room(&self.settings) || self.large.is_some()
+        {
+            return self.send_slowly(session, backend, command, request);
+        }
+        let entry = self.sessions[session as usize].entry(session, command, self.now_us);
+        server.push_bytes(&mut self.pool, entry, request.bytes);
+        if !server.dirty {
+            server.dirty = true;
+            self.dirty_backends.push(backend);
+        }
+        Flow::Next
+    }
+
+    /// The same where it cannot be copied to a backend that is ready.
+    #[inline(never)]
+    fn send_slowly(
         &mut self,
         session: u32,
         backend: u32,
@@ -358,12 +438,7 @@ impl Engine {
         if self.is_full(backend) {
             return self.wait_for(session, backend);
         }
-        let target = &mut self.sessions[session as usize];
-        let kind = if target.wants_silence() { Kind::Silent } else { Kind::Reply };
-        target.references += 1;
-        let sequence = target.sequence();
-        let since_us = since_us(self.now_us);
-        let entry = InFlight { session, sequence, since_us, offset: 0, command, kind };
+        let entry = self.sessions[session as usize].entry(session, command, self.now_us);
         match self.large.take() {
             Some(large) => self.push(backend, entry, Body::Shared(&large)),
             None => self.push(backend, entry, Body::Copy(request.bytes)),
@@ -371,7 +446,6 @@ impl Engine {
         Flow::Next
     }
 
-    #[inline]
     pub(super) fn push(&mut self, backend: u32, entry: InFlight, body: Body<'_>) {
         let target = &mut self.backends[backend as usize];
         target.push(&mut self.pool, entry, body);
@@ -379,7 +453,7 @@ impl Engine {
             target.dirty = true;
             self.dirty_backends.push(backend);
         }
-        if target.state == super::backend::State::Idle {
+        if target.state == State::Idle {
             self.connect(backend);
         }
     }
@@ -387,15 +461,14 @@ impl Engine {
     /// Whether a backend has all the requests that it may have.
     #[inline]
     pub(super) fn is_full(&self, backend: u32) -> bool {
-        let backend = &self.backends[backend as usize];
-        backend.in_flight.len() >= self.settings.backend_requests_max
-            || backend.output.unsent() > self.settings.backend_output_bytes_max
+        !self.backends[backend as usize].has_room(&self.settings)
     }
 
     #[cold]
     pub(super) fn wait_for(&mut self, session: u32, backend: u32) -> Flow {
         self.sessions[session as usize].stall = Stall::Backend;
-        self.backends[backend as usize].waiters.push(session);
+        let waiters = &mut self.backends[backend as usize].waiters;
+        enlist(waiters, &self.sessions, session);
         Flow::Wait
     }
 
@@ -417,7 +490,7 @@ impl Engine {
         match reason {
             NoRoute::Parked => {
                 self.sessions[session as usize].stall = Stall::Parked;
-                self.parked.push(session);
+                enlist(&mut self.parked, &self.sessions, session);
                 Flow::Wait
             }
             NoRoute::Offline => {
@@ -441,6 +514,12 @@ impl Engine {
         if name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:") {
             self.cut(session, CutReason::Http);
             return Flow::Next;
+        }
+        if error == LookupError::UnknownCommand
+            && self.sessions[session as usize].flags.has(Flags::AUTHENTICATED)
+            && let Some(flow) = self.run_learned(session, request)
+        {
+            return flow;
         }
         match error {
             LookupError::WrongArity(id) => self.command_stats(id).rejected += 1,

@@ -48,7 +48,12 @@ impl Engine {
         reply.extend_from_slice(bytes);
         if reply[0] != b'+' {
             let text = String::from_utf8_lossy(&reply);
-            let reason = format!("the server refused the handshake: {}", text.trim_end());
+            let password = ["-NOAUTH", "-WRONGPASS", "-ERR AUTH", "-ERR invalid password"];
+            let hint = match password.iter().any(|start| text.starts_with(start)) {
+                true => " (see product_auth)",
+                false => "",
+            };
+            let reason = format!("the server refused the handshake: {}{hint}", text.trim_end());
             return self.fail_backend(backend, &reason);
         }
         if missing > 1 {
@@ -56,6 +61,16 @@ impl Engine {
             return;
         }
         target.state = State::Ready;
+        if target.attempts > 0 {
+            tracing::info!(
+                shard = self.shard,
+                backend = %target.address,
+                group = target.group,
+                database = target.database,
+                attempts = target.attempts,
+                "a server is back"
+            );
+        }
         target.attempts = 0;
         target.since_us = self.now_us;
         target.pinged_us = self.now_us;
@@ -116,6 +131,18 @@ impl Engine {
         target.counters.failures += 1;
         target.last_error = reason.to_string();
         target.since_us = self.now_us;
+        // Once for each time that it goes, not for each attempt to get it back.
+        if target.attempts == 1 && !target.retired {
+            tracing::warn!(
+                shard = self.shard,
+                backend = %target.address,
+                group = target.group,
+                database = target.database,
+                in_flight = target.in_flight.len(),
+                reason,
+                "a server is lost: its keys answer errors until it is back"
+            );
+        }
         let streamed = target.streaming;
         let lost = target.reset(&mut self.pool);
         let text = if was_ready {
@@ -138,6 +165,7 @@ impl Engine {
     fn fail_entry(&mut self, entry: &InFlight, streamed: bool, error: &[u8]) {
         match entry.kind {
             Kind::Ping => {}
+            Kind::Learn => self.on_facts(entry.sequence, error),
             Kind::Part => self.on_part(entry.sequence, entry.session as u16, error),
             Kind::Reply | Kind::Silent => {
                 self.commands[usize::from(entry.command.0)].fails += 1;
@@ -204,43 +232,49 @@ impl Engine {
         }
     }
 
+    /// Looks at each connection's timeouts anew: they may have changed.
+    pub(super) fn schedule_backends(&mut self) {
+        let ready: Vec<u32> = self
+            .backends
+            .iter()
+            .filter(|(_, backend)| backend.state == State::Ready)
+            .map(|(index, _)| index as u32)
+            .collect();
+        for backend in ready {
+            self.ready_timer(backend);
+        }
+    }
+
     fn ready_timer(&mut self, backend: u32) {
         let now = self.now_us;
         let target = &self.backends[backend as usize];
-        let ping = self.settings.ping_us;
-        let mut due = if ping > 0 { target.pinged_us + ping } else { u64::MAX };
-        if let Some(oldest) = target.in_flight.front() {
-            let waited = u64::from(since_us(now).wrapping_sub(oldest.since_us));
-            let waited = waited.min(now - target.alive_us);
-            for (limit, applies, key) in [
-                (self.settings.recv_timeout_us, true, "backend_recv_timeout"),
-                (self.settings.send_timeout_us, target.output.unsent() > 0, "backend_send_timeout"),
-            ] {
-                if limit == 0 || !applies {
-                    continue;
-                }
-                if waited >= limit {
-                    self.backends[backend as usize].counters.timeouts += 1;
-                    return self.fail_backend(backend, &format!("no answer within {key}"));
-                }
+        let idle = target.in_flight.is_empty();
+        let (answer, send) = target.waits_us(now);
+        let mut due = u64::MAX;
+        for (limit, waited, key) in [
+            (self.settings.recv_timeout_us, answer, "backend_recv_timeout"),
+            (self.settings.send_timeout_us, send, "backend_send_timeout"),
+        ] {
+            // What comes from now on cannot time out earlier than this.
+            let waited = waited.unwrap_or(0);
+            if limit > 0 && waited >= limit {
+                self.backends[backend as usize].counters.timeouts += 1;
+                return self.fail_backend(backend, &format!("no answer within {key}"));
+            }
+            if limit > 0 {
                 due = due.min(now + limit - waited);
             }
-        } else {
-            // Nothing in flight: whatever comes now cannot time out earlier than this.
-            let limits = [self.settings.recv_timeout_us, self.settings.send_timeout_us];
-            let shortest = limits.into_iter().filter(|limit| *limit > 0).min();
-            if ping > 0 && now >= target.pinged_us + ping {
-                self.ping(backend);
-                due = now + ping;
-            }
-            if let Some(shortest) = shortest {
-                due = due.min(now + shortest);
-            }
         }
-        if due <= now {
-            // Busy when its PING was due: the traffic proves as much.
-            self.backends[backend as usize].pinged_us = now;
-            due = now + ping;
+        let ping = self.settings.ping_us;
+        if ping > 0 {
+            if now >= self.backends[backend as usize].pinged_us + ping {
+                // Where requests are in flight, they prove as much.
+                self.backends[backend as usize].pinged_us = now;
+                if idle {
+                    self.ping(backend);
+                }
+            }
+            due = due.min(self.backends[backend as usize].pinged_us + ping);
         }
         if due < u64::MAX {
             self.arm(backend, due);
@@ -248,7 +282,6 @@ impl Engine {
     }
 
     fn ping(&mut self, backend: u32) {
-        self.backends[backend as usize].pinged_us = self.now_us;
         let entry = InFlight {
             session: 0,
             sequence: 0,

@@ -1,12 +1,26 @@
 //! Requests whose keys live on several backends: split by backend, put together again.
 
-use super::Engine;
 use super::backend::{Body, InFlight, Kind};
 use super::dispatch::{Flow, since_us};
+use super::route::NoRoute;
+use super::{CutReason, Engine};
 use crate::command::{CommandId, Split};
-use crate::resp::reply::{Scan, Scanner};
+use crate::resp::reply::{Scan, Scanner, short_element};
 use crate::resp::{Request, write};
 use crate::slots;
+
+/// Parts of at least this many bytes are counted against the session's limit as they come. Smaller
+/// ones of a request cannot pass it: there are not that many backends.
+const LARGE_PART_BYTES: usize = 16 * 1024;
+
+/// How many lists of parts a shard keeps for the next split requests...
+const SPARE_MAX: usize = 1024;
+
+/// ...with how many bytes, each at most...
+const SPARE_BYTES_MAX: usize = 16 * 1024;
+
+/// ...and all together.
+const SPARE_BYTES_TOTAL: usize = 1 << 20;
 
 /// A split request that waits for its parts.
 #[derive(Debug)]
@@ -16,16 +30,48 @@ pub(super) struct Gather {
     pub(super) silent: bool,
     command: CommandId,
     since_us: u32,
-    missing: u16,
+    pub(super) missing: u16,
     split: Split,
-    /// MGET: for each key, the part that has its value.
-    order: Vec<u16>,
-    /// MGET: each part's reply.
-    parts: Vec<Vec<u8>>,
+    parts: Parts,
     /// DEL, EXISTS and their like.
     sum: i64,
     /// The first error that a part met.
     error: Option<Vec<u8>>,
+}
+
+/// What MGET needs to put its values in order.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    /// For each key, the part that has its value.
+    order: Vec<u16>,
+    /// Each part's reply, and how much of it is used. There may be more of them than parts.
+    replies: Vec<(Vec<u8>, usize)>,
+}
+
+/// Parts that no request uses, with their memory.
+#[derive(Debug, Default)]
+pub(super) struct SpareParts {
+    list: Vec<Parts>,
+    bytes: usize,
+}
+
+impl SpareParts {
+    fn take(&mut self) -> Parts {
+        let parts = self.list.pop().unwrap_or_default();
+        self.bytes -= parts.capacity();
+        parts
+    }
+
+    fn put(&mut self, parts: Parts) {
+        let bytes = parts.capacity();
+        if self.list.len() < SPARE_MAX
+            && bytes <= SPARE_BYTES_MAX
+            && self.bytes + bytes <= SPARE_BYTES_TOTAL
+        {
+            self.bytes += bytes;
+            self.list.push(parts);
+        }
+    }
 }
 
 /// How a request is split: one part a backend.
@@ -49,7 +95,7 @@ impl Engine {
         request: &Request<'_>,
     ) -> Flow {
         let stride = if split == Split::Mset { 2 } else { 1 };
-        if (request.len() - 1) % stride != 0 {
+        if !(request.len() - 1).is_multiple_of(stride) {
             let name = command.command().name;
             let text = format!("ERR wrong number of arguments for '{name}' command");
             return self.reject(session, command, &text);
@@ -80,6 +126,14 @@ impl Engine {
                 return self.wait_for(session, backend);
             }
         }
+        let parts = match split {
+            Split::Mget => {
+                let mut parts = self.spare_parts.take();
+                parts.prepare(plan);
+                parts
+            }
+            Split::Mset | Split::Sum => Parts::default(),
+        };
         let target = &mut self.sessions[session as usize];
         let silent = target.wants_silence();
         target.references += 1;
@@ -91,12 +145,7 @@ impl Engine {
             since_us: since_us(self.now_us),
             missing: plan.backends.len() as u16,
             split,
-            order: if split == Split::Mget { plan.order.clone() } else { Vec::new() },
-            parts: if split == Split::Mget {
-                vec![Vec::new(); plan.backends.len()]
-            } else {
-                Vec::new()
-            },
+            parts,
             sum: 0,
             error: None,
         });
@@ -119,7 +168,8 @@ impl Engine {
         plan.order.clear();
         for key in (1..request.len()).step_by(stride) {
             let slot = slots::slot(request.arg(key));
-            let backend = match self.route(slot, database, read_only) {
+            let known = self.routes.shortcut(slot, database).ok_or(NoRoute::Offline);
+            let backend = match known.or_else(|_| self.route(slot, database, read_only)) {
                 Ok(backend) if self.backends[backend as usize].takes_requests() => backend,
                 Ok(backend) => return Err(self.refuse_down(session, command, backend)),
                 Err(reason) => return Err(self.no_route(session, command, slot, reason)),
@@ -164,9 +214,7 @@ impl Engine {
         }
         for (i, &part) in plan.order.iter().enumerate() {
             let backend = &mut self.backends[plan.backends[usize::from(part)] as usize];
-            for arg in 1 + i * stride..1 + (i + 1) * stride {
-                backend.append_bulk(&mut self.pool, request.arg(arg));
-            }
+            backend.append(&mut self.pool, request.raw(1 + i * stride, stride));
         }
     }
 
@@ -176,61 +224,112 @@ impl Engine {
         gather.missing -= 1;
         gather.take(part, reply);
         if gather.missing > 0 {
+            // A part of this size came in pieces, and each piece asks the same.
+            if reply.len() >= LARGE_PART_BYTES && gather.held() > self.settings.output_bytes_hard {
+                let session = gather.session;
+                self.cut(session, CutReason::Output);
+            }
             return;
         }
-        let gather = self.gathers.remove(index as usize);
-        let mut whole = Vec::new();
+        let mut gather = self.gathers.remove(index as usize);
+        let mut whole = std::mem::take(&mut self.whole);
         gather.whole(&mut whole);
         self.record(gather.command, gather.since_us, &whole);
         self.deliver(gather.session, gather.sequence, if gather.silent { b"" } else { &whole });
+        whole.clear();
+        if whole.capacity() <= SPARE_BYTES_MAX {
+            self.whole = whole;
+        }
+        if gather.split == Split::Mget {
+            self.spare_parts.put(gather.parts);
+        }
+    }
+}
+
+impl Parts {
+    /// Makes room for the replies of a plan's parts.
+    fn prepare(&mut self, plan: &Plan) {
+        self.order.clone_from(&plan.order);
+        let count = plan.backends.len().max(self.replies.len());
+        self.replies.resize_with(count, Default::default);
+        for (reply, used) in &mut self.replies {
+            reply.clear();
+            *used = 0;
+        }
+    }
+
+    /// How much memory it has.
+    fn capacity(&self) -> usize {
+        let replies: usize = self.replies.iter().map(|(reply, _)| reply.capacity()).sum();
+        self.order.capacity() * size_of::<u16>()
+            + self.replies.capacity() * size_of::<(Vec<u8>, usize)>()
+            + replies
+    }
+
+    /// Writes the values in the order of their keys; answers whether they were all there.
+    fn write(&mut self, out: &mut Vec<u8>) -> bool {
+        let bytes: usize = self.replies.iter().map(|(reply, _)| reply.len()).sum();
+        out.reserve(bytes + 16);
+        write::array(out, self.order.len());
+        for (reply, used) in &mut self.replies {
+            *used = header_len(reply);
+        }
+        // Each part's values stand in the order of its keys, so one position a part is enough.
+        for &part in &self.order {
+            let (reply, used) = &mut self.replies[usize::from(part)];
+            let values = &reply[*used..];
+            let end = match short_element(values) {
+                Some(end) => end,
+                None => match Scanner::default().scan(values) {
+                    Ok(Scan::End(end)) => end,
+                    _ => return false,
+                },
+            };
+            out.extend_from_slice(&values[..end]);
+            *used += end;
+        }
+        true
     }
 }
 
 impl Gather {
+    /// Bytes of parts that wait for the others.
+    pub(super) fn held(&self) -> usize {
+        self.parts.replies.iter().map(|(reply, _)| reply.len()).sum()
+    }
+
     fn take(&mut self, part: u16, reply: &[u8]) {
         if reply.first() == Some(&b'-') {
             self.error.get_or_insert_with(|| reply.to_vec());
             return;
         }
         match self.split {
-            Split::Mget => self.parts[usize::from(part)] = reply.to_vec(),
+            Split::Mget => self.parts.replies[usize::from(part)].0.extend_from_slice(reply),
             Split::Sum => self.sum += integer(reply),
             Split::Mset => {}
         }
     }
 
     /// Writes the reply to the whole request.
-    fn whole(&self, out: &mut Vec<u8>) {
+    fn whole(&mut self, out: &mut Vec<u8>) {
         match (&self.error, self.split) {
             (Some(error), _) => out.extend_from_slice(error),
             (None, Split::Sum) => write::integer(out, self.sum),
             (None, Split::Mset) => out.extend_from_slice(b"+OK\r\n"),
-            (None, Split::Mget) => self.whole_array(out),
-        }
-    }
-
-    fn whole_array(&self, out: &mut Vec<u8>) {
-        let bytes: usize = self.parts.iter().map(Vec::len).sum();
-        out.reserve(bytes + 16);
-        write::array(out, self.order.len());
-        // Each part's values stand in the order of its keys, so one position a part is enough.
-        let mut rest: Vec<&[u8]> = self.parts.iter().map(|part| after_line(part)).collect();
-        for &part in &self.order {
-            let values = &mut rest[usize::from(part)];
-            let Ok(Scan::End(end)) = Scanner::default().scan(values) else {
-                out.clear();
-                let text = "ERR a server answered MGET with fewer values than it was asked for";
-                return write::error(out, text);
-            };
-            out.extend_from_slice(&values[..end]);
-            *values = &values[end..];
+            (None, Split::Mget) => {
+                if !self.parts.write(out) {
+                    out.clear();
+                    let text = "ERR a server answered MGET with fewer values than it was asked for";
+                    write::error(out, text);
+                }
+            }
         }
     }
 }
 
-fn after_line(bytes: &[u8]) -> &[u8] {
-    let end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1);
-    &bytes[end..]
+/// The length of an array's header.
+fn header_len(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1)
 }
 
 /// The number in `:n\r\n`; 0 for anything else.

@@ -2,7 +2,7 @@
 //! as a question.
 
 use super::dispatch::Flow;
-use super::session::Flags;
+use super::session::{Flags, Stall};
 use super::{CutReason, Effect, Engine};
 use crate::command::{self, CommandId, Local, REDIS_VERSION};
 use crate::messages::Question;
@@ -114,6 +114,9 @@ impl Engine {
         if question == Question::ClientKill {
             target.flags.set(Flags::KILLS);
         }
+        // One question of a session at a time: what follows sees what it did, and a client that
+        // pipelines thousands of CLIENT LIST does not make the control thread hold thousands of lists.
+        target.stall = Stall::Answer;
         target.references += 1;
         let sequence = target.sequence();
         let client = target.client;

@@ -16,12 +16,15 @@
 //! again after `on_client_closed`, and after the last reply that was in flight for it; a backend's
 //! after `on_backend_closed` for one that was retired.
 
+mod audit;
 mod backend;
 mod deliver;
 mod dispatch;
+mod early;
 mod effect;
 mod failure;
 mod gather;
+mod learn;
 mod local;
 mod output;
 mod route;
@@ -29,7 +32,10 @@ mod session;
 mod settings;
 mod show;
 mod slowlog;
+#[cfg(test)]
+mod tests;
 
+pub use audit::Audit;
 pub use effect::Effect;
 pub use output::Segment;
 pub use settings::Settings;
@@ -38,7 +44,8 @@ use crate::command::{COMMANDS, CommandId};
 use crate::resp::request::Progress;
 use crate::stats::CommandStats;
 use backend::Backend;
-use gather::{Gather, Plan};
+use gather::{Gather, Plan, SpareParts};
+use learn::Learned;
 use output::Pool;
 use route::Routes;
 use session::{Flags, Session, Stall};
@@ -99,6 +106,7 @@ pub struct Engine {
     sessions: Slab<Session>,
     backends: Slab<Backend>,
     gathers: Slab<Gather>,
+    spare_parts: SpareParts,
     routes: Routes,
     pool: Pool,
     random: fastrand::Rng,
@@ -114,14 +122,18 @@ pub struct Engine {
     sweep_us: u64,
     draining: bool,
 
+    /// By command; the last one counts what the table does not have.
     commands: Vec<CommandStats>,
     counters: Counters,
     slowlog: Slowlog,
+    learned: Learned,
 
     /// Scratch memory, kept between requests.
     progress: Progress,
     keys: Vec<u32>,
     plan: Plan,
+    /// The reply to a split request, as it is put together.
+    whole: Vec<u8>,
     /// The buffer of the request being run, where it may be passed on whole.
     large: Option<Rc<Vec<u8>>>,
 }
@@ -138,6 +150,7 @@ impl Engine {
             sessions: Slab::new(),
             backends: Slab::new(),
             gathers: Slab::new(),
+            spare_parts: SpareParts::default(),
             routes: Routes::new(),
             pool: Pool::default(),
             random: fastrand::Rng::with_seed(seed),
@@ -149,12 +162,14 @@ impl Engine {
             timers: BinaryHeap::new(),
             sweep_us: u64::MAX,
             draining: false,
-            commands: vec![CommandStats::default(); COMMANDS.len()],
+            commands: vec![CommandStats::default(); COMMANDS.len() + 1],
             counters: Counters::default(),
             slowlog: Slowlog::default(),
+            learned: Learned::default(),
             progress: Progress::default(),
             keys: Vec::new(),
             plan: Plan::default(),
+            whole: Vec::new(),
             large: None,
         }
     }
@@ -179,7 +194,9 @@ impl Engine {
     /// connections) counts for new connections.
     pub fn on_settings(&mut self, settings: Settings) {
         self.settings = settings;
+        self.routes.forget_shortcuts();
         self.schedule_sweep();
+        self.schedule_backends();
     }
 
     /// A client has connected. `client` is unique in the process.
@@ -207,6 +224,22 @@ impl Engine {
         self.finish_if_drained(session);
     }
 
+    /// Whether a session that is to be closed was given all its replies, and should have the time to
+    /// read them; one that was cut is owed nothing.
+    #[must_use]
+    pub fn closes_in_order(&self, session: u32) -> bool {
+        let session = self.sessions.get(session as usize);
+        session.is_some_and(|session| session.flags.has(Flags::CLOSING))
+    }
+
+    /// A client's connection is lost: nothing can be sent to it any more, and no effect will name it.
+    /// The driver closes it and says so by `on_client_closed`.
+    pub fn on_client_lost(&mut self, session: u32) {
+        let target = &mut self.sessions[session as usize];
+        target.flags.set(Flags::DEAD);
+        target.release(&mut self.pool);
+    }
+
     /// The driver has closed a session's connection, and will not name it again. This comes after
     /// every `CloseClient`, and after a connection was lost.
     pub fn on_client_closed(&mut self, session: u32) {
@@ -216,6 +249,7 @@ impl Engine {
         self.release_if_gone(session);
         if self.sessions.is_empty() {
             self.pool.shrink();
+            self.spare_parts = SpareParts::default();
             self.sessions.shrink_to_fit();
         }
     }
@@ -226,6 +260,9 @@ impl Engine {
             && target.client == client
         {
             target.flags.unset(Flags::KILLS);
+            if target.stall == Stall::Answer {
+                self.make_resumable(session);
+            }
             self.deliver(session, sequence, reply);
         }
     }
@@ -303,18 +340,17 @@ impl Engine {
         self.pool.put(segment);
     }
 
-    /// The driver has sent `bytes` of a backend's output.
+    /// The driver has sent `bytes` of the segment that it took last.
     #[inline]
     pub fn on_backend_sent(&mut self, backend: u32, bytes: usize) {
         let Some(target) = self.backends.get_mut(backend as usize) else {
             return;
         };
         target.counters.bytes_out += bytes as u64;
-        target.alive_us = self.now_us;
-        if target.state != backend::State::Ready {
+        if target.state != backend::State::Ready || target.greeting_out {
             return;
         }
-        target.output.sent(bytes);
+        target.count_sent(bytes, self.now_us);
         // What gathered while this was being sent goes next.
         if target.output.unsent() > 0 && !target.dirty {
             target.dirty = true;
@@ -328,10 +364,14 @@ impl Engine {
         }
     }
 
-    /// The driver has sent all of a backend's segment.
+    /// The driver has sent all of a backend's segment; it has said so by `on_backend_sent` before.
     #[inline]
     pub fn recycle_backend(&mut self, backend: u32, segment: Segment) {
         match self.backends.get_mut(backend as usize) {
+            Some(target) if target.greeting_out => {
+                target.greeting_out = false;
+                self.pool.put(segment);
+            }
             Some(target) if target.state == backend::State::Ready => {
                 target.keep_sent(&mut self.pool, segment);
             }
@@ -393,7 +433,10 @@ impl Engine {
                 late.push((index as u32, CutReason::Unread));
                 continue;
             }
-            let waits = unread || session.in_flight() > 0 || session.stall != Stall::None;
+            // A session that waits for a slot is not read from, so its client may be long gone; a slot
+            // that stays locked must not gather them for ever.
+            let stalled = !matches!(session.stall, Stall::None | Stall::Parked);
+            let waits = unread || session.in_flight() > 0 || stalled;
             if recv > 0 && !waits && now_s - session.active_s >= recv {
                 late.push((index as u32, CutReason::Idle));
             }

@@ -1,6 +1,7 @@
 //! Bytes on their way out of the engine: one queue a connection, and the pool their buffers
 //! come from and go back to.
 
+use super::early::Early;
 use std::collections::VecDeque;
 use std::ops::Deref;
 use std::rc::Rc;
@@ -14,6 +15,12 @@ const SEGMENT_BYTES_MIN: usize = 4 * 1024;
 
 /// How many bytes of idle buffers a shard keeps.
 const POOL_BYTES_MAX: usize = 4 << 20;
+
+/// How many idle stores of early replies a shard keeps...
+const EARLY_MAX: usize = 64;
+
+/// ...and how large each may be.
+const EARLY_BYTES_MAX: usize = 16 * 1024;
 
 /// Bytes to send. The driver owns a segment while the ring sends it.
 #[derive(Debug)]
@@ -40,6 +47,8 @@ impl Deref for Segment {
 pub(super) struct Pool {
     buffers: Vec<Vec<u8>>,
     bytes: usize,
+    #[expect(clippy::vec_box, reason = "the box is what sessions hold")]
+    early: Vec<Box<Early>>,
 }
 
 impl Pool {
@@ -67,8 +76,22 @@ impl Pool {
         }
     }
 
+    /// A place for replies that come before their turn.
+    pub(super) fn take_early(&mut self) -> Box<Early> {
+        self.early.pop().unwrap_or_default()
+    }
+
+    /// Takes it back.
+    pub(super) fn put_early(&mut self, mut early: Box<Early>) {
+        if self.early.len() < EARLY_MAX && early.capacity() <= EARLY_BYTES_MAX {
+            early.clear();
+            self.early.push(early);
+        }
+    }
+
     /// Gives idle memory back to the allocator.
     pub(super) fn shrink(&mut self) {
+        self.early = Vec::new();
         self.buffers = Vec::new();
         self.bytes = 0;
     }
@@ -85,7 +108,7 @@ pub(super) struct Output {
 
 impl Output {
     /// Appends bytes.
-    #[inline]
+    #[inline(always)]
     pub(super) fn write(&mut self, pool: &mut Pool, bytes: &[u8]) {
         self.unsent += bytes.len();
         if self.tail.capacity() - self.tail.len() < bytes.len() {

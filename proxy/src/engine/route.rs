@@ -40,6 +40,8 @@ pub(super) struct Routes {
     servers: Vec<Server>,
     /// Replicas of a group, in sets of falling preference; entry 0 is empty.
     replicas: Vec<Vec<Vec<u16>>>,
+    /// By slot: the backend of every request for it in database 0, once one has found it.
+    shortcuts: Box<[u32; SLOT_COUNT]>,
     pub(super) topology: Arc<Topology>,
 }
 
@@ -60,8 +62,23 @@ impl Routes {
             slots: Box::new([Route::Offline; SLOT_COUNT]),
             servers: Vec::new(),
             replicas: vec![Vec::new()],
+            shortcuts: Box::new([NONE; SLOT_COUNT]),
             topology: Arc::new(Topology::offline()),
         }
+    }
+}
+
+impl Routes {
+    /// The backend of every request for this slot, where that is known.
+    #[inline(always)]
+    pub(super) fn shortcut(&self, slot: u16, database: u16) -> Option<u32> {
+        let backend = self.shortcuts[usize::from(slot) % SLOT_COUNT];
+        (backend != NONE && database == 0).then_some(backend)
+    }
+
+    /// Forgets them: they depend on the topology and on whether replicas are read.
+    pub(super) fn forget_shortcuts(&mut self) {
+        self.shortcuts.fill(NONE);
     }
 }
 
@@ -69,7 +86,10 @@ impl Routes {
 struct ServerList {
     servers: Vec<Server>,
     by_address: AHashMap<Address, u16>,
-    old: AHashMap<Address, Vec<u32>>,
+    old: AHashMap<Address, Server>,
+    /// Whether masters and replicas have as many connections: a place in `Server::backends` means
+    /// the same for both then.
+    same_places: bool,
 }
 
 impl ServerList {
@@ -78,7 +98,13 @@ impl ServerList {
             return *index;
         }
         let index = self.servers.len() as u16;
-        let backends = self.old.remove(address).unwrap_or_default();
+        let backends = match self.old.get_mut(address) {
+            Some(old) if old.replica == replica || self.same_places => {
+                std::mem::take(&mut old.backends)
+            }
+            // What is left behind is retired.
+            _ => Vec::new(),
+        };
         self.servers.push(Server { address: Arc::clone(address), group, replica, backends });
         self.by_address.insert(Arc::clone(address), index);
         index
@@ -96,7 +122,8 @@ impl Engine {
         let mut list = ServerList {
             servers: Vec::new(),
             by_address: AHashMap::new(),
-            old: old.into_iter().map(|server| (server.address, server.backends)).collect(),
+            old: old.into_iter().map(|server| (Arc::clone(&server.address), server)).collect(),
+            same_places: self.settings.primary_parallel == self.settings.replica_parallel,
         };
         let mut replicas = vec![Vec::new()];
         let mut groups = Vec::new();
@@ -126,9 +153,14 @@ impl Engine {
         }
         self.routes.servers = list.servers;
         self.routes.replicas = replicas;
+        self.routes.forget_shortcuts();
         self.routes.topology = Arc::clone(topology);
         self.keep_facts_true();
-        for backend in list.old.into_values().flatten().filter(|backend| *backend != NONE) {
+        let left = list.old.into_values().flat_map(|server| server.backends);
+        let mut left: Vec<u32> = left.filter(|backend| *backend != NONE).collect();
+        // In an order that no hash decides, so that a simulated run can be repeated.
+        left.sort_unstable();
+        for backend in left {
             self.retire(backend);
         }
         self.connect_masters();
@@ -181,7 +213,11 @@ impl Engine {
                 {
                     return Ok(backend);
                 }
-                Ok(self.backend_at(master, database, slot))
+                let backend = self.backend_at(master, database, slot);
+                if database == 0 && (replicas == 0 || self.settings.primary_only) {
+                    self.routes.shortcuts[usize::from(slot) % SLOT_COUNT] = backend;
+                }
+                Ok(backend)
             }
             Route::Parked => Err(NoRoute::Parked),
             Route::Offline => Err(NoRoute::Offline),

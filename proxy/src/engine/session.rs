@@ -1,9 +1,11 @@
 //! One client's connection: its input, its requests in order, its output.
 
+use super::backend::{InFlight, Kind};
+use super::dispatch::since_us;
+use super::early::Early;
 use super::output::{Output, Pool};
 use crate::command::CommandId;
 use crate::resp::request::Progress;
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 /// Yes-or-no facts of a session, as bits: there are many sessions.
@@ -35,6 +37,8 @@ impl Flags {
     pub(super) const KILLS: Self = Self(1 << 11);
     /// CLIENT NO-EVICT ON.
     pub(super) const NO_EVICT: Self = Self(1 << 10);
+    /// What waited in its input is being run.
+    pub(super) const RUNNING: Self = Self(1 << 12);
 
     #[inline]
     pub(super) fn has(self, any: Self) -> bool {
@@ -82,14 +86,10 @@ pub(super) enum Stall {
     Backend,
     /// Its slot is locked or about to move.
     Parked,
-}
-
-/// Replies that came before their turn.
-#[derive(Debug, Default)]
-pub(super) struct Early {
-    /// By sequence, from the session's head on: where in `bytes` the reply stands.
-    replies: VecDeque<Option<(u32, u32)>>,
-    bytes: Vec<u8>,
+    /// A server has been asked what its command is.
+    Learning,
+    /// The control thread has yet to answer the last request.
+    Answer,
 }
 
 /// What a client has said of itself. Most say nothing.
@@ -173,6 +173,15 @@ impl Session {
         sequence
     }
 
+    /// Takes the next request's place, for a request that goes to a backend as it is.
+    #[inline(always)]
+    pub(super) fn entry(&mut self, session: u32, command: CommandId, now_us: u64) -> InFlight {
+        let kind = if self.wants_silence() { Kind::Silent } else { Kind::Reply };
+        self.references += 1;
+        let sequence = self.sequence();
+        InFlight { session, sequence, since_us: since_us(now_us), offset: 0, command, kind }
+    }
+
     /// Whether the request that is being read gets no reply (CLIENT REPLY OFF or SKIP). SKIP counts
     /// for one request, so it is over after this.
     #[inline]
@@ -187,11 +196,11 @@ impl Session {
     /// Bytes of replies that are held for this session.
     #[inline]
     pub(super) fn reply_bytes(&self) -> usize {
-        self.output.unsent() + self.early.as_ref().map_or(0, |early| early.bytes.len())
+        self.output.unsent() + self.early.as_ref().map_or(0, |early| early.bytes())
     }
 
     /// Takes a whole reply. In its turn it goes out, early it waits in its place.
-    #[inline]
+    #[inline(always)]
     pub(super) fn reply(&mut self, pool: &mut Pool, sequence: u32, reply: &[u8]) {
         debug_assert!(sequence.wrapping_sub(self.head) < self.in_flight(), "a reply to no request");
         if sequence == self.head {
@@ -201,7 +210,8 @@ impl Session {
                 self.release_early(pool);
             }
         } else {
-            self.hold(sequence, reply);
+            let place = sequence.wrapping_sub(self.head) as usize;
+            self.early.get_or_insert_with(|| pool.take_early()).hold(place, reply);
         }
     }
 
@@ -210,35 +220,20 @@ impl Session {
         self.output.write(pool, piece);
     }
 
-    fn hold(&mut self, sequence: u32, reply: &[u8]) {
-        let early = self.early.get_or_insert_default();
-        let place = sequence.wrapping_sub(self.head) as usize;
-        if early.replies.len() <= place {
-            early.replies.resize(place + 1, None);
-        }
-        debug_assert!(early.replies[place].is_none(), "two replies to one request");
-        early.replies[place] = Some((early.bytes.len() as u32, reply.len() as u32));
-        early.bytes.extend_from_slice(reply);
-    }
-
     /// Sends out the early replies whose turn has come. The head has just moved on by one.
+    #[inline(never)]
     fn release_early(&mut self, pool: &mut Pool) {
-        let Some(early) = self.early.as_mut() else {
-            return;
-        };
-        early.replies.pop_front();
-        while let Some(Some((start, len))) = early.replies.front().copied() {
-            self.output.write(pool, &early.bytes[start as usize..][..len as usize]);
+        let Some(early) = &mut self.early else { return };
+        early.pass();
+        while let Some(reply) = early.next() {
+            self.output.write(pool, reply);
             self.head = self.head.wrapping_add(1);
-            early.replies.pop_front();
+            early.pass();
         }
-        if early.replies.is_empty() {
-            // Small stores are kept while requests are in flight, as they will be needed again.
-            if self.head == self.next || early.bytes.capacity() > 64 * 1024 {
-                self.early = None;
-            } else {
-                early.bytes.clear();
-            }
+        if early.is_empty()
+            && let Some(early) = self.early.take()
+        {
+            pool.put_early(early);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::session::Flags;
 use super::{CUT_REASONS, Engine};
 use crate::clients::ClientInfo;
-use crate::command::COMMANDS;
+use crate::command::{COMMANDS, CommandId};
 use crate::stats::{BackendStats, CommandStats, ShardStats};
 
 impl Engine {
@@ -25,6 +25,7 @@ impl Engine {
             protocol_errors: self.counters.protocol_errors,
             commands: COMMANDS
                 .iter()
+                .chain([CommandId::LEARNED.command()])
                 .zip(&self.commands)
                 .filter(|(_, stats)| seen(stats))
                 .map(|(command, stats)| (command.name, stats.clone()))

@@ -40,31 +40,18 @@ impl Scanner {
     ///
     /// # Errors
     /// [`BadReply`], after which the scanner must not be used again.
-    #[inline]
+    #[inline(always)]
     pub fn scan(&mut self, bytes: &[u8]) -> Result<Scan, BadReply> {
         if self.elements == 0 {
-            // The two replies that nearly all are: one line, or one bulk string, whole.
-            match bytes {
-                [b'+' | b':', rest @ ..] => {
-                    if let Some(end) = short_line(rest) {
-                        return Ok(Scan::End(end + 1));
-                    }
-                }
-                [b'$', rest @ ..] => {
-                    if let Some((len, header)) = short_number(rest) {
-                        let end = 1 + header + len + 2;
-                        if end <= bytes.len() {
-                            return Ok(Scan::End(end));
-                        }
-                    }
-                }
-                _ => {}
+            if let Some(end) = short_element(bytes) {
+                return Ok(Scan::End(end));
             }
             self.elements = 1;
         }
         self.scan_slow(bytes)
     }
 
+    #[inline(never)]
     fn scan_slow(&mut self, bytes: &[u8]) -> Result<Scan, BadReply> {
         let mut position = 0;
         while position < bytes.len() {
@@ -73,6 +60,11 @@ impl Scanner {
                 self.skip_bulk(rest)
             } else if self.in_line {
                 self.skip_line(rest)
+            } else if self.header_len == 0
+                && let Some(end) = short_element(rest)
+            {
+                self.elements -= 1;
+                end
             } else {
                 self.header(rest)?
             };
@@ -151,6 +143,22 @@ impl Scanner {
     }
 }
 
+/// Where the element at the start of `bytes` ends, if it is one of the kinds that nearly all are: a
+/// short line, or a bulk string that is here as a whole. `None` says nothing.
+#[inline(always)]
+pub(crate) fn short_element(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [b'+', b'O', b'K', b'\r', b'\n', ..] | [b'$', b'-', b'1', b'\r', b'\n', ..] => Some(5),
+        [b'$', rest @ ..] => {
+            let (len, header) = short_number(rest)?;
+            let end = 1 + header + len + 2;
+            (end <= bytes.len()).then_some(end)
+        }
+        [b'+' | b':', rest @ ..] => short_line(rest).map(|end| end + 1),
+        _ => None,
+    }
+}
+
 /// The length of a line that ends within a few bytes, its end included.
 #[inline]
 fn short_line(rest: &[u8]) -> Option<usize> {
@@ -159,12 +167,31 @@ fn short_line(rest: &[u8]) -> Option<usize> {
 }
 
 /// A length of one to six digits at the start of `rest`, with the bytes of its line.
-#[inline]
+#[inline(always)]
 fn short_number(rest: &[u8]) -> Option<(usize, usize)> {
+    // Nearly every length has one or two digits; the shortest reply that has one is longer than this.
+    let &[first, second, third, fourth] = rest.first_chunk::<4>()?;
+    let first = first.wrapping_sub(b'0');
+    if first <= 9 && second == b'\r' && third == b'\n' {
+        return Some((usize::from(first), 3));
+    }
+    let second = second.wrapping_sub(b'0');
+    if (1..=9).contains(&first) && second <= 9 && third == b'\r' && fourth == b'\n' {
+        return Some((usize::from(first * 10 + second), 4));
+    }
+    longer_number(rest)
+}
+
+#[inline(never)]
+fn longer_number(rest: &[u8]) -> Option<(usize, usize)> {
     let mut value = 0;
     for (i, &byte) in rest.iter().take(7).enumerate() {
         let digit = byte.wrapping_sub(b'0');
         if digit <= 9 {
+            if i == 1 && value == 0 {
+                // A leading zero: the slow way refuses it.
+                return None;
+            }
             value = value * 10 + usize::from(digit);
         } else {
             return (byte == b'\r' && i > 0 && rest.get(i + 1) == Some(&b'\n'))
@@ -204,7 +231,14 @@ mod tests {
 
     #[test]
     fn what_is_no_reply_is_refused() {
-        for bytes in [&b"HTTP/1.1 200 OK\r\n"[..], b"$x\r\n", b"$-2\r\n", b"*1\r\n?", b"$1\n"] {
+        for bytes in [
+            &b"HTTP/1.1 200 OK\r\n"[..],
+            b"$x\r\n",
+            b"$-2\r\n",
+            b"*1\r\n?",
+            b"$01\r\na\r\n",
+            b"$1\n",
+        ] {
             assert!(end(bytes).is_err(), "{}", bytes.escape_ascii());
         }
         assert!(end(&[b"$".to_vec(), b"1".repeat(40)].concat()).is_err());

@@ -46,12 +46,24 @@ impl<'a> Request<'a> {
         let span = self.args[i];
         &self.bytes[span.start as usize..][..span.len as usize]
     }
+
+    /// `count` arguments from `first` on (not the name) as the client wrote them: headers, line ends
+    /// and all.
+    #[inline]
+    #[must_use]
+    pub fn raw(&self, first: usize, count: usize) -> &'a [u8] {
+        let end = |i: usize| {
+            let span = self.args[i];
+            span.start as usize + span.len as usize + 2
+        };
+        &self.bytes[end(first - 1)..end(first + count - 1)]
+    }
 }
 
 /// What a session may send.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// The greatest bulk string, in bytes.
+    /// The greatest bulk string, in bytes; under 99 it counts as that.
     pub bulk_bytes_max: u64,
     /// The greatest number of arguments.
     pub args_max: i64,
@@ -170,7 +182,7 @@ impl Progress {
         if self.missing == 0 {
             return 0;
         }
-        match number_line(&bytes[self.position.min(bytes.len())..], b'$') {
+        match number_line(&bytes[self.position.min(bytes.len())..]) {
             Line::Number(len, header) if len > 0 && len as u64 <= limits.bulk_bytes_max => {
                 self.position + header + len as usize + 2
             }
@@ -189,29 +201,45 @@ enum Line {
 }
 
 /// Reads `<type>digits\r\n` at the start of `bytes`; the type byte has been checked by the caller
-/// or does not matter.
-#[inline]
-fn number_line(bytes: &[u8], kind: u8) -> Line {
-    // The common case: one to nine digits.
+/// or will be. As in Redis, whatever stands after `\r` counts as `\n`.
+#[inline(always)]
+fn number_line(bytes: &[u8]) -> Line {
+    // Nearly every number has one or two digits.
+    if let Some(&[_, first, second, third]) = bytes.first_chunk::<4>() {
+        let first = first.wrapping_sub(b'0');
+        if first <= 9 && second == b'\r' {
+            return Line::Number(i64::from(first), 4);
+        }
+        let second = second.wrapping_sub(b'0');
+        if (1..=9).contains(&first) && second <= 9 && third == b'\r' && bytes.len() > 4 {
+            return Line::Number(i64::from(first * 10 + second), 5);
+        }
+    }
+    number_line_long(bytes)
+}
+
+/// [`number_line`] for up to nine digits.
+#[inline(never)]
+fn number_line_long(bytes: &[u8]) -> Line {
     let mut value: i64 = 0;
     for i in 1..bytes.len().min(11) {
         let digit = bytes[i].wrapping_sub(b'0');
         if digit <= 9 {
             if i == 2 && value == 0 {
-                return number_line_slow(bytes, kind);
+                return number_line_slow(bytes);
             }
             value = value * 10 + i64::from(digit);
-        } else if bytes[i] == b'\r' && i > 1 {
-            return if i + 1 < bytes.len() { Line::Number(value, i + 2) } else { Line::Incomplete };
+        } else if bytes[i] == b'\r' && i > 1 && i + 1 < bytes.len() {
+            return Line::Number(value, i + 2);
         } else {
-            return number_line_slow(bytes, kind);
+            return number_line_slow(bytes);
         }
     }
-    number_line_slow(bytes, kind)
+    number_line_slow(bytes)
 }
 
 #[cold]
-fn number_line_slow(bytes: &[u8], _kind: u8) -> Line {
+fn number_line_slow(bytes: &[u8]) -> Line {
     let Some(end) = memchr::memchr(b'\r', bytes) else {
         return Line::Incomplete;
     };
@@ -227,22 +255,31 @@ fn number_line_slow(bytes: &[u8], _kind: u8) -> Line {
 /// A decimal integer as Redis's `string2ll` takes it: no plus sign, no leading zeros, no spaces.
 #[must_use]
 pub fn strict_integer(text: &[u8]) -> Option<i64> {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
     let leading_zero = digits.first() == Some(&b'0') && text.len() > 1;
     if digits.is_empty() || digits.len() > 19 || leading_zero {
         return None;
     }
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return None;
+    // Nineteen digits fit into 64 bits without a sign.
+    let mut value: u64 = 0;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + u64::from(digit);
     }
-    std::str::from_utf8(text).ok()?.parse().ok()
+    if negative { 0_i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() }
 }
 
 /// Reads one request from the start of `bytes`, going on where `progress` left off.
 ///
 /// `bytes` must start with the same bytes each time until the request is complete; the caller then
 /// takes the arguments from `progress` and clears it.
-#[inline]
+#[inline(always)]
 pub fn parse(bytes: &[u8], progress: &mut Progress, limits: &Limits) -> Parsed {
     if !progress.started {
         match bytes.first() {
@@ -250,7 +287,7 @@ pub fn parse(bytes: &[u8], progress: &mut Progress, limits: &Limits) -> Parsed {
             Some(b'*') => {}
             Some(_) => return parse_inline(bytes),
         }
-        match number_line(bytes, b'*') {
+        match number_line(bytes) {
             Line::Number(count, len) => {
                 if count > limits.args_max {
                     return Parsed::Invalid(
@@ -278,42 +315,72 @@ pub fn parse(bytes: &[u8], progress: &mut Progress, limits: &Limits) -> Parsed {
     parse_arguments(bytes, progress, limits)
 }
 
-#[inline]
+#[inline(always)]
 fn parse_arguments(bytes: &[u8], progress: &mut Progress, limits: &Limits) -> Parsed {
     let mut position = progress.position;
-    while progress.missing > 0 {
+    let mut missing = progress.missing;
+    let parsed = loop {
+        if missing == 0 {
+            break Parsed::Complete(position);
+        }
         let rest = &bytes[position..];
-        let line = number_line(rest, b'$');
-        let (len, header) = match line {
-            Line::Number(len, header) if rest[0] == b'$' => (len, header),
-            line => {
-                progress.position = position;
-                return bulk_header_fault(rest, &line, limits);
-            }
+        let (len, header) = match short_bulk_header(rest) {
+            Some(found) => found,
+            None => match bulk_header(rest, limits) {
+                Ok(found) => found,
+                Err(parsed) => break parsed,
+            },
         };
-        if len < 0 || len as u64 > limits.bulk_bytes_max {
-            return Parsed::Invalid(bulk_length_fault(len, limits));
-        }
-        let len = len as usize;
         let end = position + header + len + 2;
-        if end > limits.request_bytes_max {
-            return Parsed::Invalid(ProtocolError::RequestBytes);
-        }
-        if end > bytes.len() {
-            progress.position = position;
-            return Parsed::Incomplete;
+        if end > bytes.len() || end > limits.request_bytes_max {
+            break if end > limits.request_bytes_max {
+                Parsed::Invalid(ProtocolError::RequestBytes)
+            } else {
+                Parsed::Incomplete
+            };
         }
         progress.args.push(Span { start: (position + header) as u32, len: len as u32 });
-        progress.missing -= 1;
+        missing -= 1;
         position = end;
-    }
+    };
     progress.position = position;
-    Parsed::Complete(position)
+    progress.missing = missing;
+    parsed
+}
+
+/// Reads `$digits\r\n` of one or two digits, which is nearly every one; they are under any limit.
+/// `None` says nothing.
+#[inline(always)]
+fn short_bulk_header(rest: &[u8]) -> Option<(usize, usize)> {
+    // With its argument, even an empty one, a header is longer than this.
+    let &[kind, first, second, third, _] = rest.first_chunk::<5>()?;
+    let first = first.wrapping_sub(b'0');
+    if kind != b'$' || first > 9 {
+        return None;
+    }
+    if second == b'\r' {
+        return Some((usize::from(first), 4));
+    }
+    let second = second.wrapping_sub(b'0');
+    (first > 0 && second <= 9 && third == b'\r').then(|| (usize::from(first * 10 + second), 5))
+}
+
+/// Reads any header of an argument: its length and the bytes of its line.
+#[inline(never)]
+fn bulk_header(rest: &[u8], limits: &Limits) -> Result<(usize, usize), Parsed> {
+    let (len, header) = match number_line(rest) {
+        Line::Number(len, header) if rest[0] == b'$' => (len, header),
+        line => return Err(bulk_header_fault(rest, &line)),
+    };
+    if len < 0 || len as u64 > limits.bulk_bytes_max {
+        return Err(Parsed::Invalid(bulk_length_fault(len, limits)));
+    }
+    Ok((len as usize, header))
 }
 
 /// What an argument's header is, that is not `$<number>\r\n`.
 #[cold]
-fn bulk_header_fault(rest: &[u8], line: &Line, _limits: &Limits) -> Parsed {
+fn bulk_header_fault(rest: &[u8], line: &Line) -> Parsed {
     // Redis looks for the line's end first and at its first byte afterwards.
     if matches!(line, Line::Incomplete) {
         if rest.len() > LINE_BYTES_MAX && !line_is_whole(rest) {
@@ -375,6 +442,36 @@ mod tests {
         let (parsed, args) = whole(bytes);
         assert_eq!(parsed, Parsed::Complete(bytes.len() - 4));
         assert_eq!(args, [b"SET".to_vec(), b"k".to_vec(), b"".to_vec()]);
+    }
+
+    #[test]
+    fn the_raw_bytes_of_arguments_are_those_between_their_neighbours() {
+        let bytes = b"*4\r\n$4\r\nMSET\r\n$1\r\nk\r\n$11\r\nhello world\r\n$0\r\n\r\n";
+        let mut progress = Progress::default();
+        assert_eq!(parse(bytes, &mut progress, &LIMITS), Parsed::Complete(bytes.len()));
+        let request = Request { bytes, args: &progress.args };
+        assert_eq!(request.raw(1, 1), b"$1\r\nk\r\n");
+        assert_eq!(request.raw(1, 2), b"$1\r\nk\r\n$11\r\nhello world\r\n");
+        assert_eq!(request.raw(3, 1), b"$0\r\n\r\n");
+    }
+
+    #[test]
+    fn integers_are_read_to_the_ends_of_their_range() {
+        for (text, value) in [
+            ("0", Some(0)),
+            ("-1", Some(-1)),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("9223372036854775808", None),
+            ("-9223372036854775809", None),
+            ("-0", None),
+            ("+1", None),
+            ("01", None),
+            ("-", None),
+            ("1a", None),
+        ] {
+            assert_eq!(strict_integer(text.as_bytes()), value, "{text}");
+        }
     }
 
     #[test]

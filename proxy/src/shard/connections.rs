@@ -146,9 +146,20 @@ impl Connections {
     }
 
     /// A socket cannot be used any more.
-    pub(super) fn fail(&mut self, ring: &mut Ring<Segment>, user: User, reason: String) {
+    pub(super) fn fail(
+        &mut self,
+        engine: &mut Engine,
+        ring: &mut Ring<Segment>,
+        user: User,
+        reason: String,
+    ) {
         match user.kind {
-            Kind::Session => ring.close(self.sessions[user.index as usize]),
+            Kind::Session => {
+                // The engine must know now: an effect for this session that it made after the ring
+                // has let the socket go would name nobody, or somebody else.
+                engine.on_client_lost(user.index);
+                ring.close(self.sessions[user.index as usize]);
+            }
             Kind::Backend => {
                 let backend = &mut self.backends[user.index as usize];
                 if let Some(token) = backend.token {

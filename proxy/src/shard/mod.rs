@@ -21,6 +21,7 @@ use crate::messages::{ControlMessage, ShardMessage};
 use crate::stats::ShardStats;
 use crate::uring::{Event, Ring, RingConfig, Token};
 use connections::{Connections, Kind, User};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -28,6 +29,13 @@ use tokio::sync::mpsc::UnboundedSender;
 
 /// How long a listener that cannot take connections (no descriptor left) is left alone.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often failures of the listener are logged while they last.
+const ACCEPT_LOG_PAUSE: Duration = Duration::from_secs(10);
+
+/// How long a client has to read its last replies before its connection is closed under what it still
+/// sends.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What a shard is made of.
 #[derive(Debug)]
@@ -66,7 +74,11 @@ struct Shard {
     acceptor: Option<Acceptor>,
     /// When the listener is asked again, in microseconds since `start`.
     accept_again_us: Option<u64>,
+    /// When its next failure is logged: it fails ten times a second while descriptors are missing.
+    accept_log_us: u64,
     keepalive: (Option<Duration>, Option<Duration>),
+    /// Sockets that linger, and until when in microseconds since `start`; the oldest first.
+    lingering: VecDeque<(u64, Token)>,
     start: Instant,
     now_us: u64,
     turns: u64,
@@ -76,12 +88,13 @@ struct Shard {
     effects: Vec<Effect>,
 }
 
-/// Runs a shard on the calling thread until it is told to stop.
+/// Runs a shard on the calling thread until it is told to stop; says by `ready` that it serves.
 ///
 /// # Errors
 /// A sentence: what the ring refused.
-pub fn run(config: ShardConfig) -> Result<(), String> {
+pub fn run(config: ShardConfig, ready: impl FnOnce()) -> Result<(), String> {
     let mut shard = Shard::new(config)?;
+    ready();
     while !shard.stopped {
         shard.turn()?;
     }
@@ -116,7 +129,9 @@ impl Shard {
             loads: config.loads,
             acceptor,
             accept_again_us: None,
+            accept_log_us: 0,
             keepalive: config.keepalive,
+            lingering: VecDeque::new(),
             start: Instant::now(),
             now_us: 0,
             turns: 0,
@@ -142,7 +157,7 @@ impl Shard {
         // An effect can have an effect: a connection that cannot even be begun fails at once.
         loop {
             self.engine.finish_turn();
-            if !self.carry_out() {
+            if !self.carry_out(false) {
                 break;
             }
         }
@@ -156,10 +171,9 @@ impl Shard {
 
     /// How long the turn may wait.
     fn timeout(&self) -> Option<Duration> {
-        let deadline = match (self.engine.next_deadline(), self.accept_again_us) {
-            (Some(a), Some(b)) => a.min(b),
-            (a, b) => a.or(b)?,
-        };
+        let lingering = self.lingering.front().map(|(until, _)| *until);
+        let deadlines = [self.engine.next_deadline(), self.accept_again_us, lingering];
+        let deadline = deadlines.into_iter().flatten().min()?;
         Some(Duration::from_micros(deadline.saturating_sub(self.now_us)))
     }
 
@@ -169,7 +183,7 @@ impl Shard {
         let Self { ring, engine, connections, .. } = self;
         let mut woken = false;
         let mut accepted = Vec::new();
-        let mut pause = false;
+        let mut accept_error = None;
         let mut failed = Vec::new();
         ring.reap(|event| match event {
             Event::Received { user, bytes } => match User::from(user) {
@@ -189,20 +203,24 @@ impl Shard {
             }
             Event::Closed { user } => connections.closed(engine, User::from(user)),
             Event::Accepted(socket) => accepted.push(socket),
-            Event::AcceptFailed(error) => {
-                tracing::error!(%error, "cannot accept a connection; trying again");
-                pause = true;
-            }
+            Event::AcceptFailed(error) => accept_error = Some(error),
             Event::Woken => woken = true,
         });
         for (user, reason) in failed {
-            self.connections.fail(&mut self.ring, user, reason);
+            self.connections.fail(&mut self.engine, &mut self.ring, user, reason);
         }
         for socket in accepted {
             self.accept(socket);
         }
-        if pause {
+        if let Some(error) = accept_error {
             self.accept_again_us = Some(self.now_us + ACCEPT_PAUSE.as_micros() as u64);
+            if self.now_us >= self.accept_log_us {
+                self.accept_log_us = self.now_us + ACCEPT_LOG_PAUSE.as_micros() as u64;
+                tracing::error!(
+                    %error,
+                    "cannot accept connections; trying again (raise --ulimit if files are missing)"
+                );
+            }
         }
         woken
     }
@@ -215,10 +233,29 @@ impl Shard {
             self.accept_again_us = None;
             self.ring.listen_again();
         }
+        while let Some(&(until, token)) = self.lingering.front()
+            && until <= self.now_us
+        {
+            self.lingering.pop_front();
+            self.ring.close_lingering(token, until);
+        }
     }
 
-    /// Carries out what the engine asked for; answers whether there was anything.
-    fn carry_out(&mut self) -> bool {
+    /// Closes a session's connection once the client can have read its replies. One that has nothing
+    /// to read (`at_once`), or that misbehaved, is not waited for.
+    fn close_client(&mut self, session: u32, at_once: bool) {
+        let token = self.connections.session(session);
+        let until = self.now_us + LINGER.as_micros() as u64;
+        if at_once || !self.engine.closes_in_order(session) {
+            self.ring.close(token);
+        } else if self.ring.finish(token, until) {
+            self.lingering.push_back((until, token));
+        }
+    }
+
+    /// Carries out what the engine asked for; answers whether there was anything. `at_once` is for
+    /// [`Self::close_client`].
+    fn carry_out(&mut self, at_once: bool) -> bool {
         let effects = std::mem::take(&mut self.effects);
         let mut effects = self.engine.take_effects(effects);
         let any = !effects.is_empty();
@@ -226,10 +263,7 @@ impl Shard {
             match effect {
                 Effect::Connect { backend, address } => self.connect(backend, &address),
                 Effect::CloseBackend { backend } => self.close_backend(backend),
-                Effect::CloseClient { session } => {
-                    let token = self.connections.session(session);
-                    self.ring.close(token);
-                }
+                Effect::CloseClient { session } => self.close_client(session, at_once),
                 Effect::Pause { session } => {
                     let token = self.connections.session(session);
                     self.ring.pause(token);
@@ -360,7 +394,10 @@ impl Shard {
             ShardMessage::Drain => {
                 self.draining = true;
                 self.ring.stop_listening();
+                // What came before still counts; those that are closed now were idle.
+                self.carry_out(false);
                 self.engine.drain();
+                self.carry_out(true);
             }
             ShardMessage::Stop => self.stopped = true,
         }

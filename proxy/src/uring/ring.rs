@@ -124,6 +124,8 @@ struct Socket<B> {
     wanted: bool,
     /// The peer has sent its last byte.
     ended: bool,
+    /// Nothing more is sent, and what comes is dropped; until when, as the owner said.
+    lingering: Option<u64>,
     closing: bool,
 }
 
@@ -269,6 +271,7 @@ impl<B: StableBytes> Ring<B> {
             receiving: false,
             wanted: false,
             ended: false,
+            lingering: None,
             closing: false,
         };
         self.sockets.insert(socket) as Token
@@ -285,7 +288,7 @@ impl<B: StableBytes> Ring<B> {
     #[must_use]
     pub fn can_send(&self, token: Token) -> bool {
         let socket = &self.sockets[token as usize];
-        socket.sending.is_none() && !socket.closing
+        socket.sending.is_none() && socket.lingering.is_none() && !socket.closing
     }
 
     /// Sends a buffer; [`Event::Sent`] gives it back.
@@ -337,6 +340,38 @@ impl<B: StableBytes> Ring<B> {
         socket.receiving = true;
         socket.operations += 1;
         self.push(entry);
+    }
+
+    /// Closes a socket in the way that lets the peer read all that was sent to it: it is told that no
+    /// more comes, and what it still sends is read and dropped until it closes its end too. (Closing a
+    /// socket with unread bytes resets the connection, and the peer may lose what it has not read.)
+    ///
+    /// `until` is for the owner: it calls [`Self::close_lingering`] with it when the peer has had time
+    /// enough. Answers whether the socket lingers; it is closed at once when nothing can be lost, or
+    /// when it cannot be helped.
+    pub fn finish(&mut self, token: Token, until: u64) -> bool {
+        let socket = &mut self.sockets[token as usize];
+        let lingers = !socket.closing
+            && !socket.ended
+            && socket.sending.is_none()
+            && rustix::net::shutdown(&socket.fd, rustix::net::Shutdown::Write).is_ok();
+        if !lingers {
+            self.close(token);
+            return false;
+        }
+        socket.lingering = Some(until);
+        socket.wanted = true;
+        self.receive(token);
+        true
+    }
+
+    /// Closes a socket that has lingered since [`Self::finish`] with the same `until`, if it is still
+    /// there.
+    pub fn close_lingering(&mut self, token: Token, until: u64) {
+        let socket = self.sockets.get(token as usize);
+        if socket.is_some_and(|socket| socket.lingering == Some(until)) {
+            self.close(token);
+        }
     }
 
     /// Closes a socket; what was not sent is dropped. [`Event::Closed`] follows in a later turn.
@@ -482,7 +517,7 @@ impl<B: StableBytes> Ring<B> {
             socket.operations -= 1;
         }
         if let Some(buffer) = cqueue::buffer_select(flags) {
-            if result > 0 && !socket.closing {
+            if result > 0 && !socket.closing && socket.lingering.is_none() {
                 let bytes = self.buffers.bytes(buffer, result as usize);
                 on_event(Event::Received { user, bytes });
             }
@@ -495,7 +530,10 @@ impl<B: StableBytes> Ring<B> {
             }
             return;
         }
-        if result == 0 {
+        let over = result == 0 || result < 0 && !is_passing(result);
+        if over && socket.lingering.is_some() {
+            self.close(token);
+        } else if result == 0 {
             socket.ended = true;
             on_event(Event::Ended { user });
         } else if result < 0 && !is_passing(result) {
@@ -556,6 +594,9 @@ impl<B: StableBytes> Ring<B> {
             // SAFETY: the kernel has just made this descriptor for us and nobody else knows it.
             let socket = unsafe { OwnedFd::from_raw_fd(result as RawFd) };
             on_event(Event::Accepted(socket));
+            self.listen_again();
+        } else if result == -rustix::io::Errno::CONNABORTED.raw_os_error() || is_passing(result) {
+            // The client was gone before it was taken; the next one is not to blame.
             self.listen_again();
         } else if self.listener.is_some() {
             on_event(Event::AcceptFailed(os_error(result)));

@@ -247,3 +247,46 @@ fn an_eventfd_wakes_the_ring_again_and_again() {
     }
     assert_eq!(&*segment(b"x"), b"x");
 }
+
+#[test]
+fn a_finished_socket_says_so_and_drops_what_still_comes_until_its_peer_closes() {
+    let mut ring: Ring<Segment> = Ring::new(&SMALL).expect("a ring");
+    let (mut ours, theirs) = pair();
+    let token = ring.add(OwnedFd::from(theirs), 5);
+    ours.write_all(&[b'x'; 10_000]).expect("writes");
+    assert!(ring.finish(token, 1));
+    assert!(!ring.can_send(token));
+    let mut end = [0; 1];
+    assert_eq!(ours.read(&mut end).expect("no reset"), 0);
+    let writer = std::thread::spawn(move || ours.write_all(&[b'x'; 3_000_000]));
+    let closed = std::cell::Cell::new(false);
+    turn_until(
+        &mut ring,
+        |event| match event {
+            Event::Closed { user: 5 } => closed.set(true),
+            other => panic!("{other:?}"),
+        },
+        || closed.get(),
+    );
+    assert!(writer.join().expect("no panic").is_ok());
+}
+
+#[test]
+fn a_finished_socket_is_closed_when_its_peer_does_not_close_in_time() {
+    let mut ring: Ring<Segment> = Ring::new(&SMALL).expect("a ring");
+    let (ours, theirs) = pair();
+    let token = ring.add(OwnedFd::from(theirs), 5);
+    assert!(ring.finish(token, 1));
+    // Another one's time is up.
+    ring.close_lingering(token, 2);
+    ring.wait(Some(Duration::from_millis(5))).expect("waits");
+    ring.reap(|event| panic!("{event:?}"));
+    ring.close_lingering(token, 1);
+    let closed = std::cell::Cell::new(false);
+    turn_until(
+        &mut ring,
+        |event| closed.set(matches!(event, Event::Closed { user: 5 })),
+        || closed.get(),
+    );
+    drop(ours);
+}

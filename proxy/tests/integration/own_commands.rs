@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, Pair};
 use codis_proxy::slots::slot;
-use codis_testbed::{Client, Value};
+use codis_testbed::{Client, Redis, RedisOptions, Value, encode};
 
 #[test]
 fn ping_and_echo_answer_as_redis_redis_too() {
@@ -162,5 +162,39 @@ fn a_command_that_is_not_supported_is_named_and_the_session_goes_on() {
         let text = reply.error().unwrap_or_else(|| panic!("{name}: {reply:?}"));
         assert!(text.to_uppercase().contains(name), "{name}: {text}");
         assert_eq!(client.run("PING"), Value::Simple(b"PONG".to_vec()));
+    }
+}
+
+#[test]
+fn a_command_that_only_the_servers_know_is_routed_by_what_they_say_of_it() {
+    let renamed = || {
+        let names = ["GET", "FETCH", "--rename-command", "MSETNX", "PUTNEW", "--rename-command"];
+        let mut args = vec!["--rename-command".to_owned()];
+        args.extend(names.map(str::to_owned));
+        args.extend(["BLPOP", "AWAIT"].map(str::to_owned));
+        Redis::start_with(RedisOptions { args, ..RedisOptions::default() })
+    };
+    let cluster = Cluster::over(vec![renamed(), renamed()], |options| options);
+    let mut client = cluster.client();
+    for index in 0..2 {
+        let key = cluster.key_on(index, "key");
+        assert_eq!(client.call(&["SET", &key, "value"]), Value::ok());
+        // Pipelined, so that requests queue behind the one that waits for the facts.
+        client.send(encode(&["fetch", &key]));
+        client.send(encode(&["FETCH", &key]));
+        client.send("PING\r\n");
+        assert_eq!(client.read(), Value::bulk("value"));
+        assert_eq!(client.read(), Value::bulk("value"));
+        assert_eq!(client.read(), Value::Simple(b"PONG".to_vec()));
+    }
+    let (here, there) = (cluster.key_on(0, "here"), cluster.key_on(1, "there"));
+    let reply = client.call(&["PUTNEW", &here, "1", &there, "2"]);
+    assert!(reply.error().is_some_and(|text| text.starts_with("CROSSSLOT")), "{reply:?}");
+    assert_eq!(client.call(&["PUTNEW", "{a}1", "1", "{a}2", "2"]), Value::Integer(1));
+    let reply = client.call(&["AWAIT", "list", "0"]);
+    assert!(reply.error().is_some_and(|text| text.contains("may block")), "{reply:?}");
+    for _ in 0..2 {
+        let reply = client.call(&["NOSUCH", "x"]);
+        assert!(reply.error().is_some_and(|text| text.contains("unknown command")), "{reply:?}");
     }
 }

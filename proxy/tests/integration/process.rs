@@ -220,3 +220,57 @@ fn clients_may_connect_over_a_unix_socket() {
     assert_eq!(client.run("EXISTS a b c"), Value::Integer(3));
     assert!(client.run("CLIENT LIST").text().contains("id="));
 }
+
+#[test]
+fn a_file_that_is_no_socket_is_not_replaced_by_one() {
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let precious = folder.path().join("precious");
+    std::fs::write(&precious, "data").expect("it can be written");
+    let file = folder.path().join("proxy.toml");
+    let config = format!(
+        "proto_type = \"unix\"\nproxy_addr = \"{}\"\nadmin_addr = \"127.0.0.1:0\"\n",
+        precious.display()
+    );
+    std::fs::write(&file, config).expect("it can be written");
+    let (code, printed) = run(&["--ncpu=1", "-c", &file.display().to_string()]);
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("precious"), "{printed}");
+    assert_eq!(std::fs::read_to_string(&precious).expect("it is there"), "data");
+}
+
+#[test]
+fn why_the_proxy_does_not_start_stands_in_its_log_too() {
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let log = folder.path().join("proxy.log").display().to_string();
+    let (code, printed) = run(&["--ncpu=1", "-l", &log, "--fillslots=/no/such/file"]);
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("/no/such/file"), "{printed}");
+    assert!(logged(folder.path()).contains("/no/such/file"), "{}", logged(folder.path()));
+}
+
+#[test]
+fn a_server_that_is_lost_and_comes_back_is_logged_once_each() {
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let log = folder.path().join("proxy.log").display().to_string();
+    let mut cluster = Cluster::with(|mut options| {
+        options.args = vec!["-l".to_owned(), log];
+        options
+    });
+    let key = cluster.key_on(0, "k");
+    let mut client = cluster.client();
+    assert_eq!(client.call(&["SET", &key, "1"]), Value::ok());
+    cluster.backends[0].kill();
+    eventually("the loss is logged", || logged(folder.path()).contains("a server is lost"));
+    cluster.backends[0].restart();
+    eventually("its return is logged", || logged(folder.path()).contains("a server is back"));
+    let log = logged(folder.path());
+    assert_eq!(log.matches("a server is lost").count(), 1, "{log}");
+    assert!(log.contains(&cluster.backends[0].address()), "{log}");
+}
+
+/// All that was logged to files in `folder`.
+fn logged(folder: &Path) -> String {
+    let entries = std::fs::read_dir(folder).expect("the folder is there");
+    let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
+    paths.map(|path| std::fs::read_to_string(path).unwrap_or_default()).collect()
+}

@@ -235,3 +235,31 @@ fn garbage_closes_its_own_session_and_no_other() {
         assert_eq!(well_behaved.run("INCR rounds"), Value::Integer(round as i64 + 1));
     }
 }
+
+#[test]
+fn an_error_reaches_a_client_that_has_much_more_to_say_behind_it() {
+    let cluster = Cluster::start();
+    for _ in 0..5 {
+        let mut client = cluster.client();
+        // A client that writes all that it has before it reads: a reset would fail the write, and
+        // could take the reply with it.
+        client.send(b"*abc\r\n".repeat(1_000_000));
+        client.finish_sending();
+        let reply = String::from_utf8_lossy(&client.read_to_end()).into_owned();
+        assert_eq!(reply, "-ERR Protocol error: invalid multibulk length\r\n");
+    }
+}
+
+#[test]
+fn a_client_that_never_closes_after_its_last_reply_is_closed() {
+    let mut cluster = Cluster::start();
+    let mut client = cluster.client();
+    assert_eq!(client.run("QUIT"), Value::ok());
+    let mut other = cluster.client();
+    eventually("the session is gone", || {
+        let metrics = cluster.proxy().admin("/metrics").body;
+        codis_testbed::metric_sum(&metrics, "codis_sessions_alive") < 1.5
+    });
+    assert_eq!(other.run("PING"), Value::Simple(b"PONG".to_vec()));
+    assert!(client.is_closed());
+}

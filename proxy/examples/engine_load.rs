@@ -1,0 +1,181 @@
+//! A fixed load on the engine alone, for counting instructions: `engine_load <get|set|mget> <turns>`.
+//!
+//! Sixteen sessions, two backends, sixteen requests a session and turn, values of 64 bytes; bytes go
+//! in and out as the driver moves them, buffers go back. `bench/instructions.sh` runs it under
+//! callgrind with two numbers of turns: the difference is what the turns cost.
+
+#![allow(clippy::print_stdout, reason = "its output is its answer")]
+
+use codis_proxy::config::ProxyConfig;
+use codis_proxy::engine::{Effect, Engine, Settings};
+use codis_proxy::slots::{SLOT_COUNT, slot};
+use codis_proxy::topology::{Group, GroupIndex, Slot, SlotState, Topology};
+use std::sync::Arc;
+
+const SESSIONS: u32 = 16;
+const PIPELINE: usize = 16;
+const VALUE: [u8; 64] = [b'v'; 64];
+const BACKENDS: usize = 2;
+/// Microseconds from one turn to the next.
+const TURN_US: u64 = 100;
+
+/// One turn's bytes: what every session sends, and what every backend answers to all of that.
+struct Load {
+    requests: Vec<u8>,
+    replies: [Vec<u8>; BACKENDS],
+    requests_a_session: usize,
+}
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let load = args.next().and_then(|name| Load::named(&name));
+    let turns: Option<u64> = args.next().and_then(|turns| turns.parse().ok());
+    let (Some(load), Some(turns)) = (load, turns) else {
+        println!("usage: engine_load <get|set|mget> <turns>");
+        std::process::exit(2);
+    };
+    let mut driver = Driver::new();
+    let mut replies = 0;
+    for turn in 1..=turns {
+        driver.engine.set_now(turn * TURN_US);
+        replies += driver.turn(&load);
+    }
+    println!("{}", turns * u64::from(SESSIONS) * load.requests_a_session as u64);
+    assert!(replies > 0, "no reply came");
+}
+
+/// A key that the backend of this number serves.
+fn key(backend: usize, number: usize) -> String {
+    let mut keys = (0..).map(|salt| format!("key:{:06}", number * 1_000 + salt));
+    let on = |key: &String| usize::from(slot(key.as_bytes())) % BACKENDS == backend;
+    keys.find(on).unwrap_or_default()
+}
+
+fn bulk(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(format!("${}\r\n", bytes.len()).as_bytes());
+    out.extend_from_slice(bytes);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn request(out: &mut Vec<u8>, args: &[&[u8]]) {
+    out.extend_from_slice(format!("*{}\r\n", args.len()).as_bytes());
+    args.iter().for_each(|arg| bulk(out, arg));
+}
+
+impl Load {
+    fn named(name: &str) -> Option<Self> {
+        let mut requests = Vec::new();
+        let mut replies = [Vec::new(), Vec::new()];
+        for number in 0..PIPELINE {
+            let backend = number % BACKENDS;
+            let key = key(backend, number);
+            match name {
+                "get" => {
+                    request(&mut requests, &[b"GET", key.as_bytes()]);
+                    bulk(&mut replies[backend], &VALUE);
+                }
+                "set" => {
+                    request(&mut requests, &[b"SET", key.as_bytes(), &VALUE]);
+                    replies[backend].extend_from_slice(b"+OK\r\n");
+                }
+                "mget" => Self::mget(number, &mut requests, &mut replies),
+                _ => return None,
+            }
+        }
+        for backend in &mut replies {
+            *backend = backend.repeat(SESSIONS as usize);
+        }
+        Some(Self { requests, replies, requests_a_session: PIPELINE })
+    }
+
+    /// Ten keys, five on each backend.
+    fn mget(number: usize, requests: &mut Vec<u8>, replies: &mut [Vec<u8>; BACKENDS]) {
+        let keys: Vec<String> = (0..10).map(|i| key(i % BACKENDS, number * 10 + i)).collect();
+        let mut args: Vec<&[u8]> = vec![b"MGET"];
+        args.extend(keys.iter().map(|key| key.as_bytes()));
+        request(requests, &args);
+        for backend in replies {
+            backend.extend_from_slice(b"*5\r\n");
+            (0..5).for_each(|_| bulk(backend, &VALUE));
+        }
+    }
+}
+
+struct Driver {
+    engine: Engine,
+    /// By backend of the engine: its number here.
+    numbers: Vec<usize>,
+    effects: Vec<Effect>,
+}
+
+impl Driver {
+    fn new() -> Self {
+        let mut engine = Engine::new(Settings::new(&ProxyConfig::default(), "token"), 0, 0, 1);
+        let groups = (0..BACKENDS).map(|number| Group {
+            id: number as u32 + 1,
+            master: Arc::from(format!("127.0.0.1:{number}")),
+            replicas: Vec::new(),
+        });
+        let slots = (0..SLOT_COUNT).map(|slot| Slot {
+            state: SlotState::Stable(GroupIndex((slot % BACKENDS) as u16)),
+            locked: false,
+        });
+        engine.on_topology(&Arc::new(Topology {
+            epoch: 1,
+            groups: groups.collect(),
+            slots: slots.collect(),
+        }));
+        let mut numbers = Vec::new();
+        for effect in engine.take_effects(Vec::new()) {
+            if let Effect::Connect { backend, address } = effect {
+                numbers.resize(numbers.len().max(backend as usize + 1), 0);
+                numbers[backend as usize] = usize::from(address.ends_with(":1"));
+                engine.on_backend_open(backend);
+                if let Some(greeting) = engine.take_backend_output(backend) {
+                    engine.on_backend_sent(backend, greeting.len());
+                    engine.recycle_backend(backend, greeting);
+                }
+                engine.on_backend_bytes(backend, b"+OK\r\n");
+            }
+        }
+        for client in 0..SESSIONS {
+            engine.on_client_open(u64::from(client), None);
+        }
+        Self { engine, numbers, effects: Vec::new() }
+    }
+
+    /// Requests in and out to the backends, then replies in and out to the clients; answers how many
+    /// bytes of replies left.
+    fn turn(&mut self, load: &Load) -> usize {
+        for session in 0..SESSIONS {
+            self.engine.on_client_bytes(session, &load.requests);
+        }
+        self.finish();
+        while let Some(backend) = self.engine.next_dirty_backend() {
+            while let Some(segment) = self.engine.take_backend_output(backend) {
+                self.engine.on_backend_sent(backend, segment.len());
+                self.engine.recycle_backend(backend, segment);
+            }
+        }
+        for (backend, &number) in self.numbers.iter().enumerate() {
+            self.engine.on_backend_bytes(backend as u32, &load.replies[number]);
+        }
+        self.finish();
+        let mut bytes = 0;
+        while let Some(session) = self.engine.next_dirty_session() {
+            while let Some(segment) = self.engine.take_client_output(session) {
+                bytes += segment.len();
+                self.engine.on_client_sent(session, segment.len());
+                self.engine.recycle(segment);
+            }
+        }
+        bytes
+    }
+
+    fn finish(&mut self) {
+        self.engine.finish_turn();
+        let emptied = std::mem::take(&mut self.effects);
+        self.effects = self.engine.take_effects(emptied);
+        assert!(self.effects.is_empty(), "a steady load has no effects: {:?}", self.effects);
+    }
+}
