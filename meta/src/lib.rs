@@ -1,0 +1,3 @@
+//! `codis-meta`: the metadata group, which holds a product's topology and drives its changes.
+
+pub mod state;
