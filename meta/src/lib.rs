@@ -1,7 +1,8 @@
 //! `codis-meta`: one member of the group that holds a product's topology and drives its changes.
 //!
-//! [`state`] is what is replicated, and every rule of what may change when; [`raft`] replicates it.
-//! Both are made without I/O where they can be.
+//! In the order to read it: [`state`] is what is replicated, and every rule of what may change when; [`raft`]
+//! replicates it; both are made without I/O where they can be. [`node`] runs a member on a thread of its own.
 
+pub mod node;
 pub mod raft;
 pub mod state;

@@ -1,18 +1,37 @@
-//! `codis-proto`: the messages that members, proxies and tools exchange, generated from the .proto
-//! files of this crate. They hold data alone; the rules are in the crates that use them.
+//! `codis-proto`: the messages and services of the metadata group, generated from the .proto files of this crate.
+//! They hold data alone; the rules are in the crates that use them.
 //!
 //! Maps are `BTreeMap`s, so that equal messages have equal bytes.
 
-/// Package `codis.meta.v1`: the replicated state of the metadata group, the commands that change it,
-/// and the topology that proxies follow.
-pub mod meta {
-    /// Version 1 of the package.
-    pub mod v1 {
-        #![allow(
-            missing_docs,
-            clippy::all,
-            reason = "generated; what a field means is said in the .proto files"
-        )]
-        include!(concat!(env!("OUT_DIR"), "/codis.meta.v1.rs"));
-    }
+/// Every .proto file as an encoded `FileDescriptorSet`, for server reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+macro_rules! packages {
+    ($( $(#[$doc:meta])* $name:ident $package:literal; )+) => { $(
+        $(#[$doc])*
+        pub mod $name {
+            /// Version 1 of the package.
+            pub mod v1 {
+                #![allow(
+                    missing_docs,
+                    unused_qualifications,
+                    clippy::all,
+                    reason = "generated; what a field means is said in the .proto files"
+                )]
+                include!(concat!(env!("OUT_DIR"), "/", $package, ".rs"));
+            }
+        }
+    )+ };
+}
+
+packages! {
+    /// Package `codis.meta.v1`: the replicated state of the metadata group, the commands that change it,
+    /// and the topology that proxies follow.
+    meta "codis.meta.v1";
+    /// Package `codis.link.v1`: the stream between a proxy and the group.
+    link "codis.link.v1";
+    /// Package `codis.member.v1`: what members say to each other.
+    member "codis.member.v1";
+    /// Package `codis.admin.v1`: the operator's calls.
+    admin "codis.admin.v1";
 }

@@ -108,6 +108,14 @@ pub enum ControlMessage {
         /// `host:port`.
         address: String,
     },
+    /// The shard works by the topology of this epoch, and everything that was in flight by older ones in slots
+    /// that changed has been answered.
+    Settled {
+        /// The shard.
+        shard: usize,
+        /// The topology's epoch.
+        epoch: u64,
+    },
     /// Every session of the shard is closed after [`ShardMessage::Drain`].
     Drained {
         /// The shard.

@@ -14,6 +14,7 @@ mod actions;
 mod address;
 mod apply;
 pub mod barrier;
+pub mod delta;
 mod groups;
 pub mod invariants;
 pub mod limits;

@@ -208,6 +208,7 @@ async fn serve(
         let deadline = drain.as_ref().map(|drain| drain.deadline);
         tokio::select! {
             message = inbox.recv() => match message {
+                Some(ControlMessage::Settled { .. }) => {}
                 Some(ControlMessage::Drained { shard }) => {
                     if let Some(drain) = &mut drain && drain.shard_is_empty(shard) {
                         break Exit::Drained;

@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(incoming.add(1, &chunks[2].1), Assembled::Waiting(10));
         outgoing.received(2, (9, 3), 10, 1);
         outgoing.chunks(10);
-        assert_eq!(outgoing.retry(5, 4, 0), []);
+        assert_eq!(outgoing.retry(5, 4, 0), Vec::<u64>::new());
         assert_eq!(outgoing.chunks(10)[0].1.offset, 10);
     }
 

@@ -1,0 +1,3 @@
+//! The `codis-admin` binary.
+
+fn main() {}

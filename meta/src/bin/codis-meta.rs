@@ -1,0 +1,3 @@
+//! The `codis-meta` binary.
+
+fn main() {}
