@@ -6,6 +6,14 @@
 /// Every .proto file as an encoded `FileDescriptorSet`, for server reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
+/// The key on every master that holds the fence: the decimal epoch below which no proxy may use a connection to the
+/// server. Reserved: proxies hide it from clients.
+pub const FENCE_KEY: &str = "__codis_fence__";
+
+/// The key on every master that holds the epoch of the last promotion or sync that a leader began there, so that a
+/// leader of the past can do no harm. Reserved, as the fence is.
+pub const ORDER_KEY: &str = "__codis_order__";
+
 macro_rules! packages {
     ($( $(#[$doc:meta])* $name:ident $package:literal; )+) => { $(
         $(#[$doc])*
