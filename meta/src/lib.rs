@@ -3,6 +3,7 @@
 //! In the order to read it: [`state`] is what is replicated, and every rule of what may change when; [`raft`]
 //! replicates it; both are made without I/O where they can be. [`node`] runs a member on a thread of its own.
 
+pub mod auth;
 pub mod node;
 pub mod raft;
 pub mod state;

@@ -88,7 +88,11 @@ impl Node {
             );
             if !passing || Instant::now() + RETRY_PAUSE >= deadline {
                 // An earlier attempt may have run all the same.
-                return Err(if unknown { ChangeError::Unknown } else { ChangeError::NotTaken(refusal) });
+                return Err(if unknown {
+                    ChangeError::Unknown
+                } else {
+                    ChangeError::NotTaken(refusal)
+                });
             }
             sleep(RETRY_PAUSE).await;
         }
@@ -141,8 +145,7 @@ pub fn unix_ms() -> u64 {
 fn answered(outcome: pb::Outcome) -> Result<pb::Outcome, ChangeError> {
     match &outcome.result {
         Some(Answer::Refused(refused)) => {
-            let refusal =
-                state::Refusal { code: refused.code(), message: refused.message.clone() };
+            let refusal = state::Refusal { code: refused.code(), message: refused.message.clone() };
             Err(refusal.into())
         }
         _ => Ok(outcome),
