@@ -13,6 +13,7 @@ pub mod engine;
 pub mod logging;
 pub mod messages;
 pub mod resp;
+pub mod saved;
 pub mod shard;
 pub mod slots;
 pub mod stats;
