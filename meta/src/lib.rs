@@ -8,3 +8,4 @@ pub mod config;
 pub mod node;
 pub mod raft;
 pub mod state;
+pub mod transport;

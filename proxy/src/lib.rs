@@ -11,6 +11,7 @@ pub mod control;
 pub mod engine;
 pub mod messages;
 pub mod resp;
+pub mod saved;
 pub mod shard;
 pub mod slots;
 pub mod stats;
