@@ -10,21 +10,25 @@
 mod client;
 mod http;
 mod limits;
+mod network;
 mod ports;
 mod process;
 mod proxy;
 mod redis;
 mod relay;
+mod sandbox;
 mod value;
 
 pub use client::{Client, encode, split_words};
 pub use http::{HttpAnswer, http_get, metric_by_label, metric_sum};
 pub use limits::{cores, need_open_files};
+pub use network::{Host, Network};
 pub use ports::free_port;
 pub use process::{CpuTime, Process};
 pub use proxy::{Proxy, ProxyOptions, SlotRange};
 pub use redis::{Redis, RedisOptions};
 pub use relay::Relay;
+pub use sandbox::{Sandbox, SmallDisk};
 pub use value::Value;
 
 use std::time::{Duration, Instant};
