@@ -53,7 +53,7 @@ fn client(serving: &Serving, leader: u64) -> Result<Leader, Status> {
             "member {leader} leads, and this one does not know its address: try again, or ask that one"
         ))
     })?;
-    let client = AdminClient::with_interceptor(channel, serving.token.clone());
+    let client = AdminClient::with_interceptor(channel, serving.peers.token().clone());
     Ok(client.max_decoding_message_size(ANSWER_BYTES_MAX))
 }
 

@@ -2,14 +2,16 @@
 //!
 //! - [`serving`](self): what is served, from the first moment of the process, when there is no member yet, to its last.
 //! - `admin`: the operator's calls. `link`: the proxies' streams. `http`: pages for people, probes and Prometheus.
+//! - `door`: the members' own service, before there is a member and after.
 //! - `forward`: calls that only the leader can answer go there. `refused`: what a refusal is as a gRPC status.
 //! - `health`: the standard health service. [`Tls`]: the certificate of the port.
 //!
-//! The member itself is [`crate::node`]; nothing here decides what may change. The service of peers
-//! ([`Member`]) and what speaks to Redis servers ([`Servers`]) are given to it.
+//! The member itself is [`crate::node`], its peers are reached by [`crate::transport`]; nothing here decides what may
+//! change. What speaks to Redis servers ([`Servers`]) is given to it.
 
 mod admin;
 mod deadline;
+mod door;
 mod forward;
 mod health;
 mod http;
@@ -18,17 +20,12 @@ mod refused;
 mod serving;
 mod tls;
 
-#[cfg(test)]
-mod testing;
-#[cfg(test)]
-mod tests;
-
 use std::time::Duration;
 
 use codis_proto::DESCRIPTORS;
 use codis_proto::admin::v1::admin_server::AdminServer;
 use codis_proto::link::v1::link_server::LinkServer;
-use codis_proto::member::v1::member_server::{Member, MemberServer};
+use codis_proto::member::v1::member_server::MemberServer;
 use tokio::net::TcpListener;
 use tokio_stream::StreamExt as _;
 use tonic::service::interceptor::InterceptedService;
@@ -36,8 +33,10 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
-pub use serving::{About, Parts, Peers, Servers, Services};
+pub use serving::{About, Parts, Servers, Services};
 pub use tls::{Tls, TlsError};
+
+use crate::transport::reasons;
 
 /// The longest message that is taken in.
 const REQUEST_BYTES_MAX: usize = 16 << 20;
@@ -66,28 +65,21 @@ pub enum ServeError {
     #[error("the descriptions of the gRPC services cannot be read: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
     /// Serving ended.
-    #[error("the port cannot be served: {}", with_causes(.0))]
+    #[error("the port cannot be served: {}", reasons(.0))]
     Transport(#[from] tonic::transport::Error),
-}
-
-/// An error with what caused it, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Serves the port until `shutdown`; then streams end, and calls under way have a moment to.
 ///
 /// # Errors
 /// The certificate cannot be used, or the transport gave up.
-pub async fn serve<M: Member>(
+pub async fn serve(
     listener: TcpListener,
     services: Services,
-    member: M,
     tls: Option<&Tls>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let (routes, reporter) = routes(&services, member)?;
+    let (routes, reporter) = routes(&services)?;
     let health = tokio::spawn(health::report(services.clone(), reporter));
     let mut server = Server::builder()
         .accept_http1(true)
@@ -126,13 +118,13 @@ pub async fn serve<M: Member>(
 type Reporter = tonic_health::server::HealthReporter;
 
 /// Every service with the checks in front of it.
-fn routes<M: Member>(services: &Services, member: M) -> Result<(Routes, Reporter), ServeError> {
+fn routes(services: &Services) -> Result<(Routes, Reporter), ServeError> {
     let guard = services.guard();
     let guarded_admin = AdminServer::new(admin::AdminService::new(services.clone()))
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     let guarded_link = LinkServer::new(link::LinkService::new(services.clone()))
         .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let guarded_member = MemberServer::new(member).max_decoding_message_size(REQUEST_BYTES_MAX);
+    let guarded_member = MemberServer::new(door::Door::new(services.clone())).max_decoding_message_size(REQUEST_BYTES_MAX);
     let (reporter, health) = tonic_health::server::health_reporter();
     let describe = || {
         tonic_reflection::server::Builder::configure()

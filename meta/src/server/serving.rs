@@ -11,19 +11,13 @@ use codis_proto::admin::v1::ServerFacts;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::Status;
-use tonic::transport::Channel;
 
 use super::admin::votes;
 use super::http::Counters;
 use super::link::Links;
 use crate::auth::{Guard, Token};
 use crate::node::Node;
-
-/// The other members, to call them.
-pub trait Peers: Send + Sync + 'static {
-    /// A channel to a member; none where its address is not known.
-    fn channel_of(&self, member: u64) -> Option<Channel>;
-}
+use crate::transport::{Hall, MemberService, Peers};
 
 /// The Redis servers, as the member that leads speaks to them.
 #[tonic::async_trait]
@@ -63,7 +57,7 @@ pub struct Parts {
     /// The member.
     pub node: Node,
     /// The others.
-    pub peers: Arc<dyn Peers>,
+    pub peers: Peers,
     /// The product's servers.
     pub servers: Arc<dyn Servers>,
     /// Who this one is.
@@ -73,10 +67,9 @@ pub struct Parts {
 /// A member that has begun, with what serving it keeps.
 pub(super) struct Serving {
     pub(super) node: Node,
-    pub(super) peers: Arc<dyn Peers>,
+    pub(super) peers: Peers,
     pub(super) servers: Arc<dyn Servers>,
     pub(super) about: About,
-    pub(super) token: Token,
     pub(super) links: Arc<Links>,
     pub(super) counters: Arc<Counters>,
     /// Ended with this.
@@ -95,15 +88,17 @@ enum Stage {
 #[derive(Clone)]
 pub struct Services {
     stage: Arc<watch::Sender<Stage>>,
+    /// What peers are answered until the member has begun.
+    hall: Hall,
     token: Token,
 }
 
 impl Services {
-    /// Of a member that has not begun. Calls must carry `token`.
+    /// Of a member that has not begun: peers are told of `hall`. Calls must carry `token`.
     #[must_use]
-    pub fn new(token: Token) -> Self {
+    pub fn new(hall: Hall, token: Token) -> Self {
         let stage = watch::Sender::new(Stage::Starting("it opens its data directory".to_owned()));
-        Self { stage: Arc::new(stage), token }
+        Self { stage: Arc::new(stage), hall, token }
     }
 
     /// Says what the member waits for before it can begin; completes "this member is starting: ".
@@ -125,9 +120,7 @@ impl Services {
         let links = Links::start(&parts.node, &mut tasks);
         tasks.spawn(votes::give(parts.node.clone()));
         let Parts { node, peers, servers, about } = parts;
-        let token = self.token.clone();
-        let serving =
-            Serving { node, peers, servers, about, token, links, counters, _tasks: tasks };
+        let serving = Serving { node, peers, servers, about, links, counters, _tasks: tasks };
         self.stage.send_replace(Stage::Begun(Arc::new(serving)));
     }
 
@@ -150,6 +143,25 @@ impl Services {
             }
             Stage::Stopping => Err(stopping()),
         }
+    }
+
+    /// What answers other members at the moment.
+    pub(super) fn member(&self) -> MemberService {
+        match &*self.stage.borrow() {
+            Stage::Begun(serving) => MemberService::running(
+                serving.about.product.clone(),
+                serving.node.clone(),
+                serving.peers.clone(),
+            ),
+            Stage::Starting(_) | Stage::Stopping => MemberService::waiting(self.hall.clone()),
+        }
+    }
+
+    /// Waits until the port is about to be closed.
+    pub(super) async fn stopped(&self) {
+        let mut stage = self.stage.subscribe();
+        // The sender lives as long as this.
+        let _ = stage.wait_for(|stage| matches!(stage, Stage::Stopping)).await;
     }
 
     /// The check of the group's own calls.

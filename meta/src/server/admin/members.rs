@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use codis_proto::admin::v1 as api;
+use codis_proto::meta::v1 as pb;
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::{Request, Status};
 
@@ -36,8 +37,8 @@ pub(super) async fn list(
 }
 
 /// The version of each member's program, as it said when it started.
-pub(super) fn versions(_data: &codis_proto::meta::v1::State) -> BTreeMap<u64, String> {
-    BTreeMap::new()
+pub(super) fn versions(data: &pb::State) -> BTreeMap<u64, String> {
+    data.members_seen.iter().map(|(id, seen)| (*id, seen.version.clone())).collect()
 }
 
 /// The members as the one with this status sees them.
@@ -128,7 +129,7 @@ pub(super) async fn add(
             )));
         }
     }
-    list(serving, Request::default()).await
+    list(serving, Request::new(api::GetMembersRequest::default())).await
 }
 
 /// Whether a member may be added under this id and address.

@@ -23,12 +23,13 @@ pub(super) fn groups(data: &pb::State, facts: &Facts) -> Vec<api::Group> {
 fn group(group: &pb::Group, slots: u32, facts: &Facts) -> api::Group {
     let servers: Vec<api::Server> =
         group.servers.iter().map(|server| self::server(server, facts)).collect();
+    let out_of_sync = complaints(&servers).next().is_some();
     api::Group {
         gid: group.id,
         slots,
         promotion: group.promotion.clone(),
         promotion_failure: group.promotion_failure.clone(),
-        out_of_sync: complaints(&servers).next().is_some(),
+        out_of_sync,
         servers,
     }
 }

@@ -77,10 +77,11 @@ impl Stream {
 
     async fn serve(&mut self) -> End {
         let mut feed = self.links.feed.epoch();
+        let out = self.out.clone();
         loop {
             let behind = *feed.borrow_and_update() != self.at;
             tokio::select! {
-                room = self.out.reserve(), if behind => match room {
+                room = out.reserve(), if behind => match room {
                     // A proxy that is slow gets no queue: it is sent what is newest when it has room.
                     Ok(room) => if let Some((epoch, message)) = self.links.feed.after(self.at) {
                         self.at = Some(epoch);
