@@ -29,7 +29,7 @@ pub use limits::{cores, need_open_files};
 pub use member::{Member, MemberGroup, MemberOptions};
 pub use network::{Host, Network};
 pub use ports::free_port;
-pub use process::{CpuTime, Process};
+pub use process::{CpuTime, Process, beside};
 pub use proxy::{Proxy, ProxyOptions, SlotRange};
 pub use redis::{Redis, RedisOptions};
 pub use relay::Relay;
