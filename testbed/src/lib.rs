@@ -20,6 +20,7 @@ mod proxy;
 mod redis;
 mod relay;
 mod sandbox;
+mod traffic;
 mod value;
 
 pub use admin::{Admin, Ran};
@@ -34,6 +35,7 @@ pub use proxy::{Proxy, ProxyOptions, SlotRange};
 pub use redis::{Redis, RedisOptions};
 pub use relay::Relay;
 pub use sandbox::{Sandbox, SmallDisk};
+pub use traffic::Traffic;
 pub use value::Value;
 
 use std::time::{Duration, Instant};

@@ -5,7 +5,7 @@
 //! - settings and slots behave as registers that everybody reads and writes one after another, as
 //!   `todc_utils`'s checker finds ([`registers`]);
 //! - no two members ever hold different topologies at one epoch, or different commands at one index ([`journal`]);
-//! - no client of a proxy saw an error or lost a write ([`traffic`]), and both proxies come to the last topology.
+//! - no client of a proxy saw an error or lost a write ([`codis_testbed::Traffic`]), and both proxies come to the last topology.
 //!
 //! A run has rounds; after each, faults end, operators finish what they have begun, and all of it is checked.
 //! `CODIS_FAULT_SECONDS` says how long faults go on in all, `CODIS_FAULT_SEED` repeats a run's choices (the machine's
@@ -22,7 +22,6 @@ mod nemesis;
 mod operators;
 mod registers;
 mod round;
-mod traffic;
 mod world;
 
 use codis_testbed::Sandbox;

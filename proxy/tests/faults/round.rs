@@ -4,14 +4,20 @@ use crate::calls;
 use crate::journal::{Extent, Journal, look};
 use crate::nemesis::{Fault, Nemesis};
 use crate::operators::{self, Books, RANGES, Truth};
-use crate::traffic::Traffic;
 use crate::world::World;
 use codis_proxy::slots::slot;
-use codis_testbed::{Client, Proxy, eventually};
+use codis_testbed::{Client, Proxy, Traffic, eventually};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Slots below have traffic; operators change those above.
+const SLOTS_WITH_TRAFFIC: u16 = 900;
+
+/// Clients of each proxy, and the keys of each client.
+const CLIENTS: usize = 2;
+const KEYS: usize = 100;
 
 /// What a round was.
 pub struct Report {
@@ -33,7 +39,7 @@ pub fn run(world: &mut World, rng: &mut fastrand::Rng, number: u32, length: Dura
     let watchers = journal.follow(&addresses);
     let operators = tokio::spawn(operators::run(Arc::clone(&books), addresses.clone(), rng.fork()));
     drop(inside);
-    let traffic = Traffic::start(&world.proxies, number);
+    let traffic = traffic(&world.proxies, number);
 
     let mut nemesis = Nemesis::new(&mut world.machines, rng.fork());
     nemesis.run(length);
@@ -52,6 +58,19 @@ pub fn run(world: &mut World, rng: &mut fastrand::Rng, number: u32, length: Dura
         assert!(ended.is_none(), "a member ended by itself ({ended:?})");
     }
     Report { faults, extent: journal.check(), operations: books.check(), commands }
+}
+
+/// Clients of every proxy, with keys in the slots that no operator changes.
+fn traffic(proxies: &[Proxy], round: u32) -> Traffic {
+    let mut clients = Vec::new();
+    for (number, proxy) in proxies.iter().enumerate() {
+        for client in 0..CLIENTS {
+            let keys = (0..).map(|n| format!("key:{round}:{number}:{client}:{n}"));
+            let keys = keys.filter(|key| slot(key.as_bytes()) < SLOTS_WITH_TRAFFIC);
+            clients.push((proxy.client(), keys.take(KEYS).collect()));
+        }
+    }
+    Traffic::start(clients)
 }
 
 /// Every member comes to the same topology.
