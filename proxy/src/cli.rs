@@ -2,18 +2,11 @@
 //!
 //! Reading only. Opening files, setting limits and starting shards is for `main`.
 
-use crate::config::{ConfigError, Loaded, ProxyConfig, Secret};
-use crate::logging::Level;
+use crate::config::{Loaded, ProxyConfig, Secret};
 use clap::Parser;
-use clap::builder::styling::{AnsiColor, Styles};
+use codis_service::flags::{self, CliError, STYLES, secret};
+use codis_service::logging::Level;
 use std::path::PathBuf;
-
-/// Colours of the help text, where the terminal has them.
-const STYLES: Styles = Styles::styled()
-    .header(AnsiColor::Green.on_default().bold())
-    .usage(AnsiColor::Green.on_default().bold())
-    .literal(AnsiColor::Cyan.on_default())
-    .placeholder(AnsiColor::Cyan.on_default());
 
 /// What stands under the flags in the help text.
 const EXAMPLES: &str = "\
@@ -120,21 +113,6 @@ struct Retired {
     slots: Option<String>,
 }
 
-fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
-    Ok(Secret::new(text))
-}
-
-/// Why the flags and the file together give no settings.
-#[derive(Debug, thiserror::Error)]
-pub enum CliError {
-    /// The file is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// A flag has an impossible value.
-    #[error("on the command line: {0}")]
-    Flag(String),
-}
-
 impl Cli {
     /// The settings that the file and the flags give together; a flag overrides the file. The warnings
     /// are the file's and those for flags without meaning.
@@ -192,30 +170,7 @@ impl Retired {
             ("--filesystem", self.filesystem.is_some(), COORDINATOR),
             ("--slots", self.slots.is_some(), COORDINATOR),
         ];
-        let given = flags.iter().filter(|(_, given, _)| *given);
-        given.map(|(flag, _, why)| format!("{flag} is ignored: {why}")).collect()
-    }
-}
-
-/// How many shards to run: `asked` of `--ncpu`, or one for each core in `allowed`, the cores that this
-/// process may run on.
-///
-/// # Errors
-/// A sentence that names both numbers, for the operator.
-pub fn resolve_ncpu(asked: Option<usize>, allowed: &[usize]) -> Result<usize, String> {
-    let cores = allowed.len();
-    match asked {
-        None if cores == 0 => Err("the system names no core that this process may use".into()),
-        None => Ok(cores),
-        Some(0) => {
-            Err(format!("--ncpu=0 leaves no core to run on; it must be between 1 and {cores}"))
-        }
-        Some(asked) if asked > cores => Err(format!(
-            "--ncpu={asked} is more than the {cores} {} that this process may use; lower it, or allow \
-             the process more cores (taskset, cgroup cpuset)",
-            if cores == 1 { "core" } else { "cores" }
-        )),
-        Some(asked) => Ok(asked),
+        flags::warnings(&flags)
     }
 }
 
@@ -323,28 +278,5 @@ mod tests {
     fn debug_shows_no_password() {
         let shown = format!("{:?}", cli(&["--product_auth=hunter2", "--session_auth=hunter2"]));
         assert!(!shown.contains("hunter2"));
-    }
-
-    #[test]
-    fn more_shards_than_cores_are_refused_with_both_numbers() {
-        assert_eq!(resolve_ncpu(None, &[0, 2, 5]), Ok(3));
-        assert_eq!(resolve_ncpu(Some(2), &[0, 2, 5]), Ok(2));
-        assert_eq!(resolve_ncpu(Some(3), &[0, 2, 5]), Ok(3));
-        assert_eq!(
-            resolve_ncpu(Some(4), &[0, 2, 5]),
-            Err("--ncpu=4 is more than the 3 cores that this process may use; lower it, or allow the \
-                 process more cores (taskset, cgroup cpuset)"
-                .into())
-        );
-        assert_eq!(
-            resolve_ncpu(Some(2), &[7]),
-            Err("--ncpu=2 is more than the 1 core that this process may use; lower it, or allow the \
-                 process more cores (taskset, cgroup cpuset)"
-                .into())
-        );
-        assert_eq!(
-            resolve_ncpu(Some(0), &[0, 1]),
-            Err("--ncpu=0 leaves no core to run on; it must be between 1 and 2".into())
-        );
     }
 }

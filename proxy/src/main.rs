@@ -2,18 +2,19 @@
 //! control plane, and ends with its exit code.
 
 use clap::Parser;
-use codis_proxy::cli::{Cli, resolve_ncpu};
+use codis_proxy::cli::Cli;
 use codis_proxy::config::{self, Listen, ProtoType, ProxyConfig};
 use codis_proxy::control::{self, Control, Facts, ShardMailbox, Signals};
 use codis_proxy::engine::Settings;
-use codis_proxy::logging::Logging;
 use codis_proxy::messages::{ControlMessage, ShardMessage};
 use codis_proxy::shard::{self, Acceptor, ShardConfig, ShardSender};
 use codis_proxy::topology::{Topology, parse_fillslots};
 use codis_proxy::uring::{self, RingConfig};
+use codis_service::cores::{allowed_cores, resolve_ncpu};
+use codis_service::logging::Logging;
+use codis_service::pidfile::Pidfile;
 use glommio::{LocalExecutorBuilder, Placement};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::thread::sched_getaffinity;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::Write;
 use std::net::TcpListener;
@@ -211,13 +212,6 @@ fn start_shard(
     is_ready.recv().unwrap_or_else(|_| Err(format!("shard {number} ended as it started")))
 }
 
-/// The cores that this process may use, in rising order.
-fn allowed_cores() -> Result<Vec<usize>, String> {
-    let set = sched_getaffinity(None)
-        .map_err(|error| format!("cannot read this process's cores: {error}"))?;
-    Ok((0..rustix::thread::CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect())
-}
-
 /// Raises the limit on descriptors as far as `--ulimit` or `proxy_max_clients` asks.
 fn raise_descriptors(asked: Option<u64>, config: &ProxyConfig) -> Result<(), String> {
     let wanted = asked.unwrap_or(config.proxy_max_clients as u64 + DESCRIPTORS_BESIDE_SESSIONS);
@@ -337,23 +331,6 @@ fn listen_unix(path: &PathBuf) -> std::io::Result<OwnedFd> {
     socket.bind(&address)?;
     socket.listen(LISTEN_BACKLOG)?;
     Ok(socket.into())
-}
-
-/// A file that holds the process's id while it runs.
-struct Pidfile(PathBuf);
-
-impl Pidfile {
-    fn write(path: &Path) -> Result<Self, String> {
-        std::fs::write(path, format!("{}\n", std::process::id()))
-            .map_err(|error| format!("cannot write --pidfile {}: {error}", path.display()))?;
-        Ok(Self(path.to_path_buf()))
-    }
-}
-
-impl Drop for Pidfile {
-    fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.0));
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ mod change;
 mod machine;
 mod thread;
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -27,6 +29,10 @@ pub use machine::Accepted;
 
 /// Changes that a slow listener may be behind before it is told to look anew.
 const CHANGES_BEHIND_MAX: usize = 4096;
+
+/// Messages of peers that may wait for the thread. It falls behind when its disk does; what is dropped then is sent
+/// again.
+const DELIVERED_MAX: usize = 4096;
 
 /// Where a member's messages to its peers go. Must not block: a message that cannot go now is dropped.
 pub type Outbox = Box<dyn FnMut(Envelope) + Send>;
@@ -58,6 +64,25 @@ pub struct Standing {
     pub fault: Option<String>,
     /// It was removed from the group.
     pub removed: bool,
+}
+
+/// Who is a member, as this member has applied it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// Those that vote.
+    pub voters: Vec<u64>,
+    /// Those that follow without a vote.
+    pub learners: Vec<u64>,
+    /// Where each is reached.
+    pub addresses: BTreeMap<u64, String>,
+}
+
+impl Membership {
+    /// Whether `id` is a member, with a vote or without.
+    #[must_use]
+    pub fn contains(&self, id: u64) -> bool {
+        self.voters.contains(&id) || self.learners.contains(&id)
+    }
 }
 
 /// What happened to the state.
@@ -111,7 +136,10 @@ pub struct Node {
     standing: watch::Receiver<Standing>,
     topology: watch::Receiver<Arc<pb::Topology>>,
     events: broadcast::Sender<Event>,
-    requests: Arc<std::sync::atomic::AtomicU64>,
+    members: watch::Receiver<Arc<Membership>>,
+    requests: Arc<AtomicU64>,
+    /// Messages of peers that wait for the thread.
+    delivered: Arc<AtomicUsize>,
 }
 
 /// The member's thread. [`Stopper::stop`] ends it and waits until its data directory is free again.
@@ -154,7 +182,9 @@ impl Node {
             standing: started.standing,
             topology: started.topology,
             events,
+            members: started.members,
             requests: Arc::default(),
+            delivered: started.delivered,
         };
         Ok((node, Stopper { jobs, thread: started.thread }))
     }
@@ -175,6 +205,12 @@ impl Node {
     #[must_use]
     pub fn topology(&self) -> watch::Receiver<Arc<pb::Topology>> {
         self.topology.clone()
+    }
+
+    /// Who is a member as applied here, and every change of it.
+    #[must_use]
+    pub fn members(&self) -> watch::Receiver<Arc<Membership>> {
+        self.members.clone()
     }
 
     /// What happens to the state here from now on.
@@ -252,8 +288,12 @@ impl Node {
         Ok(receiver.await.map_err(|_| Gone)??)
     }
 
-    /// Hands over a peer's message. What is wrong with it is logged.
+    /// Hands over a peer's message, or drops it where too many wait. What is wrong with it is logged.
     pub fn deliver(&self, envelope: Envelope) {
+        if self.delivered.fetch_add(1, Ordering::Relaxed) >= DELIVERED_MAX {
+            self.delivered.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
         // A member that ends takes no messages.
         let _ = self.jobs.send(Job::Deliver(envelope));
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 
 use super::change::Ended;
 use super::machine::{Machine, News};
-use super::{Answered, Event, Job, NodeConfig, Outbox, Reader, Standing};
+use super::{Answered, Event, Job, Membership, NodeConfig, Outbox, Reader, Standing};
 use crate::raft::{
     AnswerKind, Loaded, LogStore, Member, Notice, Output, Refusal, Role, StartError, Ticket,
 };
@@ -25,6 +26,8 @@ pub(super) struct Started {
     pub(super) thread: JoinHandle<()>,
     pub(super) standing: watch::Receiver<Standing>,
     pub(super) topology: watch::Receiver<Arc<pb::Topology>>,
+    pub(super) members: watch::Receiver<Arc<Membership>>,
+    pub(super) delivered: Arc<AtomicUsize>,
 }
 
 /// Who waits for a ticket.
@@ -41,6 +44,8 @@ struct Thread<S> {
     outbox: Outbox,
     standing: watch::Sender<Standing>,
     topology: watch::Sender<Arc<pb::Topology>>,
+    members: watch::Sender<Arc<Membership>>,
+    delivered: Arc<AtomicUsize>,
     events: broadcast::Sender<Event>,
     news: Receiver<News>,
     removed: bool,
@@ -58,6 +63,9 @@ pub(super) fn start<S: LogStore + Send + 'static>(
     let tick = config.tick;
     let (standing, standing_receiver) = watch::channel(Standing::default());
     let (topology, topology_receiver) = watch::channel(Arc::default());
+    let (members, members_receiver) = watch::channel(Arc::default());
+    let delivered = Arc::new(AtomicUsize::new(0));
+    let delivered_here = delivered.clone();
     let (made, is_made) = std::sync::mpsc::channel();
     // The member is made on its thread, as Raft's parts need not be able to move between threads.
     let body = move || {
@@ -77,6 +85,8 @@ pub(super) fn start<S: LogStore + Send + 'static>(
             outbox,
             standing,
             topology,
+            members,
+            delivered: delivered_here,
             events,
             news,
             removed: false,
@@ -92,9 +102,13 @@ pub(super) fn start<S: LogStore + Send + 'static>(
         .spawn(body)
         .map_err(|error| StartError::Config(format!("the system gives no thread: {error}")))?;
     match is_made.recv() {
-        Ok(Ok(())) => {
-            Ok(Started { thread, standing: standing_receiver, topology: topology_receiver })
-        }
+        Ok(Ok(())) => Ok(Started {
+            thread,
+            standing: standing_receiver,
+            topology: topology_receiver,
+            members: members_receiver,
+            delivered,
+        }),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(StartError::Config("the member's thread ended as it started".to_owned())),
     }
@@ -147,6 +161,7 @@ impl<S: LogStore> Thread<S> {
                 looker(&self.member.machine().state, &|| self.member.status());
             }
             Job::Deliver(envelope) => {
+                self.delivered.fetch_sub(1, Ordering::Relaxed);
                 if let Err(error) = self.member.receive(envelope) {
                     tracing::warn!("{error}");
                 }
@@ -251,5 +266,13 @@ impl<S: LogStore> Thread<S> {
             *before = standing;
             changed
         });
+        let members = Membership {
+            voters: status.voters,
+            learners: status.learners,
+            addresses: status.addresses,
+        };
+        if **self.members.borrow() != members {
+            self.members.send_replace(Arc::new(members));
+        }
     }
 }

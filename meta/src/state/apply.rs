@@ -6,7 +6,8 @@
 use super::limits::COMMAND_BYTES_MAX;
 use super::refusal::Refusal;
 use super::{State, text, topology};
-use super::{actions, barrier, groups, promotion, proxies, sentinels, settings, slots, sync};
+use super::{actions, barrier, groups, members, promotion, proxies, restore, sentinels, settings};
+use super::{slots, sync};
 use codis_proto::meta::v1 as pb;
 use pb::RefusalCode as Code;
 use pb::command::Change;
@@ -152,6 +153,7 @@ fn may_be_seen_by_proxies(change: &Change) -> bool {
             | Change::FenceAdvance(_)
             | Change::SentinelAdd(_)
             | Change::SentinelRemove(_)
+            | Change::MemberStarted(_)
     )
 }
 
@@ -185,6 +187,8 @@ fn change_data(data: &mut pb::State, change: &Change, now: u64) -> Result<u64, R
         Change::SentinelRemove(change) => sentinels::remove(data, change),
         Change::SettingsSet(change) => settings::set(data, change),
         Change::FenceAdvance(change) => barrier::advance_fence(data, change),
+        Change::MemberStarted(change) => members::started(data, change),
+        Change::StateRestore(change) => restore::restore(data, change),
     }?;
     Ok(0)
 }

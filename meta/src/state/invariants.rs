@@ -3,7 +3,8 @@
 
 use super::address::{self, Kind};
 use super::limits::{
-    GROUP_ID_MAX, GROUP_SERVERS_MAX, PROXIES_MAX, REMEMBERED_MAX, SENTINELS_MAX, SLOT_COUNT,
+    GROUP_ID_MAX, GROUP_SERVERS_MAX, MEMBERS_SEEN_MAX, NAME_BYTES_MAX, PROXIES_MAX, REMEMBERED_MAX,
+    SENTINELS_MAX, SLOT_COUNT,
 };
 use super::{actions, promotion, settings, text};
 use codis_proto::meta::v1 as pb;
@@ -25,6 +26,7 @@ pub fn check(data: &pb::State) -> Result<(), String> {
     check_slots(data, &mut orders)?;
     check_proxies(data)?;
     check_sentinels(data)?;
+    check_members(data)?;
     check_settings(data)?;
     check_remembered(data)
 }
@@ -184,6 +186,15 @@ fn check_sentinels(data: &pb::State) -> Result<(), String> {
         Some(address) => Err(format!("the sentinel {address:?}")),
         None => Ok(()),
     }
+}
+
+fn check_members(data: &pb::State) -> Result<(), String> {
+    let count = data.members_seen.len();
+    ensure(count <= MEMBERS_SEEN_MAX, || format!("it has seen {count} members"))?;
+    let good = |(id, record): (&u64, &pb::MemberRecord)| {
+        *id != 0 && text::check_text("version", &record.version, NAME_BYTES_MAX).is_ok()
+    };
+    ensure(data.members_seen.iter().all(good), || "a member that it has seen".into())
 }
 
 fn check_settings(data: &pb::State) -> Result<(), String> {

@@ -9,6 +9,8 @@ pub const GROUP_ID_MAX: u32 = 9999;
 pub const GROUP_SERVERS_MAX: usize = 64;
 /// Proxies, those that are leaving included.
 pub const PROXIES_MAX: usize = 10_000;
+/// Members that have ever begun.
+pub const MEMBERS_SEEN_MAX: usize = 1024;
 /// Sentinels.
 pub const SENTINELS_MAX: usize = 64;
 /// Bytes of an address.
@@ -23,8 +25,12 @@ pub const REASON_BYTES_MAX: usize = 512;
 pub const REMEMBERED_MAX: usize = 8192;
 /// How long an accepted request is remembered, by the leaders' clocks.
 pub const REMEMBERED_MS_MAX: u64 = 10 * 60 * 1000;
-/// Bytes of a command.
-pub const COMMAND_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a command. The longest is one that carries a backup.
+pub const COMMAND_BYTES_MAX: usize = 8 << 20;
 
-/// The oldest version of the link between proxy and group that is still understood.
+/// The version of the link between proxy and group that a proxy of this release speaks.
+pub const PROTOCOL: u32 = 1;
+/// The oldest version of it that is still understood.
 pub const PROTOCOL_MIN: u32 = 1;
+
+const _: () = assert!(PROTOCOL >= PROTOCOL_MIN, "a release understands itself");

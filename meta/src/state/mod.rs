@@ -6,7 +6,7 @@
 //!
 //! Read on in `apply.rs` (one command, from bytes to outcome), then the changes: `groups.rs`,
 //! `promotion.rs`, `sync.rs`, `slots.rs`, `actions.rs`, `proxies.rs`, `barrier.rs`, `sentinels.rs`,
-//! `settings.rs`. What holds between the changes is in [`invariants`]; what proxies see of the state in
+//! `settings.rs`, `members.rs`, `restore.rs`. What holds between the changes is in [`invariants`]; what proxies see of the state in
 //! [`topology`]; what is remembered for retries in `retries.rs`.
 //! Nothing here knows of Raft, of connections or of threads.
 
@@ -18,9 +18,11 @@ pub mod delta;
 mod groups;
 pub mod invariants;
 pub mod limits;
+mod members;
 pub mod promotion;
 mod proxies;
 mod refusal;
+pub mod restore;
 mod retries;
 mod sentinels;
 pub mod settings;

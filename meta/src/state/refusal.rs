@@ -43,7 +43,7 @@ const fn rule(code: Code, when: &'static str, remedy: &'static str) -> Rule {
 }
 
 /// Every code but `UNSPECIFIED`, in the order of their numbers.
-pub const RULES: [Rule; 35] = [
+pub const RULES: [Rule; 36] = [
     rule(
         Code::Malformed,
         "the command cannot be read, or lacks a field",
@@ -155,6 +155,11 @@ pub const RULES: [Rule; 35] = [
         "give one in the range that the message names",
     ),
     rule(Code::FenceEpoch, "a fence goes back, or ahead of the state", "take the state's epoch"),
+    rule(
+        Code::StateNotEmpty,
+        "a backup is to be restored into a group that holds groups or proxies",
+        "restore it into a new group",
+    ),
 ];
 
 /// The table of the rules as it stands in `docs/meta-state.md`.

@@ -101,7 +101,7 @@ fn proxy_of(data: &mut pb::State) -> &mut pb::Proxy {
 #[test]
 fn a_snapshot_that_contradicts_itself_is_refused() {
     type Damage = fn(&mut pb::State);
-    let damages: [(&str, Damage); 38] = [
+    let damages: [(&str, Damage); 39] = [
         ("no version", |data| data.version = 0),
         ("a slot too few", |data| drop(data.slots.pop())),
         ("no product", |data| data.product.clear()),
@@ -147,6 +147,9 @@ fn a_snapshot_that_contradicts_itself_is_refused() {
         ("a proxy's fence", |data| proxy_of(data).fenced_epoch = 1),
         ("a setting", |data| {
             data.settings.insert("barrier_deadline".into(), "3000ms".into());
+        }),
+        ("a member without an id", |data| {
+            data.members_seen.insert(0, pb::MemberRecord::default());
         }),
         ("a request twice", |data| data.remembered[1].request = 1),
         ("a request out of order", |data| data.remembered.reverse()),

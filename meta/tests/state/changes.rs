@@ -138,6 +138,15 @@ pub(crate) fn fence(epoch: u64, tokens: &[&str]) -> Change {
     Change::FenceAdvance(pb::FenceAdvance { epoch, tokens })
 }
 
+pub(crate) fn member(id: u64) -> Change {
+    let version = "0.1.0".into();
+    Change::MemberStarted(pb::MemberStarted { id, version, start_unix_ms: 5 })
+}
+
+pub(crate) fn restore(backup: &pb::State) -> Change {
+    Change::StateRestore(pb::StateRestore { backup: Some(backup.clone()) })
+}
+
 pub(crate) fn sentinel(address: &str) -> Change {
     Change::SentinelAdd(pb::SentinelAdd { address: address.into() })
 }

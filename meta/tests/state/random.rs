@@ -3,7 +3,7 @@
 use crate::changes::*;
 use crate::cluster::Cluster;
 use crate::shadow::Shadow;
-use codis_meta::state::{State, VERSION};
+use codis_meta::state::{State, VERSION, barrier};
 use codis_proto::meta::v1 as pb;
 use fastrand::Rng;
 use pb::RefusalCode as Code;
@@ -117,7 +117,11 @@ impl Draw<'_> {
             92..95 => self.setting(),
             95..97 => sentinel(&self.address()),
             97..98 => sentinel_remove(&self.address()),
-            98..99 => product(if self.rng.bool() { "demo" } else { "other" }),
+            98..99 => match self.rng.u8(0..4) {
+                0 => restore(self.data),
+                1 => member(self.rng.u64(0..4)),
+                _ => product(if self.rng.bool() { "demo" } else { "other" }),
+            },
             _ => fence(self.epoch(), &TOKENS),
         }
     }
@@ -348,6 +352,25 @@ fn a_replay_gives_the_same_bytes_whether_or_not_snapshots_are_taken_on_the_way()
         }
         assert!(plain.snapshot() == run.end && restored.snapshot() == run.end);
         assert_eq!(plain.topology(), restored.topology());
+    }
+}
+
+#[test]
+fn the_end_of_any_run_can_be_restored_into_a_new_group() {
+    for seed in seeds() {
+        let _guard = Seed(seed);
+        let backup = pb::State::decode(run(seed).end.as_slice()).expect("it was just taken");
+        let mut cluster = Cluster::bare();
+        cluster.ok(product("demo"));
+        cluster.ok(restore(&backup));
+        let data = cluster.state.data();
+        assert!(data.slots.iter().map(|slot| slot.group).eq(backup.slots.iter().map(|s| s.group)));
+        assert!(data.groups.keys().eq(backup.groups.keys()));
+        // Whatever the lost group's proxies work by, no barrier of this one is passed without them.
+        let waiting = barrier::waiting(data, data.epoch);
+        let known: Vec<&String> = backup.proxies.keys().chain(backup.leaving.keys()).collect();
+        assert_eq!(waiting.tokens.iter().collect::<Vec<_>>(), known);
+        assert_eq!(waiting.fence_epoch, data.epoch);
     }
 }
 

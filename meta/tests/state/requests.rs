@@ -85,7 +85,7 @@ fn commands_that_cannot_be_read_or_are_too_new_change_nothing() {
     let mut cluster = Cluster::with_groups(1);
     let before = cluster.state.snapshot();
     let mut too_long = cluster.command(group(2)).encode_to_vec();
-    too_long.resize(2 << 20, 0);
+    too_long.resize(9 << 20, 0);
     let no_version = pb::Command { version: 0, ..cluster.command(group(2)) };
     let no_change = pb::Command { change: None, ..cluster.command(group(2)) };
     let too_new = pb::Command { version: VERSION + 1, ..no_change.clone() };

@@ -2,10 +2,9 @@
 //! takes effect. The struct, its defaults, `--default-config`, CONFIG GET and SET and the JSON page
 //! all come from this one list; only the ranges of values are elsewhere, in `check`.
 
-use super::secret::Secret;
-use super::table::{Change, Key, settings};
-use super::units::{ByteSize, Period, SlowThreshold};
-use super::value::ProtoType;
+use super::listen::ProtoType;
+use codis_service::config::{ByteSize, Period, Secret, SlowThreshold};
+use codis_service::settings;
 use std::time::Duration;
 
 const KB: u64 = 1 << 10;
@@ -146,4 +145,5 @@ settings! {
         /// What the names of the stats begin with in statsd.
         (Restart) metrics_report_statsd_prefix: String = String::new();
     }
+    sections {}
 }

@@ -104,7 +104,7 @@ impl Config {
             image_log_bytes: 32 << 20,
             trailing_entries: 1_000,
             chunk_bytes: 256 << 10,
-            command_bytes_max: 1 << 20,
+            command_bytes_max: 8 << 20,
             image_bytes_max: 256 << 20,
             promotion_lag_max: 64,
         }
