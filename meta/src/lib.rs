@@ -5,6 +5,7 @@
 
 pub mod auth;
 pub mod config;
+pub mod daemon;
 pub mod node;
 pub mod raft;
 pub mod state;
