@@ -32,6 +32,7 @@ mod sync;
 mod text;
 pub mod topology;
 
+pub use address::{member_address, server_address};
 pub use refusal::{RULES, Refusal, Rule, rules_table};
 pub use snapshot::SnapshotError;
 
