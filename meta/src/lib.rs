@@ -4,6 +4,7 @@
 //! replicates it; both are made without I/O where they can be. [`node`] runs a member on a thread of its own.
 
 pub mod auth;
+pub mod drive;
 pub mod node;
 pub mod raft;
 pub mod state;
