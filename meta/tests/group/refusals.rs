@@ -2,6 +2,7 @@ use codis_meta::auth::Token;
 use codis_meta::raft::{Body, Envelope};
 use codis_proto::member::v1::member_client::MemberClient;
 use codis_proto::member::v1::{HelloRequest, Packet};
+use codis_service::config::Secret;
 use tokio::time::{Duration, sleep};
 use tonic::{Code, Request, Status};
 
@@ -15,7 +16,7 @@ async fn a_member_with_another_token_does_not_get_in() {
     plan.founders.insert(9, crate::running::address());
     plan.own = Ok((9, plan.founders[&9].clone()));
     plan.listen = plan.founders[&9].clone();
-    plan.token = Token::new("wrong").unwrap();
+    plan.product_auth = Secret::new("wrong");
     let mut starting = begin(plan);
     sleep(Duration::from_millis(300)).await;
     assert!(!starting.has_begun() && !starting.has_ended());

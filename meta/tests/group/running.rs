@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use codis_meta::auth::Token;
 use codis_meta::daemon::{Plan, Ready, Times, run_plan};
 use codis_meta::node::{ChangeError, Node};
 use codis_proto::meta::v1 as pb;
+use codis_service::config::Secret;
 use codis_testbed::{PATIENCE, free_port};
 use pb::command::Change;
 use tempfile::TempDir;
@@ -62,7 +62,7 @@ impl Group {
         let address = self.founders[&id].clone();
         Plan {
             product: "demo".into(),
-            token: Token::new("secret").unwrap(),
+            product_auth: Secret::new("secret"),
             listen: self.listens.get(&id).unwrap_or(&address).clone(),
             data_dir: self.data_dir(id),
             own: Ok((id, address)),
