@@ -2,7 +2,7 @@
 //!
 //! - [`serving`](self): what is served, from the first moment of the process, when there is no member yet, to its last.
 //! - `admin`: the operator's calls. `link`: the proxies' streams. `http`: pages for people, probes and Prometheus.
-//! - `door`: the members' own service, before there is a member and after.
+//! - `door`: the members' own service, which is the transport's.
 //! - `forward`: calls that only the leader can answer go there. `refused`: what a refusal is as a gRPC status.
 //! - `health`: the standard health service. [`Tls`]: the certificate of the port.
 //!
@@ -25,11 +25,11 @@ use std::time::Duration;
 use codis_proto::DESCRIPTORS;
 use codis_proto::admin::v1::admin_server::AdminServer;
 use codis_proto::link::v1::link_server::LinkServer;
-use codis_proto::member::v1::member_server::MemberServer;
+use codis_proto::member::v1::member_server::{Member, MemberServer};
 use tokio::net::TcpListener;
 use tokio_stream::StreamExt as _;
-use tonic::service::interceptor::InterceptedService;
 use tonic::service::Routes;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
@@ -73,13 +73,14 @@ pub enum ServeError {
 ///
 /// # Errors
 /// The certificate cannot be used, or the transport gave up.
-pub async fn serve(
+pub async fn serve<M: Member>(
     listener: TcpListener,
     services: Services,
+    member: M,
     tls: Option<&Tls>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let (routes, reporter) = routes(&services)?;
+    let (routes, reporter) = routes(&services, member)?;
     let health = tokio::spawn(health::report(services.clone(), reporter));
     let mut server = Server::builder()
         .accept_http1(true)
@@ -118,13 +119,14 @@ pub async fn serve(
 type Reporter = tonic_health::server::HealthReporter;
 
 /// Every service with the checks in front of it.
-fn routes(services: &Services) -> Result<(Routes, Reporter), ServeError> {
+fn routes<M: Member>(services: &Services, member: M) -> Result<(Routes, Reporter), ServeError> {
     let guard = services.guard();
-    let guarded_admin = AdminServer::new(admin::AdminService::new(services.clone()))
+    let admin = AdminServer::new(admin::AdminService::new(services.clone()))
         .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let guarded_link = LinkServer::new(link::LinkService::new(services.clone()))
+    let link = LinkServer::new(link::LinkService::new(services.clone()))
         .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let guarded_member = MemberServer::new(door::Door::new(services.clone())).max_decoding_message_size(REQUEST_BYTES_MAX);
+    let member = MemberServer::new(door::Door::new(member, services.clone()))
+        .max_decoding_message_size(REQUEST_BYTES_MAX);
     let (reporter, health) = tonic_health::server::health_reporter();
     let describe = || {
         tonic_reflection::server::Builder::configure()
@@ -132,9 +134,9 @@ fn routes(services: &Services) -> Result<(Routes, Reporter), ServeError> {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let routes = Routes::from(http::router(services.clone()))
-        .add_service(InterceptedService::new(guarded_admin, guard.clone()))
-        .add_service(InterceptedService::new(guarded_link, guard.clone()))
-        .add_service(InterceptedService::new(guarded_member, guard))
+        .add_service(InterceptedService::new(admin, guard.clone()))
+        .add_service(InterceptedService::new(link, guard.clone()))
+        .add_service(InterceptedService::new(member, guard))
         .add_service(health)
         .add_service(describe().build_v1()?)
         .add_service(describe().build_v1alpha()?);

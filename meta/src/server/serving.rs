@@ -17,7 +17,7 @@ use super::http::Counters;
 use super::link::Links;
 use crate::auth::{Guard, Token};
 use crate::node::Node;
-use crate::transport::{Hall, MemberService, Peers};
+use crate::transport::Peers;
 
 /// The Redis servers, as the member that leads speaks to them.
 #[tonic::async_trait]
@@ -88,17 +88,15 @@ enum Stage {
 #[derive(Clone)]
 pub struct Services {
     stage: Arc<watch::Sender<Stage>>,
-    /// What peers are answered until the member has begun.
-    hall: Hall,
     token: Token,
 }
 
 impl Services {
-    /// Of a member that has not begun: peers are told of `hall`. Calls must carry `token`.
+    /// Of a member that has not begun. Calls must carry `token`.
     #[must_use]
-    pub fn new(hall: Hall, token: Token) -> Self {
+    pub fn new(token: Token) -> Self {
         let stage = watch::Sender::new(Stage::Starting("it opens its data directory".to_owned()));
-        Self { stage: Arc::new(stage), hall, token }
+        Self { stage: Arc::new(stage), token }
     }
 
     /// Says what the member waits for before it can begin; completes "this member is starting: ".
@@ -142,18 +140,6 @@ impl Services {
                 Err(Status::unavailable(format!("this member is starting: {what}")))
             }
             Stage::Stopping => Err(stopping()),
-        }
-    }
-
-    /// What answers other members at the moment.
-    pub(super) fn member(&self) -> MemberService {
-        match &*self.stage.borrow() {
-            Stage::Begun(serving) => MemberService::running(
-                serving.about.product.clone(),
-                serving.node.clone(),
-                serving.peers.clone(),
-            ),
-            Stage::Starting(_) | Stage::Stopping => MemberService::waiting(self.hall.clone()),
         }
     }
 
