@@ -45,12 +45,8 @@ async fn groups_servers_and_slots_are_made_and_taken_away_again() {
     let added = admin.add_server(add("Host-A:1")).await.expect("added").into_inner();
     assert_eq!(added.notes, ["it is a bit old"]);
     admin.add_server(add("host-b:1")).await.expect("added");
-    let reads = api::SetReplicaReadsRequest {
-        call: None,
-        gid: 1,
-        addr: "host-b:1".into(),
-        enabled: true,
-    };
+    let reads =
+        api::SetReplicaReadsRequest { call: None, gid: 1, addr: "host-b:1".into(), enabled: true };
     admin.set_replica_reads(reads).await.expect("set");
     let assign = api::AssignSlotsRequest { call: None, beg: 10, end: 19, gid: 1 };
     let assigned = admin.assign_slots(assign).await.expect("assigned").into_inner();

@@ -211,9 +211,7 @@ impl Member {
     }
 
     pub(crate) fn channel(&self) -> Channel {
-        Channel::from_shared(format!("http://{}", self.address))
-            .expect("an address")
-            .connect_lazy()
+        Channel::from_shared(format!("http://{}", self.address)).expect("an address").connect_lazy()
     }
 
     pub(crate) fn admin(&self) -> Admin {
