@@ -4,11 +4,13 @@
 //! - `admin`: the operator's calls. `link`: the proxies' streams. `http`: pages for people, probes and Prometheus.
 //! - `door`: the members' own service, which is the transport's.
 //! - `forward`: calls that only the leader can answer go there. `refused`: what a refusal is as a gRPC status.
+//! - `accept`: taking connections in. `deadline`: until when a call is answered.
 //! - `health`: the standard health service. [`Tls`]: the certificate of the port.
 //!
 //! The member itself is [`crate::node`], its peers are reached by [`crate::transport`]; nothing here decides what may
 //! change. What speaks to Redis servers ([`Servers`]) is given to it.
 
+mod accept;
 mod admin;
 mod deadline;
 mod door;
@@ -20,6 +22,7 @@ mod refused;
 mod serving;
 mod tls;
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use codis_proto::DESCRIPTORS;
@@ -31,7 +34,6 @@ use tokio_stream::StreamExt as _;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
 pub use serving::{About, Parts, Servers, Services};
 pub use tls::{Tls, TlsError};
@@ -92,13 +94,16 @@ pub async fn serve<M: Member>(
         // Dropped or used, it means the same.
         let _ = closed.await;
     };
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = accept::connections(listener);
     let router = server.add_routes(routes);
     let ended = async {
         match tls {
-            None => router.serve_with_incoming_shutdown(incoming, until_closed).await,
+            None => {
+                let incoming = incoming.map(Ok::<_, Infallible>);
+                router.serve_with_incoming_shutdown(incoming, until_closed).await
+            }
             Some(tls) => {
-                let incoming = tls.accept(incoming.filter_map(Result::ok));
+                let incoming = tls.accept(incoming).map(Ok::<_, Infallible>);
                 router.serve_with_incoming_shutdown(incoming, until_closed).await
             }
         }

@@ -94,7 +94,6 @@ impl FakeServers {
 /// A member that runs and is served. Ends when it is dropped.
 pub(crate) struct Member {
     pub(crate) node: Node,
-    pub(crate) services: Services,
     pub(crate) servers: Arc<FakeServers>,
     pub(crate) address: String,
     token: Token,
@@ -179,9 +178,9 @@ impl Member {
             about,
         });
         let member = MemberService::running(PRODUCT.to_owned(), node.clone(), peers);
-        let close = serve(&address, services.clone(), member, options.tls).await;
+        let close = serve(&address, services, member, options.tls).await;
         let (close, stopper) = (Some(close), Some(stopper));
-        Self { node, services, servers, address, token, close, stopper, _dir: dir }
+        Self { node, servers, address, token, close, stopper, _dir: dir }
     }
 
     async fn create_product(&self) {

@@ -9,7 +9,14 @@ use codis_proto::member::v1::HelloRequest;
 use codis_proto::member::v1::member_client::MemberClient;
 use codis_testbed::free_port;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{self, RootCertStore};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -169,4 +176,32 @@ async fn files_that_are_no_certificates_are_named() {
     assert!(text.contains("tls_ca"), "{text}");
     let text = said(Tls::load(&cert, &other_key, None));
     assert!(text.contains("cannot be used together"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_there_for_programs_that_speak_http_1_over_tls() {
+    let dir = TempDir::new().expect("a directory");
+    let (cert, key) = certificate(dir.path());
+    let tls = Tls::load(&cert, &key, None).expect("sound files");
+    let member = Member::alone_with(Options { tls: Some(tls), ..Options::default() }).await;
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&cert).expect("our own")).expect("sound");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("known versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let socket = TcpStream::connect(&member.address).await.expect("it listens");
+    let name = ServerName::try_from("localhost").expect("a name");
+    let shaken = TlsConnector::from(Arc::new(config)).connect(name, socket).await;
+    let mut stream = shaken.expect("it takes HTTP/1.1");
+    let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).await.expect("sent");
+    let mut answer = Vec::new();
+    // A server may close without TLS's own goodbye.
+    let _ = stream.read_to_end(&mut answer).await;
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("ok\n"), "{answer}");
 }
