@@ -2,31 +2,30 @@
 //!
 //! Reading only. Opening files, setting limits and starting shards is for `main`.
 
-use crate::config::{ConfigError, Loaded, ProxyConfig, Secret};
-use crate::logging::Level;
+use crate::config::{Loaded, ProxyConfig, Secret};
 use clap::Parser;
-use clap::builder::styling::{AnsiColor, Styles};
+use codis_service::flags::{self, CliError, STYLES, secret};
+use codis_service::logging::Level;
 use std::path::PathBuf;
-
-/// Colours of the help text, where the terminal has them.
-const STYLES: Styles = Styles::styled()
-    .header(AnsiColor::Green.on_default().bold())
-    .usage(AnsiColor::Green.on_default().bold())
-    .literal(AnsiColor::Cyan.on_default())
-    .placeholder(AnsiColor::Cyan.on_default());
 
 /// What stands under the flags in the help text.
 const EXAMPLES: &str = "\
 Examples:
   codis-proxy --default-config > proxy.toml
   codis-proxy --ncpu=4 -c proxy.toml -l /var/log/codis/proxy.log --log-level=WARN
+  codis-proxy -c proxy.toml --meta=10.0.0.1:18080,10.0.0.2:18080,10.0.0.3:18080
   codis-proxy --ncpu=2 --fillslots=slots.json --pidfile=/run/codis-proxy.pid
 
-A slots file says which server has which of the 1024 slots:
+The metadata group says which server has which slot, and codis-admin tells the group. Without a group,
+a slots file says which server has which of the 1024 slots:
   [{\"id\":0,\"backend_addr\":\"127.0.0.1:6380\",\"backend_addr_group_id\":1}, ...]
 
 Signals: TERM and INT stop accepting, answer what is in flight (at most shutdown_timeout) and end;
 HUP opens the log file anew.";
+
+/// Why a proxy that has its slots from two places does not start.
+const TWO_SOURCES: &str = "--fillslots and a metadata group (meta_addr, --meta, or embedded in [meta]) \
+                           would both say which server has which slot; choose one";
 
 /// The flags of `codis-proxy`.
 #[derive(Debug, Clone, Parser)]
@@ -65,7 +64,11 @@ pub struct Cli {
     #[arg(long, value_name = "ADDR")]
     pub host_proxy: Option<String>,
 
-    /// Take the slots from this JSON file and serve at once
+    /// Follow the metadata group with these members; overrides meta_addr of the configuration
+    #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',')]
+    pub meta: Vec<String>,
+
+    /// Take the slots from this JSON file, without a metadata group, and serve at once
     #[arg(long, value_name = "FILE")]
     pub fillslots: Option<PathBuf>,
 
@@ -120,21 +123,6 @@ struct Retired {
     slots: Option<String>,
 }
 
-fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
-    Ok(Secret::new(text))
-}
-
-/// Why the flags and the file together give no settings.
-#[derive(Debug, thiserror::Error)]
-pub enum CliError {
-    /// The file is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// A flag has an impossible value.
-    #[error("on the command line: {0}")]
-    Flag(String),
-}
-
 impl Cli {
     /// The settings that the file and the flags give together; a flag overrides the file. The warnings
     /// are the file's and those for flags without meaning.
@@ -156,10 +144,16 @@ impl Cli {
         if let Some(password) = &self.session_auth {
             config.session_auth.clone_from(password);
         }
+        if !self.meta.is_empty() {
+            config.meta_addr.clone_from(&self.meta);
+        }
         // The file was checked, so what is wrong now came from a flag.
         let wrong = config.faults();
         if !wrong.is_empty() {
             return Err(CliError::Flag(wrong.join("; ")));
+        }
+        if self.fillslots.is_some() && config.follows_group() {
+            return Err(CliError::Flag(TWO_SOURCES.into()));
         }
         for (flag, shown) in
             [("--host-admin", &self.host_admin), ("--host-proxy", &self.host_proxy)]
@@ -176,8 +170,7 @@ impl Cli {
 impl Retired {
     /// One sentence for each flag that was given.
     fn warnings(&self) -> Vec<String> {
-        const COORDINATOR: &str =
-            "the proxy reads its slots from no coordinator; give them with --fillslots=FILE";
+        const COORDINATOR: &str = "the proxy has its slots from the metadata group; name its members with --meta=HOST:PORT[,...]";
         let flags = [
             (
                 "--max-ncpu",
@@ -190,32 +183,9 @@ impl Retired {
             ("--etcd", self.etcd.is_some(), COORDINATOR),
             ("--etcd-auth", self.etcd_auth.is_some(), COORDINATOR),
             ("--filesystem", self.filesystem.is_some(), COORDINATOR),
-            ("--slots", self.slots.is_some(), COORDINATOR),
+            ("--slots", self.slots.is_some(), "give the slots with --fillslots=FILE"),
         ];
-        let given = flags.iter().filter(|(_, given, _)| *given);
-        given.map(|(flag, _, why)| format!("{flag} is ignored: {why}")).collect()
-    }
-}
-
-/// How many shards to run: `asked` of `--ncpu`, or one for each core in `allowed`, the cores that this
-/// process may run on.
-///
-/// # Errors
-/// A sentence that names both numbers, for the operator.
-pub fn resolve_ncpu(asked: Option<usize>, allowed: &[usize]) -> Result<usize, String> {
-    let cores = allowed.len();
-    match asked {
-        None if cores == 0 => Err("the system names no core that this process may use".into()),
-        None => Ok(cores),
-        Some(0) => {
-            Err(format!("--ncpu=0 leaves no core to run on; it must be between 1 and {cores}"))
-        }
-        Some(asked) if asked > cores => Err(format!(
-            "--ncpu={asked} is more than the {cores} {} that this process may use; lower it, or allow \
-             the process more cores (taskset, cgroup cpuset)",
-            if cores == 1 { "core" } else { "cores" }
-        )),
-        Some(asked) => Ok(asked),
+        flags::warnings(&flags)
     }
 }
 
@@ -299,14 +269,47 @@ mod tests {
     }
 
     #[test]
+    fn the_group_on_the_command_line_takes_the_place_of_the_one_in_the_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("proxy.toml");
+        std::fs::write(&path, "meta_addr = [\"old:1\"]\n").expect("written");
+        let config = format!("--config={}", path.display());
+        let given = cli(&[&config, "--meta=10.0.0.1:18080,meta-2:18080"]);
+        let settings = given.settings().expect("good settings");
+        assert_eq!(settings.config.meta_addr, ["10.0.0.1:18080", "meta-2:18080"]);
+        let kept = cli(&[&config]).settings().expect("good settings").config;
+        assert_eq!(kept.meta_addr, ["old:1"]);
+        let error = cli(&["--meta=10.0.0.1"]).settings().expect_err("no port");
+        assert_eq!(
+            error.to_string(),
+            "on the command line: meta_addr: \"10.0.0.1\" is not an address: it wants host:port, such \
+             as 127.0.0.1:6379"
+        );
+    }
+
+    #[test]
+    fn slots_come_from_a_file_or_from_a_group_and_not_from_both() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("proxy.toml");
+        std::fs::write(&path, "[meta]\nembedded = true\n").expect("written");
+        let config = format!("--config={}", path.display());
+        for group in ["--meta=10.0.0.1:18080", &config] {
+            let error = cli(&[group, "--fillslots=slots.json"]).settings().expect_err("both");
+            assert_eq!(error.to_string(), format!("on the command line: {TWO_SOURCES}"));
+            assert!(cli(&[group]).settings().is_ok());
+        }
+        assert!(cli(&["--fillslots=slots.json"]).settings().is_ok());
+    }
+
+    #[test]
     fn flags_that_lost_their_meaning_are_warned_of_and_hidden() {
         let given = cli(&["--max-ncpu=8", "--zookeeper=10.0.0.1:2181"]);
         assert_eq!(
             given.settings().expect("good settings").warnings,
             [
                 "--max-ncpu is ignored: the number of shards is fixed at start; see --ncpu",
-                "--zookeeper is ignored: the proxy reads its slots from no coordinator; give them with \
-                 --fillslots=FILE",
+                "--zookeeper is ignored: the proxy has its slots from the metadata group; name its \
+                 members with --meta=HOST:PORT[,...]",
             ]
         );
         let help = Cli::command().render_long_help().to_string();
@@ -323,28 +326,5 @@ mod tests {
     fn debug_shows_no_password() {
         let shown = format!("{:?}", cli(&["--product_auth=hunter2", "--session_auth=hunter2"]));
         assert!(!shown.contains("hunter2"));
-    }
-
-    #[test]
-    fn more_shards_than_cores_are_refused_with_both_numbers() {
-        assert_eq!(resolve_ncpu(None, &[0, 2, 5]), Ok(3));
-        assert_eq!(resolve_ncpu(Some(2), &[0, 2, 5]), Ok(2));
-        assert_eq!(resolve_ncpu(Some(3), &[0, 2, 5]), Ok(3));
-        assert_eq!(
-            resolve_ncpu(Some(4), &[0, 2, 5]),
-            Err("--ncpu=4 is more than the 3 cores that this process may use; lower it, or allow the \
-                 process more cores (taskset, cgroup cpuset)"
-                .into())
-        );
-        assert_eq!(
-            resolve_ncpu(Some(2), &[7]),
-            Err("--ncpu=2 is more than the 1 core that this process may use; lower it, or allow the \
-                 process more cores (taskset, cgroup cpuset)"
-                .into())
-        );
-        assert_eq!(
-            resolve_ncpu(Some(0), &[0, 1]),
-            Err("--ncpu=0 leaves no core to run on; it must be between 1 and 2".into())
-        );
     }
 }

@@ -3,18 +3,21 @@
 //! `docs/architecture.md` is the map; the order to read the code in is [`engine`], [`shard`],
 //! [`uring`], [`control`].
 
-pub mod address;
 pub mod cli;
 pub mod clients;
 pub mod command;
 pub mod config;
 pub mod control;
 pub mod engine;
-pub mod logging;
+pub mod follow;
+pub mod member;
 pub mod messages;
 pub mod resp;
+pub mod saved;
 pub mod shard;
 pub mod slots;
 pub mod stats;
 pub mod topology;
 pub mod uring;
+
+pub use codis_service::{address, logging};

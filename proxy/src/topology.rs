@@ -1,12 +1,13 @@
 //! The topology: which group serves which slot, at one epoch.
 //!
-//! A topology is immutable and numbered. Whoever makes a new one (today a `--fillslots` file, later
-//! the meta group) hands the same [`Topology`] to every shard by message; a shard never sees half of
-//! a change.
+//! A topology is immutable and numbered. Whoever makes a new one (the metadata group, or a `--fillslots`
+//! file) hands the same [`Topology`] to every shard by message; a shard never sees half of a change.
 
 mod fillslots;
+mod from_group;
 
 pub use fillslots::{FillslotsError, parse as parse_fillslots, to_json as slots_to_json};
+pub use from_group::{NotATopology, from_group};
 
 use crate::slots::SLOT_COUNT;
 use std::sync::Arc;

@@ -1,2 +1,9 @@
 //! What `codis-proxy` and `codis-meta` share as long-running programs: settings files, the log,
-//! addresses. Nothing here knows of Redis, of Raft or of the other crates.
+//! addresses, flags, cores. Nothing here knows of Redis, of Raft or of the other crates.
+
+pub mod address;
+pub mod config;
+pub mod cores;
+pub mod flags;
+pub mod logging;
+pub mod pidfile;

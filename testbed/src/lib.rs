@@ -1,15 +1,18 @@
 //! The servers, clients and faults that tests and benchmarks are made of.
 //!
-//! [`Redis`] and [`Proxy`] start the real programs on free ports of this machine and end them when
-//! they are dropped, [`Client`] speaks RESP to either byte by byte, [`Relay`] stands between two of
-//! them and cuts, delays or swallows what passes.
+//! [`Redis`], [`Proxy`] and [`Member`] start the real programs on free ports of this machine and end them
+//! when they are dropped, [`Client`] speaks RESP to either byte by byte, [`Admin`] does what an operator
+//! would, [`Relay`] stands between two of them and cuts, delays or swallows what passes. In a [`Sandbox`] there
+//! are machines ([`Host`]) whose cables can be cut and disks ([`SmallDisk`]) that can be filled.
 //!
 //! This is test equipment: where something cannot be set up it panics with a sentence, as there is
-//! nobody to hand an error to. It knows nothing of the proxy's code, only of its command line.
+//! nobody to hand an error to. It knows nothing of the programs' code, only of their command lines.
 
+mod admin;
 mod client;
 mod http;
 mod limits;
+mod member;
 mod network;
 mod ports;
 mod process;
@@ -17,18 +20,22 @@ mod proxy;
 mod redis;
 mod relay;
 mod sandbox;
+mod traffic;
 mod value;
 
+pub use admin::{Admin, Ran};
 pub use client::{Client, encode, split_words};
 pub use http::{HttpAnswer, http_get, metric_by_label, metric_sum};
 pub use limits::{cores, need_open_files};
+pub use member::{Member, MemberGroup, MemberOptions};
 pub use network::{Host, Network};
 pub use ports::free_port;
-pub use process::{CpuTime, Process};
+pub use process::{CpuTime, Process, beside};
 pub use proxy::{Proxy, ProxyOptions, SlotRange};
 pub use redis::{Redis, RedisOptions};
 pub use relay::Relay;
 pub use sandbox::{Sandbox, SmallDisk};
+pub use traffic::Traffic;
 pub use value::Value;
 
 use std::time::{Duration, Instant};

@@ -29,10 +29,15 @@ pub struct ProxyOptions {
     /// The core it may use; `None` lets it use every core. One-shard proxies of tests that run at the
     /// same time would all take the first core otherwise.
     pub core: Option<usize>,
-    /// Which server serves which slot; slots that are not named are offline.
+    /// Which server serves which slot; slots that are not named are offline. A proxy without any is
+    /// started without `--fillslots`: it hears of them from a metadata group.
     pub slots: Vec<SlotRange>,
+    /// `product_name`.
+    pub product: String,
     /// Lines of the configuration file that come before the ones made here.
     pub config: String,
+    /// Tables of the configuration file, which come last.
+    pub tables: String,
     /// Further arguments.
     pub args: Vec<String>,
     /// Listen on a unix socket in place of TCP.
@@ -49,10 +54,18 @@ impl ProxyOptions {
             ncpu: 1,
             core: Some(NEXT.fetch_add(1, Ordering::Relaxed) % crate::cores()),
             slots: split_evenly(backends),
+            product: PRODUCT.to_owned(),
             config: String::new(),
+            tables: String::new(),
             args: Vec::new(),
             unix: false,
         }
+    }
+
+    /// A proxy with one shard that follows the metadata group of these members.
+    #[must_use]
+    pub fn following(binary: &Path, members: &[String]) -> Self {
+        Self::over(binary, &[]).set(&format!("meta_addr = {members:?}"))
     }
 
     /// Adds a line to the configuration file.
@@ -82,12 +95,15 @@ fn split_evenly(backends: &[String]) -> Vec<SlotRange> {
     backends.iter().enumerate().map(range).collect()
 }
 
+/// The `product_name` of proxies and members that no test names otherwise.
+pub(crate) const PRODUCT: &str = "test";
+
 /// A running codis-proxy, in a folder of its own. Ends when dropped.
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
     admin: String,
-    unix: bool,
+    options: ProxyOptions,
     // Before its folder, where its last words are.
     process: Process,
     folder: TempDir,
@@ -100,36 +116,32 @@ impl Proxy {
     /// When it does not come up; with what it printed.
     #[must_use]
     pub fn start(options: &ProxyOptions) -> Self {
-        let folder = TempDir::with_prefix("codis-proxy-").expect("a temporary folder can be made");
-        let port = free_port();
-        let admin = format!("127.0.0.1:{}", free_port());
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        let (kind, listen) = match options.unix {
-            true => ("unix", path("proxy.sock")),
-            false => ("tcp4", format!("127.0.0.1:{port}")),
-        };
-        let config = format!(
-            "{}product_name = \"test\"\nproto_type = \"{kind}\"\nproxy_addr = \"{listen}\"\nadmin_addr = \"{admin}\"\n",
-            options.config
-        );
-        std::fs::write(path("proxy.toml"), config).expect("the folder can be written");
-        std::fs::write(path("slots.json"), slots_json(&options.slots))
-            .expect("the folder can be written");
-        let mut args = vec![
-            format!("--ncpu={}", options.ncpu),
-            "-c".to_owned(),
-            path("proxy.toml"),
-            format!("--fillslots={}", path("slots.json")),
-        ];
-        args.extend_from_slice(&options.args);
-        let log = folder.path().join("output");
-        let process = match options.core {
-            None => Process::start(&options.binary, &args, &log),
-            Some(core) => Process::start_on_core(core, &options.binary, &args, &log),
-        };
-        let mut proxy = Self { port, admin, folder, unix: options.unix, process };
+        let mut proxy = Self::launch(options);
         proxy.wait_until_ready();
         proxy
+    }
+
+    /// Starts one and does not wait for it.
+    ///
+    /// # Panics
+    /// When the program cannot be run.
+    #[must_use]
+    pub fn launch(options: &ProxyOptions) -> Self {
+        let folder = TempDir::with_prefix("codis-proxy-").expect("a temporary folder can be made");
+        let (port, admin) = (free_port(), format!("127.0.0.1:{}", free_port()));
+        write_files(options, folder.path(), port, &admin);
+        let process = run(options, folder.path());
+        Self { port, admin, options: options.clone(), process, folder }
+    }
+
+    /// Starts it again with the same files and addresses, and waits until it takes connections.
+    ///
+    /// # Panics
+    /// When it does not come up; with what it printed.
+    pub fn restart(&mut self) {
+        self.process.kill();
+        self.process = run(&self.options, self.folder.path());
+        self.wait_until_ready();
     }
 
     /// `127.0.0.1:port` where clients connect.
@@ -166,11 +178,17 @@ impl Proxy {
     /// # Errors
     /// Those of the operating system.
     pub fn try_client(&self) -> std::io::Result<Client> {
-        if self.unix {
+        if self.options.unix {
             Client::try_connect_unix(&self.folder.path().join("proxy.sock"))
         } else {
             Client::try_connect(self.address())
         }
+    }
+
+    /// `127.0.0.1:port` of its admin pages.
+    #[must_use]
+    pub fn admin_address(&self) -> &str {
+        &self.admin
     }
 
     /// Asks its admin port.
@@ -191,7 +209,11 @@ impl Proxy {
         &mut self.process
     }
 
-    fn wait_until_ready(&mut self) {
+    /// Waits until it takes connections.
+    ///
+    /// # Panics
+    /// When it ends instead, or takes too long; with what it printed.
+    pub fn wait_until_ready(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         while let Err(error) = self.try_client() {
             if let Some(status) = self.process.ended() {
@@ -205,6 +227,35 @@ impl Proxy {
             );
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+}
+
+fn write_files(options: &ProxyOptions, folder: &Path, port: u16, admin: &str) {
+    let ProxyOptions { config, product, tables, .. } = options;
+    let (kind, listen) = match options.unix {
+        true => ("unix", folder.join("proxy.sock").display().to_string()),
+        false => ("tcp4", format!("127.0.0.1:{port}")),
+    };
+    let config = format!(
+        "{config}product_name = \"{product}\"\nproto_type = \"{kind}\"\nproxy_addr = \"{listen}\"\n\
+         admin_addr = \"{admin}\"\n{tables}"
+    );
+    std::fs::write(folder.join("proxy.toml"), config).expect("the folder can be written");
+    std::fs::write(folder.join("slots.json"), slots_json(&options.slots))
+        .expect("the folder can be written");
+}
+
+fn run(options: &ProxyOptions, folder: &Path) -> Process {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let mut args = vec![format!("--ncpu={}", options.ncpu), "-c".to_owned(), path("proxy.toml")];
+    if !options.slots.is_empty() {
+        args.push(format!("--fillslots={}", path("slots.json")));
+    }
+    args.extend_from_slice(&options.args);
+    let log = folder.join("output");
+    match options.core {
+        None => Process::start(&options.binary, &args, &log),
+        Some(core) => Process::start_on_core(core, &options.binary, &args, &log),
     }
 }
 

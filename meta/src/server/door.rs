@@ -5,22 +5,23 @@ use codis_proto::member::v1::{Delivered, HelloReply, HelloRequest, Packet};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::serving::{Services, stopping};
+use crate::transport::MemberService;
 
-/// The service `M`, whose streams end when the port is about to be closed: peers keep theirs open for as long as they
+/// The transport's service, whose streams end when the port is about to be closed: peers keep theirs open for as long as they
 /// can, and the port would wait for them.
-pub(super) struct Door<M> {
-    member: M,
+pub(super) struct Door {
+    member: MemberService,
     services: Services,
 }
 
-impl<M: Member> Door<M> {
-    pub(super) fn new(member: M, services: Services) -> Self {
-        Self { member, services }
+impl Door {
+    pub(super) fn new(services: Services) -> Self {
+        Self { member: services.member(), services }
     }
 }
 
 #[tonic::async_trait]
-impl<M: Member> Member for Door<M> {
+impl Member for Door {
     async fn hello(&self, request: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> {
         self.member.hello(request).await
     }

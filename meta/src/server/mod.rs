@@ -28,7 +28,7 @@ use std::time::Duration;
 use codis_proto::DESCRIPTORS;
 use codis_proto::admin::v1::admin_server::AdminServer;
 use codis_proto::link::v1::link_server::LinkServer;
-use codis_proto::member::v1::member_server::{Member, MemberServer};
+use codis_proto::member::v1::member_server::MemberServer;
 use tokio::net::TcpListener;
 use tokio_stream::StreamExt as _;
 use tonic::service::Routes;
@@ -75,14 +75,13 @@ pub enum ServeError {
 ///
 /// # Errors
 /// The certificate cannot be used, or the transport gave up.
-pub async fn serve<M: Member>(
+pub async fn serve(
     listener: TcpListener,
     services: Services,
-    member: M,
     tls: Option<&Tls>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let (routes, reporter) = routes(&services, member)?;
+    let (routes, reporter) = routes(&services)?;
     let health = tokio::spawn(health::report(services.clone(), reporter));
     let mut server = Server::builder()
         .accept_http1(true)
@@ -124,13 +123,13 @@ pub async fn serve<M: Member>(
 type Reporter = tonic_health::server::HealthReporter;
 
 /// Every service with the checks in front of it.
-fn routes<M: Member>(services: &Services, member: M) -> Result<(Routes, Reporter), ServeError> {
+fn routes(services: &Services) -> Result<(Routes, Reporter), ServeError> {
     let guard = services.guard();
     let admin = AdminServer::new(admin::AdminService::new(services.clone()))
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     let link = LinkServer::new(link::LinkService::new(services.clone()))
         .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let member = MemberServer::new(door::Door::new(member, services.clone()))
+    let member = MemberServer::new(door::Door::new(services.clone()))
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     let (reporter, health) = tonic_health::server::health_reporter();
     let describe = || {

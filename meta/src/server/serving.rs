@@ -17,7 +17,7 @@ use super::http::Counters;
 use super::link::Links;
 use crate::auth::{Guard, Token};
 use crate::node::Node;
-use crate::transport::Peers;
+use crate::transport::{Hall, MemberService, Peers};
 
 /// The Redis servers, as the member that leads speaks to them.
 #[tonic::async_trait]
@@ -37,6 +37,11 @@ pub trait Servers: Send + Sync + 'static {
     /// What the servers said of themselves when they were last asked, by address. Empty on a member that does not
     /// lead.
     fn facts(&self) -> Arc<BTreeMap<String, ServerFacts>>;
+
+    /// What cannot be done at the servers, or is other than it should be: a sentence each.
+    fn troubles(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Who this member is, for its pages.
@@ -88,15 +93,16 @@ enum Stage {
 #[derive(Clone)]
 pub struct Services {
     stage: Arc<watch::Sender<Stage>>,
+    member: MemberService,
     token: Token,
 }
 
 impl Services {
-    /// Of a member that has not begun. Calls must carry `token`.
+    /// Of a member that has not begun: peers are told of `hall`. Calls must carry `token`.
     #[must_use]
-    pub fn new(token: Token) -> Self {
+    pub fn new(hall: Hall, token: Token) -> Self {
         let stage = watch::Sender::new(Stage::Starting("it opens its data directory".to_owned()));
-        Self { stage: Arc::new(stage), token }
+        Self { stage: Arc::new(stage), member: MemberService::new(hall), token }
     }
 
     /// Says what the member waits for before it can begin; completes "this member is starting: ".
@@ -118,6 +124,7 @@ impl Services {
         let links = Links::start(&parts.node, &mut tasks);
         tasks.spawn(votes::give(parts.node.clone()));
         let Parts { node, peers, servers, about } = parts;
+        self.member.begin(node.clone(), peers.clone());
         let serving = Serving { node, peers, servers, about, links, counters, _tasks: tasks };
         self.stage.send_replace(Stage::Begun(Arc::new(serving)));
     }
@@ -141,6 +148,11 @@ impl Services {
             }
             Stage::Stopping => Err(stopping()),
         }
+    }
+
+    /// What answers other members.
+    pub(super) fn member(&self) -> MemberService {
+        self.member.clone()
     }
 
     /// Waits until the port is about to be closed.

@@ -28,5 +28,9 @@ pub const REMEMBERED_MS_MAX: u64 = 10 * 60 * 1000;
 /// Bytes of a command. The longest is one that carries a backup.
 pub const COMMAND_BYTES_MAX: usize = 8 << 20;
 
-/// The oldest version of the link between proxy and group that is still understood.
+/// The version of the link between proxy and group that a proxy of this release speaks.
+pub const PROTOCOL: u32 = 1;
+/// The oldest version of it that is still understood.
 pub const PROTOCOL_MIN: u32 = 1;
+
+const _: () = assert!(PROTOCOL >= PROTOCOL_MIN, "a release understands itself");

@@ -162,6 +162,17 @@ async fn a_server_that_is_not_fit_is_not_added() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_first_server_of_a_group_is_given_the_fence() {
+    let member = Member::alone().await;
+    member.make_group(1, &[]).await;
+    for addr in ["a:1", "b:1"] {
+        let add = api::AddServerRequest { gid: 1, addr: addr.into(), ..Default::default() };
+        member.admin().add_server(add).await.expect("added");
+    }
+    assert_eq!(*member.servers.prepared.lock().expect("sound"), ["a:1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn slots_go_to_a_master_only_when_it_holds_the_fence() {
     let member = Member::alone().await;
     member.make_group(1, &["a:1"]).await;

@@ -107,7 +107,7 @@ async fn a_proxy_registers_and_follows_each_change() {
     member.make_group(1, &["a:1"]).await;
     let mut proxy = Proxy::connect(&member, register("p")).await.expect("it is taken in");
     assert_eq!((proxy.welcome.proxy_id, proxy.welcome.cluster), (1, CLUSTER));
-    assert_eq!(proxy.welcome.members, [member.address.clone()]);
+    assert_eq!(proxy.welcome.members, std::slice::from_ref(&member.address));
     assert!(is(&member, "p", Presence::Online).await);
     assert_eq!(proxy.topology.epoch, member.epoch().await);
     for slot in 0..5 {

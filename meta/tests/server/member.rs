@@ -10,7 +10,7 @@ use codis_meta::node::{Node, NodeConfig, Stopper};
 use codis_meta::raft::{Config, DiskStore, Founding, Identity};
 use codis_meta::server::{self, About, Parts, Servers, Services, Tls};
 use codis_meta::state::State;
-use codis_meta::transport::{Dialer, Me, MemberService, Peers};
+use codis_meta::transport::{Dialer, Hall, Me, Peers};
 use codis_proto::admin::v1 as api;
 use codis_proto::admin::v1::admin_client::AdminClient;
 use codis_proto::link::v1::link_client::LinkClient;
@@ -155,7 +155,8 @@ impl Member {
     ) -> Self {
         let address = addresses[&id].clone();
         let token = Token::new(options.auth).expect("a token that headers can carry");
-        let services = Services::new(token.clone());
+        let hall = Hall { id, product: PRODUCT.to_owned(), group: GROUP };
+        let services = Services::new(hall, token.clone());
         let me = Me { id, group: GROUP, address: address.clone() };
         let dialer = Dialer::new(token.clone(), options.tls.as_ref().map(Tls::client));
         let mut others = addresses.clone();
@@ -173,19 +174,23 @@ impl Member {
         };
         services.begin(Parts {
             node: node.clone(),
-            peers: peers.clone(),
+            peers,
             servers: Arc::clone(&servers) as Arc<dyn Servers>,
             about,
         });
-        let member = MemberService::running(PRODUCT.to_owned(), node.clone(), peers);
-        let close = serve(&address, services, member, options.tls).await;
+        let close = serve(&address, services, options.tls).await;
         let (close, stopper) = (Some(close), Some(stopper));
         Self { node, servers, address, token, close, stopper, _dir: dir }
     }
 
     async fn create_product(&self) {
         let name = PRODUCT.to_owned();
-        self.make(Change::ProductCreate(pb::ProductCreate { name, cluster: CLUSTER })).await;
+        self.make(Change::ProductCreate(pb::ProductCreate {
+            name,
+            cluster: CLUSTER,
+            ..Default::default()
+        }))
+        .await;
     }
 
     /// Makes a change past the port.
@@ -256,7 +261,6 @@ fn start_node(
 pub(crate) async fn serve(
     address: &str,
     services: Services,
-    member: MemberService,
     tls: Option<Tls>,
 ) -> oneshot::Sender<()> {
     let address: SocketAddr = address.parse().expect("an address");
@@ -266,7 +270,7 @@ pub(crate) async fn serve(
         let closed = async {
             let _ = closed.await;
         };
-        let served = server::serve(listener, services, member, tls.as_ref(), closed).await;
+        let served = server::serve(listener, services, tls.as_ref(), closed).await;
         served.expect("the port can be served");
     });
     close

@@ -2,7 +2,7 @@
 
 use codis_meta::auth::Token;
 use codis_meta::server::{Services, Tls, TlsError};
-use codis_meta::transport::{Hall, MemberService};
+use codis_meta::transport::Hall;
 use codis_proto::admin::v1 as api;
 use codis_proto::admin::v1::admin_client::AdminClient;
 use codis_proto::member::v1::HelloRequest;
@@ -93,11 +93,11 @@ async fn services_describe_themselves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn before_it_has_begun_a_member_answers_its_peers_alone() {
     let token = Token::default();
-    let services = Services::new(token);
-    services.wait_for("it waits for member 2 at b:1 to answer");
     let hall = Hall { id: 1, product: PRODUCT.to_owned(), group: 5 };
+    let services = Services::new(hall, token);
+    services.wait_for("it waits for member 2 at b:1 to answer");
     let address = format!("127.0.0.1:{}", free_port());
-    let _open = serve(&address, services, MemberService::waiting(hall), None).await;
+    let _open = serve(&address, services, None).await;
     let channel =
         Channel::from_shared(format!("http://{address}")).expect("an address").connect_lazy();
     let hello = MemberClient::new(channel.clone()).hello(HelloRequest::default()).await;

@@ -2,19 +2,11 @@
 
 use super::ProxyConfig;
 use super::listen::Listen;
-use super::units::{ByteSize, Period};
-use crate::address::host_port;
+use crate::address::{check_tcp, host_port};
+use codis_meta::auth::Token;
+use codis_service::config::{ByteSize, Configuration, Fault, Period};
 use std::ops::RangeInclusive;
 use std::time::Duration;
-
-/// An impossible value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
-    /// The key, and where two do not go together the other one.
-    pub(super) keys: Vec<&'static str>,
-    /// What is wrong, as the end of "`key`: ...".
-    pub(super) what: String,
-}
 
 /// No time in the file is longer than a year; more than that is a slip of the unit.
 const PERIOD_MAX: Period = Period::from_secs(365 * 24 * 3600);
@@ -23,19 +15,21 @@ const KEEPALIVE_MAX: Period = Period::from_secs(32_767);
 /// No limit in bytes is more than this; the proxy would be out of memory long before.
 const SIZE_MAX: ByteSize = ByteSize(1 << 40);
 
-/// Every impossible value of `config`, in the order of the file.
-pub(super) fn faults(config: &ProxyConfig) -> Vec<Fault> {
-    let mut found = Vec::new();
-    names(config, &mut found);
-    numbers(config, &mut found);
-    periods(config, &mut found);
-    sizes(config, &mut found);
-    metrics(config, &mut found);
-    found
+impl Configuration for ProxyConfig {
+    fn check(&self) -> Vec<Fault> {
+        let mut found = Vec::new();
+        names(self, &mut found);
+        group(self, &mut found);
+        numbers(self, &mut found);
+        periods(self, &mut found);
+        sizes(self, &mut found);
+        metrics(self, &mut found);
+        found
+    }
 }
 
 fn fault(found: &mut Vec<Fault>, key: &'static str, what: impl Into<String>) {
-    found.push(Fault { keys: vec![key], what: what.into() });
+    found.push(Fault::new(key, what));
 }
 
 fn names(config: &ProxyConfig, found: &mut Vec<Fault>) {
@@ -53,6 +47,30 @@ fn names(config: &ProxyConfig, found: &mut Vec<Fault>) {
     }
     if let Err(what) = Listen::parse(config.proto_type, &config.proxy_addr) {
         found.push(Fault { keys: vec!["proxy_addr", "proto_type"], what });
+    }
+}
+
+/// What the metadata group asks for, where the proxy follows one.
+fn group(config: &ProxyConfig, found: &mut Vec<Fault>) {
+    for member in &config.meta_addr {
+        if let Err(what) = check_tcp(member) {
+            fault(found, "meta_addr", what);
+        }
+    }
+    if !config.follows_group() {
+        return;
+    }
+    if Token::new(config.product_auth.expose()).is_err() {
+        let what =
+            "has a control character, which the metadata group cannot be told; choose another";
+        fault(found, "product_auth", what);
+    }
+    if config.data_dir.is_empty() {
+        let what = "is empty; give the directory that the proxy keeps its last topology in";
+        fault(found, "data_dir", what);
+    } else if config.meta.embedded && config.data_dir == config.meta.member.data_dir {
+        let what = "is the member's, too; the proxy and the member inside need one each";
+        fault(found, "data_dir", what);
     }
 }
 

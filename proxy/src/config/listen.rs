@@ -1,11 +1,61 @@
 //! Where the proxy listens.
 
-use super::ProxyConfig;
-use super::value::ProtoType;
+use super::{ProxyConfig, Written};
 use crate::address::host_port;
+use codis_service::config::{Setting, take_text};
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::str::FromStr;
+
+/// What the proxy listens on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ProtoType {
+    /// TCP over IPv4 or IPv6, as the address says.
+    Tcp,
+    /// TCP over IPv4.
+    #[default]
+    Tcp4,
+    /// TCP over IPv6.
+    Tcp6,
+    /// A unix socket; the address is its path.
+    Unix,
+}
+
+impl ProtoType {
+    /// Every type, with the name that the file gives it.
+    const NAMES: [(&'static str, Self); 4] =
+        [("tcp", Self::Tcp), ("tcp4", Self::Tcp4), ("tcp6", Self::Tcp6), ("unix", Self::Unix)];
+}
+
+impl Setting for ProtoType {
+    fn take(&mut self, given: &Written) -> Result<(), String> {
+        take_text(self, given, "one of \"tcp\", \"tcp4\", \"tcp6\", \"unix\"", false)
+    }
+
+    fn written(&self) -> Written {
+        Written::Text(self.to_string())
+    }
+}
+
+impl fmt::Display for ProtoType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = Self::NAMES.iter().find(|(_, proto)| proto == self);
+        f.write_str(named.expect("every type has a name").0)
+    }
+}
+
+impl FromStr for ProtoType {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = Self::NAMES.iter().find(|(name, _)| *name == text);
+        named.map(|&(_, proto)| proto).ok_or_else(|| {
+            format!("\"{text}\" is not one of \"tcp\", \"tcp4\", \"tcp6\", \"unix\"")
+        })
+    }
+}
 
 /// Where the proxy listens for clients: `proto_type` and `proxy_addr` together.
 #[derive(Debug, Clone, PartialEq, Eq)]

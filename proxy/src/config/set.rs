@@ -1,10 +1,7 @@
 //! Changing settings at run time.
 
-use super::ProxyConfig;
-use super::check::faults;
-use super::file::nearest;
-use super::table::{Change, Key};
-use super::value::Written;
+use super::{Change, ProxyConfig, Written};
+use codis_service::config::{Configuration, Table, nearest};
 
 /// Why a setting was not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,13 +16,13 @@ pub enum SetError {
     },
     /// The setting takes effect at start alone.
     #[error("{0} cannot change while the proxy runs; set it in the configuration file and restart")]
-    Restart(&'static str),
+    Restart(String),
     /// The key has no meaning here.
     #[error("{0} has no effect: {1}")]
-    Ignored(&'static str, &'static str),
+    Ignored(String, &'static str),
     /// The value is of a wrong type or impossible.
     #[error("{0}: {1}")]
-    Value(&'static str, String),
+    Value(String, String),
 }
 
 impl ProxyConfig {
@@ -48,32 +45,24 @@ impl ProxyConfig {
     ) -> Result<(), SetError> {
         let mut changed = self.clone();
         for (name, value) in pairs {
-            let key = Key::find(name)
-                .ok_or_else(|| SetError::Unknown { key: name.into(), nearest: nearest(name) })?;
+            let unknown = || SetError::Unknown { key: name.into(), nearest: nearest(self, name) };
+            let (key, setting) = self.find(name).ok_or_else(unknown)?;
             match key.change {
                 Change::Live => {}
-                Change::Restart => return Err(SetError::Restart(key.name)),
-                Change::Ignored(why) => return Err(SetError::Ignored(key.name, why)),
+                Change::Restart => return Err(SetError::Restart(name.into())),
+                Change::Ignored(why) => return Err(SetError::Ignored(name.into(), why)),
             }
-            let setting = (key.get_mut)(&mut changed);
             let given = from_text(value, &setting.written());
-            setting.take(&given).map_err(|what| SetError::Value(key.name, what))?;
+            let taken = changed.setting_mut(name).ok_or_else(unknown)?.take(&given);
+            taken.map_err(|what| SetError::Value(name.into(), what))?;
         }
-        match faults(&changed).into_iter().next() {
-            Some(fault) => Err(SetError::Value(fault.keys[0], fault.what)),
+        match changed.check().into_iter().next() {
+            Some(fault) => Err(SetError::Value(fault.keys[0].into(), fault.what)),
             None => {
                 *self = changed;
                 Ok(())
             }
         }
-    }
-
-    /// What is impossible in these settings, one sentence each, for settings that came from elsewhere
-    /// than a file.
-    #[must_use]
-    pub fn faults(&self) -> Vec<String> {
-        let sentence = |fault: super::check::Fault| format!("{}: {}", fault.keys[0], fault.what);
-        faults(self).into_iter().map(sentence).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use super::super::state::State;
 use super::reply::{self, push_array, push_bulk};
 use super::{Refusal, text};
 use crate::command::glob_matches;
-use crate::config::{ByteSize, Key, Period, ProxyConfig, SetError};
+use crate::config::{ByteSize, Period, ProxyConfig, SetError};
 use std::collections::HashSet;
 
 /// A setting under Redis's name.
@@ -105,11 +105,11 @@ fn port(addr: &str) -> &str {
 /// `CONFIG GET pattern ...`
 pub(super) fn get(state: &State, patterns: &[Vec<u8>]) -> Vec<u8> {
     let config = state.config();
-    let aliases = ALIASES.iter().map(|alias| (alias.name, (alias.get)(&config)));
+    let aliases = ALIASES.iter().map(|alias| (alias.name.to_owned(), (alias.get)(&config)));
     let all = aliases.chain(config.entries());
     let wanted = all
         .filter(|(name, _)| patterns.iter().any(|pattern| glob_matches(pattern, name.as_bytes())));
-    let wanted: Vec<(&str, String)> = wanted.collect();
+    let wanted: Vec<(String, String)> = wanted.collect();
     let mut reply = Vec::new();
     push_array(&mut reply, 2 * wanted.len());
     for (name, value) in wanted {
@@ -129,14 +129,15 @@ pub(super) fn set(state: &State, options: &[Vec<u8>]) -> Result<Vec<u8>, Refusal
             return Err(Refusal::syntax());
         };
         let change = Change::read(&config, &text(name), value)?;
-        if !keys.insert(change.key) {
+        if !keys.insert(change.key.clone()) {
             return Err(failed(&change.name, "duplicate parameter"));
         }
         changes.push(change);
     }
     let mut changed = ProxyConfig::clone(&config);
     // What is fixed was compared when it was read, and has nothing to set.
-    let pairs = changes.iter().filter_map(|change| Some((change.key, change.value.as_deref()?)));
+    let pairs =
+        changes.iter().filter_map(|change| Some((change.key.as_str(), change.value.as_deref()?)));
     changed.set_all(pairs).map_err(|error| refused(&changes, &error))?;
     state.install_config(changed);
     for change in &changes {
@@ -150,7 +151,7 @@ struct Change {
     /// The name that the client used.
     name: String,
     /// Our key.
-    key: &'static str,
+    key: String,
     /// The value as our key is written; `None` where there is nothing to change.
     value: Option<String>,
 }
@@ -163,12 +164,14 @@ impl Change {
         let lower = name.to_ascii_lowercase();
         let (name, owned) = (name.to_owned(), value.to_owned());
         let Some(alias) = ALIASES.iter().find(|alias| alias.name == lower) else {
-            let key = Key::find(&lower).ok_or_else(|| unknown(&name))?;
-            return Ok(Self { name, key: key.name, value: Some(owned) });
+            config.find(&lower).ok_or_else(|| unknown(&name))?;
+            return Ok(Self { name, key: lower, value: Some(owned) });
         };
         match alias.set {
-            Some((key, written)) => Ok(Self { name, key, value: Some(written(value)) }),
-            None if (alias.get)(config) == value => Ok(Self { name, key: alias.name, value: None }),
+            Some((key, written)) => Ok(Self { name, key: key.into(), value: Some(written(value)) }),
+            None if (alias.get)(config) == value => {
+                Ok(Self { name, key: alias.name.into(), value: None })
+            }
             None => Err(failed(&name, "can't set immutable config")),
         }
     }

@@ -1,8 +1,8 @@
 //! The log: to a file that changes its name each day, or to stderr.
 //!
 //! Whoever logs never waits: lines go to a queue of `QUEUE_LINES`, and one thread writes them. What
-//! does not fit into the queue or onto the disk is dropped and counted, as a proxy must not stop for
-//! its log.
+//! does not fit into the queue or onto the disk is dropped and counted, as no
+//! program must stop for its log.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -34,7 +34,7 @@ pub enum Level {
     Error,
     /// What an operator should know of.
     Warn,
-    /// What the proxy does.
+    /// What the program does.
     #[default]
     Info,
     /// How it does it.

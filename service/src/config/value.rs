@@ -16,12 +16,14 @@ pub enum Written {
     Float(f64),
     /// `true`
     Truth(bool),
-    /// What no setting takes: "an array", "a date", "a table".
+    /// `["a", "b"]`
+    List(Vec<Written>),
+    /// What no setting takes: "a date", "a section".
     Other(&'static str),
 }
 
 /// A type that a setting can have.
-pub(super) trait Setting {
+pub trait Setting {
     /// Takes what a file gives.
     ///
     /// # Errors
@@ -37,57 +39,21 @@ pub(super) trait Setting {
     }
 }
 
-/// What the proxy listens on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum ProtoType {
-    /// TCP over IPv4 or IPv6, as the address says.
-    Tcp,
-    /// TCP over IPv4.
-    #[default]
-    Tcp4,
-    /// TCP over IPv6.
-    Tcp6,
-    /// A unix socket; the address is its path.
-    Unix,
-}
-
-impl ProtoType {
-    /// Every type, with the name that the file gives it.
-    const NAMES: [(&'static str, Self); 4] =
-        [("tcp", Self::Tcp), ("tcp4", Self::Tcp4), ("tcp6", Self::Tcp6), ("unix", Self::Unix)];
-}
-
-impl fmt::Display for ProtoType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named = Self::NAMES.iter().find(|(_, proto)| proto == self);
-        f.write_str(named.expect("every type has a name").0)
-    }
-}
-
-impl FromStr for ProtoType {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let named = Self::NAMES.iter().find(|(name, _)| *name == text);
-        named.map(|&(_, proto)| proto).ok_or_else(|| {
-            format!("\"{text}\" is not one of \"tcp\", \"tcp4\", \"tcp6\", \"unix\"")
-        })
-    }
-}
-
 impl Written {
-    /// What the value is, for an error.
-    fn kind(&self) -> String {
+    /// What the value is, for an error: "wants a time, not ...".
+    #[must_use]
+    pub fn kind(&self) -> String {
         match self {
             Self::Text(_) => "text in quotes".into(),
             Self::Integer(n) => format!("the number {n}"),
             Self::Float(n) => format!("the number {n}"),
             Self::Truth(truth) => format!("{truth}"),
+            Self::List(_) => "an array".into(),
             Self::Other(what) => (*what).into(),
         }
     }
 
-    /// The value without quotes, as CONFIG GET shows it.
+    /// The value without quotes, as CONFIG GET shows it; those of a list with commas between them.
     #[must_use]
     pub fn plain(&self) -> String {
         match self {
@@ -95,7 +61,22 @@ impl Written {
             Self::Integer(n) => n.to_string(),
             Self::Float(n) => n.to_string(),
             Self::Truth(truth) => truth.to_string(),
+            Self::List(items) => items.iter().map(Self::plain).collect::<Vec<_>>().join(","),
             Self::Other(what) => (*what).into(),
+        }
+    }
+}
+
+/// The value as TOML.
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "{}", toml::Value::from(text.as_str())),
+            Self::List(items) => {
+                let items: Vec<String> = items.iter().map(Self::to_string).collect();
+                write!(f, "[{}]", items.join(", "))
+            }
+            other => f.write_str(&other.plain()),
         }
     }
 }
@@ -111,6 +92,24 @@ impl Setting for String {
 
     fn written(&self) -> Written {
         Written::Text(self.clone())
+    }
+}
+
+impl Setting for Vec<String> {
+    fn take(&mut self, given: &Written) -> Result<(), String> {
+        let Written::List(items) = given else {
+            return Err(format!("wants a list such as [\"a\", \"b\"], not {}", given.kind()));
+        };
+        let texts = items.iter().map(|item| match item {
+            Written::Text(text) => Ok(text.clone()),
+            other => Err(format!("wants texts in quotes in its list, not {}", other.kind())),
+        });
+        *self = texts.collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    fn written(&self) -> Written {
+        Written::List(self.iter().cloned().map(Written::Text).collect())
     }
 }
 
@@ -170,18 +169,35 @@ macro_rules! integers {
 }
 integers!(u32, usize);
 
-/// Types written as text, for which a plain number is accepted as the same text without quotes.
-macro_rules! texts {
-    ($($type:ty: $what:literal, $numbers:literal;)+) => { $(
+/// Takes a value that is written as text and read by `FromStr`. `what` says in an error what is wanted;
+/// where `numbers` says so, a plain number is accepted as the same text without quotes.
+///
+/// # Errors
+/// As [`Setting::take`].
+pub fn take_text<T>(
+    setting: &mut T,
+    given: &Written,
+    what: &str,
+    numbers: bool,
+) -> Result<(), String>
+where
+    T: FromStr<Err: fmt::Display>,
+{
+    let text = match given {
+        Written::Text(text) => text.clone(),
+        Written::Integer(_) | Written::Float(_) if numbers => given.plain(),
+        _ => return Err(format!("wants {what}, not {}", given.kind())),
+    };
+    *setting = text.parse().map_err(|error| format!("{error}"))?;
+    Ok(())
+}
+
+/// Types of [`units`](super::units): text, or a plain number.
+macro_rules! units {
+    ($($type:ty: $what:literal;)+) => { $(
         impl Setting for $type {
             fn take(&mut self, given: &Written) -> Result<(), String> {
-                let text = match given {
-                    Written::Text(text) => text.clone(),
-                    Written::Integer(_) | Written::Float(_) if $numbers => given.plain(),
-                    _ => return Err(format!(concat!("wants ", $what, ", not {}"), given.kind())),
-                };
-                *self = text.parse().map_err(|error| format!("{error}"))?;
-                Ok(())
+                take_text(self, given, $what, true)
             }
 
             fn written(&self) -> Written {
@@ -190,9 +206,8 @@ macro_rules! texts {
         }
     )+ };
 }
-texts! {
-    ByteSize: "a size such as \"128kb\"", true;
-    Period: "a time such as \"30s\"", true;
-    SlowThreshold: "a time such as \"10ms\" or \"off\"", true;
-    ProtoType: "one of \"tcp\", \"tcp4\", \"tcp6\", \"unix\"", false;
+units! {
+    ByteSize: "a size such as \"128kb\"";
+    Period: "a time such as \"30s\"";
+    SlowThreshold: "a time such as \"10ms\" or \"off\"";
 }
