@@ -55,6 +55,7 @@ async fn drive_groups<M: Member, S: Servers>(context: &Arc<Context<M, S>>) {
             tasks.spawn(drive_group(Arc::clone(context), id));
         }
         tokio::select! {
+            biased;
             Some(ended) = tasks.join_next() => match ended {
                 Ok(id) => drop(driven.remove(&id)),
                 // A panic in one, which has been reported: all begin anew.
