@@ -119,6 +119,7 @@ fn serve(
         admin,
         log: Box::new(logging.control()),
         facts,
+        link: None,
     };
     let exit = control::run(plane, signals);
     if let Listen::Unix(path) = config.listen()? {

@@ -247,6 +247,18 @@ impl Node {
         self.look(move |state, _| look(state)).await
     }
 
+    /// Looks at the state as it is here together with the index of the last change in it: a listener of
+    /// [`Node::events`] that subscribed before has every change after that index still to come.
+    ///
+    /// # Errors
+    /// The process ends.
+    pub async fn peek_at<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&State, u64) -> T + Send + 'static,
+    ) -> Result<T, Gone> {
+        self.look(move |state, status| look(state, status().applied)).await
+    }
+
     /// The member's view of itself and its peers.
     ///
     /// # Errors

@@ -9,8 +9,7 @@ const FRESH: &str = "0123456789abcdef0123456789abcdef";
 
 fn saved(epoch: u64) -> SavedTopology {
     let group = pb::TopologyGroup { id: 1, master: "10.0.0.1:6379".into(), ..Default::default() };
-    let slot =
-        pb::TopologySlot { kind: pb::SlotKind::Stable.into(), to: 1, ..Default::default() };
+    let slot = pb::TopologySlot { kind: pb::SlotKind::Stable.into(), to: 1, ..Default::default() };
     let topology = pb::Topology {
         epoch,
         groups: vec![group],
