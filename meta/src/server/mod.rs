@@ -28,8 +28,8 @@ use codis_proto::link::v1::link_server::LinkServer;
 use codis_proto::member::v1::member_server::MemberServer;
 use tokio::net::TcpListener;
 use tokio_stream::StreamExt as _;
-use tonic::service::interceptor::InterceptedService;
 use tonic::service::Routes;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
@@ -124,7 +124,8 @@ fn routes(services: &Services) -> Result<(Routes, Reporter), ServeError> {
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     let guarded_link = LinkServer::new(link::LinkService::new(services.clone()))
         .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let guarded_member = MemberServer::new(door::Door::new(services.clone())).max_decoding_message_size(REQUEST_BYTES_MAX);
+    let guarded_member = MemberServer::new(door::Door::new(services.clone()))
+        .max_decoding_message_size(REQUEST_BYTES_MAX);
     let (reporter, health) = tonic_health::server::health_reporter();
     let describe = || {
         tonic_reflection::server::Builder::configure()

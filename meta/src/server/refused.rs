@@ -97,7 +97,10 @@ mod tests {
             let status = Status::from(refusal);
             assert_eq!((status.code(), status.message()), (code, "why"), "{rule:?}");
             let name = status.metadata().get(RULE_KEY).expect("the rule's name");
-            assert_eq!(format!("REFUSAL_CODE_{}", name.to_str().expect("text")), rule.as_str_name());
+            assert_eq!(
+                format!("REFUSAL_CODE_{}", name.to_str().expect("text")),
+                rule.as_str_name()
+            );
         }
     }
 

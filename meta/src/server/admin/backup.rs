@@ -194,7 +194,8 @@ mod tests {
     use super::*;
 
     fn backup() -> Backup {
-        let state = pb::State { product: "demo".into(), cluster: 5, epoch: 9, ..pb::State::default() };
+        let state =
+            pb::State { product: "demo".into(), cluster: 5, epoch: 9, ..pb::State::default() };
         Backup {
             product: "demo".into(),
             cluster: 5,

@@ -29,8 +29,7 @@ pub(super) async fn one<R: OneChange>(
         let wait = Instant::now() + Duration::from_millis(call.wait_ms);
         // What the caller said of the whole call holds for the waiting too.
         let until = if has_deadline { wait.min(deadline) } else { wait };
-        changed.proxies_waiting =
-            waiting::for_proxies(&serving.node, changed.epoch, until).await?;
+        changed.proxies_waiting = waiting::for_proxies(&serving.node, changed.epoch, until).await?;
     }
     Ok(changed)
 }

@@ -204,9 +204,8 @@ pub(super) async fn remove(
         })?;
         hand_over(node, to, deadline).await?;
     }
-    let is_out = |status: &raft::Status| {
-        !status.voters.contains(&id) && !status.learners.contains(&id)
-    };
+    let is_out =
+        |status: &raft::Status| !status.voters.contains(&id) && !status.learners.contains(&id);
     change(node, Change::Remove { id }, is_out, deadline).await?;
     listed_by_leader(serving).await
 }
@@ -240,7 +239,9 @@ pub(super) async fn transfer(
 async fn hand_over(node: &Node, to: u64, deadline: Instant) -> Result<(), Status> {
     loop {
         match node.transfer_leadership(to).await {
-            Err(ReadError::Refused(Refusal::NoLeader | Refusal::Busy)) if Instant::now() < deadline => {
+            Err(ReadError::Refused(Refusal::NoLeader | Refusal::Busy))
+                if Instant::now() < deadline =>
+            {
                 sleep(LOOK_INTERVAL).await;
                 continue;
             }
@@ -277,7 +278,8 @@ async fn change(
             Err(ReadError::Gone(gone)) => return Err(gone.into()),
             Err(ReadError::Refused(refusal)) => refusal,
         };
-        let until = if matches!(refusal, Refusal::Membership(_)) { refused_until } else { deadline };
+        let until =
+            if matches!(refusal, Refusal::Membership(_)) { refused_until } else { deadline };
         if Instant::now() >= until {
             return Err(refusal.into());
         }

@@ -205,10 +205,7 @@ impl api::admin_server::Admin for AdminService {
         streamed_by_leader!(self, request, backup, backup::backup)
     }
 
-    async fn restore(
-        &self,
-        request: Request<Streaming<api::BackupChunk>>,
-    ) -> Answer<api::Changed> {
+    async fn restore(&self, request: Request<Streaming<api::BackupChunk>>) -> Answer<api::Changed> {
         here!(self, request, backup::restore)
     }
 

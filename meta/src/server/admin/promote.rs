@@ -74,10 +74,14 @@ async fn end(
         loop {
             match events.recv().await {
                 Ok(Event::Accepted(accepted)) => match &accepted.command.change {
-                    Some(Change::GroupPromoteFinish(end)) if (end.group, end.epoch) == (gid, epoch) => {
+                    Some(Change::GroupPromoteFinish(end))
+                        if (end.group, end.epoch) == (gid, epoch) =>
+                    {
                         return Ok(End::Done(end.not_following.clone().into_iter().collect()));
                     }
-                    Some(Change::GroupPromoteAbort(end)) if (end.group, end.epoch) == (gid, epoch) => {
+                    Some(Change::GroupPromoteAbort(end))
+                        if (end.group, end.epoch) == (gid, epoch) =>
+                    {
                         return Ok(End::GivenUp(end.reason.clone()));
                     }
                     _ => {}

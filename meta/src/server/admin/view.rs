@@ -117,15 +117,24 @@ mod tests {
 
     #[test]
     fn whatever_is_wrong_with_a_server_is_said() {
-        let silent = api::ServerFacts { error: "refused".to_owned(), ..facts("slave", "a:1", true) };
+        let silent =
+            api::ServerFacts { error: "refused".to_owned(), ..facts("slave", "a:1", true) };
         let mut unsynced = server(Some(facts("slave", "a:1", true)));
         unsynced.sync_failure = "no room".to_owned();
         for (server, master, words) in [
             (server(None), None, "not been asked"),
             (server(Some(silent)), Some("a:1"), "does not answer (refused)"),
-            (server(Some(facts("slave", "c:3", true))), None, "follows c:3, and should be a master"),
+            (
+                server(Some(facts("slave", "c:3", true))),
+                None,
+                "follows c:3, and should be a master",
+            ),
             (server(Some(facts("master", "", false))), Some("a:1"), "should follow a:1"),
-            (server(Some(facts("slave", "c:3", true))), Some("a:1"), "follows c:3, and should follow a:1"),
+            (
+                server(Some(facts("slave", "c:3", true))),
+                Some("a:1"),
+                "follows c:3, and should follow a:1",
+            ),
             (server(Some(facts("slave", "a:1", false))), Some("a:1"), "lost its master"),
             (unsynced, Some("a:1"), "could not be synced (no room)"),
         ] {

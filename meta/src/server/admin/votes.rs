@@ -25,7 +25,10 @@ pub(in crate::server) async fn give(node: Node) {
         let Ok(status) = node.status().await else { return };
         // One at a time: each is a change of its own.
         let caught_up = status.learners.iter().find(|learner| {
-            status.progress.get(learner).is_some_and(|progress| progress.active && progress.matched > 0)
+            status
+                .progress
+                .get(learner)
+                .is_some_and(|progress| progress.active && progress.matched > 0)
         });
         let Some(&id) = caught_up else { continue };
         match node.change_members(vec![Change::Promote { id }]).await {

@@ -26,8 +26,9 @@ pub(super) async fn for_proxies(
         let look_again = match event {
             Ok(Event::Accepted(accepted)) => match &accepted.command.change {
                 Some(Change::ProxyAck(acks)) => {
-                    let acked =
-                        |token: &String| acks.proxies.get(token).is_some_and(|acked| acked.epoch >= epoch);
+                    let acked = |token: &String| {
+                        acks.proxies.get(token).is_some_and(|acked| acked.epoch >= epoch)
+                    };
                     behind.retain(|token| !acked(token));
                     // One of another process of the proxy does not count: the state decides.
                     behind.is_empty()

@@ -70,10 +70,7 @@ fn slots(status: &api::Status, found: &mut Found) {
     if let Some(first) = offline.first() {
         found.push((
             Outage,
-            format!(
-                "{} slots are on no group, the first is {first}: assign them",
-                offline.len()
-            ),
+            format!("{} slots are on no group, the first is {first}: assign them", offline.len()),
         ));
     }
     let failed = slots.filter_map(|(id, slot)| Some((id, slot.action.as_ref()?)));
@@ -119,9 +116,8 @@ fn proxies(status: &api::Status, retired_epoch: u64, found: &mut Found) {
             ),
         ));
     }
-    let behind = tokens(&|model| {
-        model.presence() == Presence::Online && model.acked_epoch < status.epoch
-    });
+    let behind =
+        tokens(&|model| model.presence() == Presence::Online && model.acked_epoch < status.epoch);
     if !behind.is_empty() {
         found.push((
             Note,
@@ -170,7 +166,8 @@ mod tests {
         let slot = pb::Slot { group: 1, action: None };
         let model = pb::Proxy { token: "p".into(), acked_epoch: 7, ..Default::default() };
         let proxy = api::Proxy { model: Some(model), ..Default::default() };
-        let member = api::Member { id: 1, active: true, role: "leader".into(), ..Default::default() };
+        let member =
+            api::Member { id: 1, active: true, role: "leader".into(), ..Default::default() };
         api::Status {
             epoch: 7,
             groups: Some(api::Groups { groups: vec![group] }),
@@ -199,7 +196,11 @@ mod tests {
             slots.slots[6].action = Some(pb::SlotAction { failure, ..Default::default() });
         }
         if let Some(proxies) = &mut status.proxies {
-            let lost = pb::Proxy { token: "l".into(), presence: Presence::Lost.into(), ..Default::default() };
+            let lost = pb::Proxy {
+                token: "l".into(),
+                presence: Presence::Lost.into(),
+                ..Default::default()
+            };
             proxies.proxies.push(api::Proxy { model: Some(lost), ..Default::default() });
             proxies.leaving.push("f".into());
         }

@@ -422,8 +422,7 @@ impl MappedSlot {
         let one = |(id, slot): (u32, &pb::TopologySlot)| {
             // Until it migrates, a slot that moves is served by where it comes from, and locked.
             let preparing = slot.kind() == pb::SlotKind::Preparing;
-            let (serves, from) =
-                if preparing { (slot.from, 0) } else { (slot.to, slot.from) };
+            let (serves, from) = if preparing { (slot.from, 0) } else { (slot.to, slot.from) };
             Self {
                 id,
                 locked: slot.locked || preparing,
@@ -459,10 +458,7 @@ mod tests {
     #[test]
     fn a_slot_without_an_action_has_an_empty_one() {
         let slot = Slot::of(3, &pb::Slot { group: 2, action: None });
-        assert_eq!(
-            to_value(slot).expect("JSON"),
-            json!({"id": 3, "group_id": 2, "action": {}})
-        );
+        assert_eq!(to_value(slot).expect("JSON"), json!({"id": 3, "group_id": 2, "action": {}}));
     }
 
     #[test]

@@ -148,7 +148,8 @@ impl Links {
         let mut metadata = MetadataMap::new();
         let address = status.addresses.get(&status.leader).filter(|_| status.leader != status.id);
         let Some(address) = address else {
-            let message = "this member does not lead, and knows no leader yet: try again or ask another one";
+            let message =
+                "this member does not lead, and knows no leader yet: try again or ask another one";
             return Status::unavailable(message);
         };
         if let Ok(value) = address.parse() {
@@ -226,8 +227,7 @@ impl LinkService {
 
 #[tonic::async_trait]
 impl Link for LinkService {
-    type FollowStream =
-        Pin<Box<dyn Stream<Item = Result<MemberMessage, Status>> + Send + 'static>>;
+    type FollowStream = Pin<Box<dyn Stream<Item = Result<MemberMessage, Status>> + Send + 'static>>;
 
     async fn follow(
         &self,

@@ -114,7 +114,8 @@ impl Links {
         }
         for (token, start_unix_ms) in difference.back {
             // Refused where it was removed meanwhile; tried again by the next sweep.
-            let _ = self.node.step(Change::ProxyOnline(pb::ProxyOnline { token, start_unix_ms })).await;
+            let _ =
+                self.node.step(Change::ProxyOnline(pb::ProxyOnline { token, start_unix_ms })).await;
         }
         let lost = difference.lost.into_iter().filter(|_| all_came);
         for (token, start_unix_ms) in lost {
@@ -128,7 +129,11 @@ impl Links {
     async fn is_registered(&self, token: &str, start_unix_ms: u64) -> bool {
         let token = token.to_owned();
         let look = move |state: &crate::state::State| {
-            state.data().proxies.get(&token).is_some_and(|proxy| proxy.start_unix_ms == start_unix_ms)
+            state
+                .data()
+                .proxies
+                .get(&token)
+                .is_some_and(|proxy| proxy.start_unix_ms == start_unix_ms)
         };
         self.node.peek(look).await.unwrap_or(true)
     }

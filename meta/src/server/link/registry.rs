@@ -190,7 +190,10 @@ mod tests {
         registry.end("a", 1, Status::aborted("old"));
         assert!(place.ended.try_recv().is_err());
         registry.end("a", 2, Status::aborted("now"));
-        assert_eq!(place.ended.try_recv().map(|status| status.message().to_owned()), Ok("now".into()));
+        assert_eq!(
+            place.ended.try_recv().map(|status| status.message().to_owned()),
+            Ok("now".into())
+        );
         assert!(!registry.expects("a"));
     }
 }
