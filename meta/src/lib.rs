@@ -5,6 +5,7 @@
 //! [`server`] is everything on the member's one port.
 
 pub mod auth;
+pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod node;

@@ -5,6 +5,7 @@
 //!
 //! The top wires them in [`run_plan`], and holds no rule of its own.
 
+mod configured;
 mod duties;
 pub mod founding;
 mod plan;
@@ -24,6 +25,7 @@ use crate::transport::{Dialer, Hall, Me, MemberService, Peers};
 use founding::{Beginning, Founders};
 use port::Port;
 
+pub use configured::run;
 pub use plan::{Plan, Times};
 
 /// How long a leader that stops waits for another one to lead.

@@ -88,8 +88,7 @@ enum Stage {
 #[derive(Clone)]
 pub struct Services {
     stage: Arc<watch::Sender<Stage>>,
-    /// What peers are answered until the member has begun.
-    hall: Hall,
+    member: MemberService,
     token: Token,
 }
 
@@ -98,7 +97,7 @@ impl Services {
     #[must_use]
     pub fn new(hall: Hall, token: Token) -> Self {
         let stage = watch::Sender::new(Stage::Starting("it opens its data directory".to_owned()));
-        Self { stage: Arc::new(stage), hall, token }
+        Self { stage: Arc::new(stage), member: MemberService::new(hall), token }
     }
 
     /// Says what the member waits for before it can begin; completes "this member is starting: ".
@@ -120,6 +119,7 @@ impl Services {
         let links = Links::start(&parts.node, &mut tasks);
         tasks.spawn(votes::give(parts.node.clone()));
         let Parts { node, peers, servers, about } = parts;
+        self.member.begin(node.clone(), peers.clone());
         let serving = Serving { node, peers, servers, about, links, counters, _tasks: tasks };
         self.stage.send_replace(Stage::Begun(Arc::new(serving)));
     }
@@ -145,16 +145,9 @@ impl Services {
         }
     }
 
-    /// What answers other members at the moment.
+    /// What answers other members.
     pub(super) fn member(&self) -> MemberService {
-        match &*self.stage.borrow() {
-            Stage::Begun(serving) => MemberService::running(
-                serving.about.product.clone(),
-                serving.node.clone(),
-                serving.peers.clone(),
-            ),
-            Stage::Starting(_) | Stage::Stopping => MemberService::waiting(self.hall.clone()),
-        }
+        self.member.clone()
     }
 
     /// Waits until the port is about to be closed.

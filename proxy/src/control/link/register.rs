@@ -62,7 +62,11 @@ mod tests {
             };
             state.apply_command(index, &command).result
         };
-        let product = pb::ProductCreate { name: register.product.clone(), cluster: 1 };
+        let product = pb::ProductCreate {
+            name: register.product.clone(),
+            cluster: 1,
+            ..pb::ProductCreate::default()
+        };
         answer(1, Change::ProductCreate(product));
         let outcome = answer(2, Change::ProxyRegister(register));
         assert!(!matches!(outcome, Some(Answer::Refused(_)) | None), "{outcome:?}");

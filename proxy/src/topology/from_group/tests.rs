@@ -182,7 +182,7 @@ proptest! {
         datacenter in prop_oneof![Just(""), Just("east"), Just("north")],
     ) {
         let mut state = State::new();
-        let product = pb::ProductCreate { name: "demo".into(), cluster: 1 };
+        let product = pb::ProductCreate { name: "demo".into(), cluster: 1, ..pb::ProductCreate::default() };
         let mut all = vec![Change::ProductCreate(product)];
         all.extend(changes);
         for (index, mut change) in (1..).zip(all) {

@@ -1,0 +1,44 @@
+//! A member run as its configuration says.
+
+use std::net::SocketAddr;
+
+use super::{Plan, Times, run_plan};
+use crate::auth::Token;
+use crate::config::{MetaConfig, Ticks};
+
+/// Runs a member until `shutdown`. `ready` is called with the address of its port once everything is served.
+///
+/// # Errors
+/// Why it cannot run, or cannot go on: a sentence for the operator.
+pub async fn run(
+    config: MetaConfig,
+    ready: impl FnOnce(SocketAddr) + Send,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), String> {
+    run_plan(Plan::of(&config)?, |begun| ready(begun.address), shutdown).await
+}
+
+impl Plan {
+    /// What `config` says.
+    ///
+    /// # Errors
+    /// A sentence for the operator: what of it cannot be done.
+    pub fn of(config: &MetaConfig) -> Result<Self, String> {
+        let token = Token::new(config.product_auth.expose()).map_err(|error| error.to_string())?;
+        if !config.tls_certificate.is_empty() {
+            return Err("tls_certificate is set, and the port cannot be encrypted: unset it".into());
+        }
+        let Ticks { tick, election, heartbeat } = config.ticks();
+        Ok(Self {
+            product: config.product_name.clone(),
+            token,
+            listen: config.listen_addr(),
+            data_dir: config.data_dir.clone().into(),
+            own: config.own_member(),
+            founders: config.founding_members(),
+            settings: config.initial_settings(),
+            times: Times { tick, heartbeat, election },
+            tls: None,
+        })
+    }
+}
