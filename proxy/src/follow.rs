@@ -179,7 +179,7 @@ mod tests {
             saved_unix_ms: 1,
             topology: codis_meta::state::State::new().topology().clone(),
         };
-        dir.save(&saved).expect("it is written");
+        dir.save(saved.clone()).expect("it is written");
         assert_eq!(saved_topology(&dir, "one"), Some(saved));
         assert_eq!(saved_topology(&dir, "other"), None);
         std::fs::write(dir.topology_path(), "damaged").expect("written");

@@ -68,7 +68,7 @@ impl Link {
     fn without_group(&mut self, patience: Duration) -> Arc<Topology> {
         let reason = self.shared.status.borrow().last_refusal.clone();
         let reason = if reason.is_empty() { "no member has answered".into() } else { reason };
-        if let Some(topology) = self.from_disk(patience, &reason) {
+        if let Some(topology) = self.take_saved(patience, &reason) {
             self.shared.serves_saved.send_replace(true);
             return topology;
         }
@@ -79,7 +79,7 @@ impl Link {
         Arc::new(Topology::offline())
     }
 
-    fn from_disk(&mut self, patience: Duration, reason: &str) -> Option<Arc<Topology>> {
+    fn take_saved(&mut self, patience: Duration, reason: &str) -> Option<Arc<Topology>> {
         let saved = self.saved.take()?;
         match from_group(&saved.topology, &self.datacenter) {
             Ok(topology) => {
