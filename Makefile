@@ -9,10 +9,10 @@ help: ## This list
 	@echo "codis: a Redis proxy. What make can do here:"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r a b; do printf '%-26s %s\n' "$$a" "$$b"; done
 
-run: ## Two Redis servers and the proxy in front of them, on this machine, until Ctrl-C
+run: ## Two Redis servers, the proxy and its metadata group, on this machine, until Ctrl-C
 	@$(BOUND) scripts/run.sh
 
-test: ## Every test; installs redis-server and valgrind where they are missing
+test: ## Every test; installs redis-server, valgrind and iproute2 where they are missing
 	@scripts/test.sh
 
 lint: ## Formatting, clippy, shellcheck (where it is installed)
@@ -27,7 +27,7 @@ bench-instructions: ## the engine's instructions a request, against bench/instru
 bench: ## CPU and throughput beside nutcracker and a direct connection, then memory; about 10 minutes
 	@scripts/bench.sh
 
-soak: ## Many more simulated runs than `make test` has time for; SEEDS=1000000 says how many
+soak: ## Faults and simulations that `make test` has no time for; CODIS_FAULT_SECONDS=600, SEEDS=1000000
 	@scripts/soak.sh
 
 fuzz: ## Fuzz the parser and the engine; SECONDS_EACH=60, installs cargo-fuzz where it is missing

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# `make run`: two Redis servers and the proxy in front of them, until Ctrl-C.
+# `make run`: two Redis servers and a proxy with a member of the metadata group inside, set up by codis-admin
+# as an operator would, until Ctrl-C.
 #
 # Nothing outlives this script: its children get SIGKILL from the kernel when it dies, and a guard
 # removes the folder. `make` itself dying ends the script (see BOUND in the Makefile).
@@ -8,10 +9,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null # it may be closed, and nothing here reads it
 
-# For tests: another program in the proxy's place, built already.
+# For tests: programs that are built already.
 proxy_binary=${CODIS_PROXY_BINARY:-}
+admin_binary=${CODIS_ADMIN_BINARY:-}
 proxy_port=${CODIS_RUN_PORT:-19000}
 admin_port=${CODIS_RUN_ADMIN_PORT:-11080}
+meta_port=${CODIS_RUN_META_PORT:-18080}
 
 folder=
 declare -A names=() # process id -> what it is
@@ -107,11 +110,13 @@ wait_for_port() {
 
 scripts/install.sh redis-server=redis-server
 
-if [ -z "$proxy_binary" ]; then
+if [ -z "$proxy_binary" ] || [ -z "$admin_binary" ]; then
     command -v cargo >/dev/null || fail "cargo is not installed; see https://rustup.rs"
-    say "building the proxy (the first time takes some minutes)"
-    run_interruptibly cargo build --release --locked -p codis-proxy
-    proxy_binary=${CARGO_TARGET_DIR:-target}/release/codis-proxy
+    say "building codis-proxy and codis-admin (the first time takes some minutes)"
+    run_interruptibly cargo build --release --locked -p codis-proxy -p codis-meta --bins
+    built=${CARGO_TARGET_DIR:-target}/release
+    proxy_binary=${proxy_binary:-$built/codis-proxy}
+    admin_binary=${admin_binary:-$built/codis-admin}
 fi
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/codis-run.XXXXXX")
@@ -142,52 +147,58 @@ for number in 1 2; do
     redis_ports+=("$port")
 done
 
-{
-    printf '['
-    for ((slot = 0; slot < 1024; slot++)); do
-        group=$((slot < 512 ? 1 : 2))
-        [ "$slot" -eq 0 ] || printf ','
-        printf '\n{"id":%d,"backend_addr":"127.0.0.1:%d","backend_addr_group_id":%d}' \
-            "$slot" "${redis_ports[group - 1]}" "$group"
-    done
-    printf '\n]\n'
-} >"$folder/slots.json"
-
-if listens "$proxy_port"; then
-    taken=$proxy_port
+# choose_port VARIABLE WHAT: another port in the variable where its own is taken.
+choose_port() {
+    local taken=${!1}
+    listens "$taken" || return 0
     free_port
-    proxy_port=$port
-    say "port $taken is taken by another program: the proxy listens on $proxy_port"
-fi
-if listens "$admin_port"; then
-    taken=$admin_port
-    free_port
-    admin_port=$port
-    say "port $taken is taken by another program: the admin port is $admin_port"
-fi
+    printf -v "$1" %d "$port"
+    say "port $taken is taken by another program: $2 listens on $port"
+}
+choose_port proxy_port "the proxy"
+choose_port admin_port "its admin port"
+choose_port meta_port "the metadata group"
 
 cat >"$folder/proxy.toml" <<END
 product_name = "codis-demo"
 proto_type = "tcp4"
 proxy_addr = "127.0.0.1:$proxy_port"
 admin_addr = "127.0.0.1:$admin_port"
+data_dir = "$folder/proxy"
+
+[meta]
+embedded = true
+admin_addr = "127.0.0.1:$meta_port"
+data_dir = "$folder/meta"
 END
 
 shards=$(nproc)
 [ "$shards" -le 2 ] || shards=2
-launch codis-proxy "$folder/proxy.out" "$proxy_binary" "--ncpu=$shards" -c "$folder/proxy.toml" \
-    "--fillslots=$folder/slots.json"
+launch codis-proxy "$folder/proxy.out" "$proxy_binary" "--ncpu=$shards" -c "$folder/proxy.toml"
 proxy_pid=$launched
 wait_for_port "$proxy_port" "$proxy_pid" ||
     fail "codis-proxy does not start: $(tail -n 5 "$folder/proxy.out")"
+
+# What an operator does with a new product: groups, their servers, their slots.
+admin() {
+    run_interruptibly "$admin_binary" "--meta=127.0.0.1:$meta_port" "$@" >"$folder/admin.out" 2>&1 ||
+        fail "codis-admin $*: $(tail -n 5 "$folder/admin.out")"
+}
+for group in 1 2; do
+    admin group create --gid "$group"
+    admin group add --gid "$group" --addr "127.0.0.1:${redis_ports[group - 1]}"
+done
+admin slots assign --beg 0 --end 511 --gid 1
+admin slots assign --beg 512 --end 1023 --gid 2
 
 s=s
 [ "$shards" -ne 1 ] || s=
 cat <<END
 
 codis-proxy runs on 127.0.0.1:$proxy_port with $shards shard$s (process $proxy_pid)
-  slots    0 to  511 live on Redis 127.0.0.1:${redis_ports[0]}
-  slots  512 to 1023 live on Redis 127.0.0.1:${redis_ports[1]}
+  slots    0 to  511 live on Redis 127.0.0.1:${redis_ports[0]} (group 1)
+  slots  512 to 1023 live on Redis 127.0.0.1:${redis_ports[1]} (group 2)
+  the metadata group is the proxy's own member on 127.0.0.1:$meta_port
   admin HTTP is on 127.0.0.1:$admin_port; configuration and logs are in $folder
 
 What to try, in another terminal:
@@ -195,8 +206,14 @@ What to try, in another terminal:
   redis-cli -p $proxy_port MGET hello a b c
   redis-cli -p $proxy_port SLOWLOG GET
   redis-benchmark -p $proxy_port -q -t get,set -P 16 -r 100000
-  curl http://127.0.0.1:$admin_port/proxy
   curl http://127.0.0.1:$admin_port/metrics
+
+  export CODIS_META=127.0.0.1:$meta_port
+  $admin_binary status
+  $admin_binary group list
+  $admin_binary slots offline --beg 0 --end 15    # and back: slots assign --beg 0 --end 15 --gid 1
+  $admin_binary proxy list
+  curl http://127.0.0.1:$meta_port/topom
 
 Ctrl-C ends all of it.
 END

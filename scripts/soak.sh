@@ -1,10 +1,35 @@
 #!/usr/bin/env bash
-# `make soak`: the simulation with many more seeds than `make test` has time for. SEEDS says how many,
-# FIRST_SEED where to begin (the clock by default, so that each soak sees new ones).
+# `make soak`: what `make test` has too little time for.
+#
+# - The fault run: a metadata group under kills, freezes, cuts and full disks. CODIS_FAULT_SECONDS says for how
+#   long (10 minutes), CODIS_FAULT_SEED repeats the choices of an earlier run.
+# - The simulation of the proxy with many more seeds. SEEDS says how many (a million), FIRST_SEED where to begin
+#   (the clock by default, so that each soak sees new ones).
+#
+# `scripts/soak.sh faults` or `scripts/soak.sh simulation` runs one of them alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-export CODIS_SIM_SEEDS=${SEEDS:-1000000}
-export CODIS_SIM_FIRST_SEED=${FIRST_SEED:-$(date +%s%N)}
-echo "seeds $CODIS_SIM_FIRST_SEED and the $CODIS_SIM_SEEDS from there"
-exec cargo test --locked --release -p codis-proxy --test simulation -- --nocapture
+faults() {
+    scripts/install.sh redis-server=redis-server ip=iproute2
+    cargo build --locked --release --workspace --bins
+    CODIS_FAULT_SECONDS=${CODIS_FAULT_SECONDS:-600} cargo test --locked --release -p codis-proxy --test faults \
+        -- --nocapture
+}
+
+simulation() {
+    export CODIS_SIM_SEEDS=${SEEDS:-1000000}
+    export CODIS_SIM_FIRST_SEED=${FIRST_SEED:-$(date +%s%N)}
+    echo "seeds $CODIS_SIM_FIRST_SEED and the $CODIS_SIM_SEEDS from there"
+    cargo test --locked --release -p codis-proxy --test simulation -- --nocapture
+}
+
+case ${1:-all} in
+faults) faults ;;
+simulation) simulation ;;
+all) faults && simulation ;;
+*)
+    echo "usage: scripts/soak.sh [faults|simulation]" >&2
+    exit 2
+    ;;
+esac

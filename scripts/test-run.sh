@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Tests `make run`: it serves, and whatever ends it leaves no process and no file behind.
-# CODIS_PROXY_BINARY names the proxy, so that nothing is built here.
+# CODIS_PROXY_BINARY and CODIS_ADMIN_BINARY name the programs, so that nothing is built here.
 set -euo pipefail
 set -m # each `make run` in a process group of its own, as in a terminal
 cd "$(dirname "$0")/.."
 
 : "${CODIS_PROXY_BINARY:?names the proxy to run}"
-export CODIS_PROXY_BINARY
+: "${CODIS_ADMIN_BINARY:?names codis-admin}"
+export CODIS_PROXY_BINARY CODIS_ADMIN_BINARY
 # Make's own settings of an outer make must not reach the inner one.
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
@@ -62,17 +63,19 @@ is_silent() { ! listens "$1"; }
 start() {
     case=$1
     : >"$output"
-    CODIS_RUN_PORT=$(free_port) CODIS_RUN_ADMIN_PORT=$(free_port)
+    CODIS_RUN_PORT=$(free_port) CODIS_RUN_ADMIN_PORT=$(free_port) CODIS_RUN_META_PORT=$(free_port)
     [ -z "${2:-}" ] || CODIS_RUN_PORT=$2
-    export CODIS_RUN_PORT CODIS_RUN_ADMIN_PORT
+    export CODIS_RUN_PORT CODIS_RUN_ADMIN_PORT CODIS_RUN_META_PORT
     make --no-print-directory run <&- >"$output" 2>&1 &
     make_pid=$!
     eventually "make run is ready" starts_or_ends
     all_is_printed || fail "it ended"
     proxy_port=$(sed -n 's/^codis-proxy runs on 127.0.0.1:\([0-9]*\) .*/\1/p' "$output")
     proxy_pid=$(sed -n 's/^codis-proxy runs on .*(process \([0-9]*\))/\1/p' "$output")
-    mapfile -t redis_ports < <(sed -n 's/.* live on Redis 127.0.0.1:\([0-9]*\)/\1/p' "$output")
+    mapfile -t redis_ports < <(sed -n 's/.* live on Redis 127.0.0.1:\([0-9]*\) .*/\1/p' "$output")
     [ ${#redis_ports[@]} -eq 2 ] || fail "two servers should be named"
+    "$CODIS_ADMIN_BINARY" "--meta=127.0.0.1:$CODIS_RUN_META_PORT" status >"$scratch/status" 2>&1 ||
+        fail "codis-admin status: $(cat "$scratch/status")"
     local key
     for key in a b c d e f; do
         [ "$(redis-cli -p "$proxy_port" SET "$key" "value $key")" = OK ] || fail "SET $key"

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-scripts/install.sh redis-server=redis-server redis-cli=redis-tools valgrind=valgrind
+scripts/install.sh redis-server=redis-server redis-cli=redis-tools valgrind=valgrind ip=iproute2
 command -v cargo >/dev/null || {
     echo "error: cargo is not installed; see https://rustup.rs" >&2
     exit 1
@@ -11,6 +11,8 @@ command -v cargo >/dev/null || {
 # Tests of 10,000 connections need as many files; the tests say so themselves where this is not enough.
 ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
 
+# All at once, and not crate by crate: tests of one run the programs of another, which are built with it.
 cargo test --locked --workspace
-CODIS_PROXY_BINARY=${CARGO_TARGET_DIR:-target}/debug/codis-proxy scripts/test-run.sh
+built=${CARGO_TARGET_DIR:-target}/debug
+CODIS_PROXY_BINARY=$built/codis-proxy CODIS_ADMIN_BINARY=$built/codis-admin scripts/test-run.sh
 if [ -x bench/instructions.sh ]; then bench/instructions.sh; fi

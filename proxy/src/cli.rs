@@ -13,13 +13,19 @@ const EXAMPLES: &str = "\
 Examples:
   codis-proxy --default-config > proxy.toml
   codis-proxy --ncpu=4 -c proxy.toml -l /var/log/codis/proxy.log --log-level=WARN
+  codis-proxy -c proxy.toml --meta=10.0.0.1:18080,10.0.0.2:18080,10.0.0.3:18080
   codis-proxy --ncpu=2 --fillslots=slots.json --pidfile=/run/codis-proxy.pid
 
-A slots file says which server has which of the 1024 slots:
+The metadata group says which server has which slot, and codis-admin tells the group. Without a group,
+a slots file says which server has which of the 1024 slots:
   [{\"id\":0,\"backend_addr\":\"127.0.0.1:6380\",\"backend_addr_group_id\":1}, ...]
 
 Signals: TERM and INT stop accepting, answer what is in flight (at most shutdown_timeout) and end;
 HUP opens the log file anew.";
+
+/// Why a proxy that has its slots from two places does not start.
+const TWO_SOURCES: &str = "--fillslots and a metadata group (meta_addr, --meta, or embedded in [meta]) \
+                           would both say which server has which slot; choose one";
 
 /// The flags of `codis-proxy`.
 #[derive(Debug, Clone, Parser)]
@@ -58,7 +64,11 @@ pub struct Cli {
     #[arg(long, value_name = "ADDR")]
     pub host_proxy: Option<String>,
 
-    /// Take the slots from this JSON file and serve at once
+    /// Follow the metadata group with these members; overrides meta_addr of the configuration
+    #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',')]
+    pub meta: Vec<String>,
+
+    /// Take the slots from this JSON file, without a metadata group, and serve at once
     #[arg(long, value_name = "FILE")]
     pub fillslots: Option<PathBuf>,
 
@@ -134,10 +144,16 @@ impl Cli {
         if let Some(password) = &self.session_auth {
             config.session_auth.clone_from(password);
         }
+        if !self.meta.is_empty() {
+            config.meta_addr.clone_from(&self.meta);
+        }
         // The file was checked, so what is wrong now came from a flag.
         let wrong = config.faults();
         if !wrong.is_empty() {
             return Err(CliError::Flag(wrong.join("; ")));
+        }
+        if self.fillslots.is_some() && config.follows_group() {
+            return Err(CliError::Flag(TWO_SOURCES.into()));
         }
         for (flag, shown) in
             [("--host-admin", &self.host_admin), ("--host-proxy", &self.host_proxy)]
@@ -154,8 +170,7 @@ impl Cli {
 impl Retired {
     /// One sentence for each flag that was given.
     fn warnings(&self) -> Vec<String> {
-        const COORDINATOR: &str =
-            "the proxy reads its slots from no coordinator; give them with --fillslots=FILE";
+        const COORDINATOR: &str = "the proxy has its slots from the metadata group; name its members with --meta=HOST:PORT[,...]";
         let flags = [
             (
                 "--max-ncpu",
@@ -168,7 +183,7 @@ impl Retired {
             ("--etcd", self.etcd.is_some(), COORDINATOR),
             ("--etcd-auth", self.etcd_auth.is_some(), COORDINATOR),
             ("--filesystem", self.filesystem.is_some(), COORDINATOR),
-            ("--slots", self.slots.is_some(), COORDINATOR),
+            ("--slots", self.slots.is_some(), "give the slots with --fillslots=FILE"),
         ];
         flags::warnings(&flags)
     }
@@ -254,14 +269,47 @@ mod tests {
     }
 
     #[test]
+    fn the_group_on_the_command_line_takes_the_place_of_the_one_in_the_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("proxy.toml");
+        std::fs::write(&path, "meta_addr = [\"old:1\"]\n").expect("written");
+        let config = format!("--config={}", path.display());
+        let given = cli(&[&config, "--meta=10.0.0.1:18080,meta-2:18080"]);
+        let settings = given.settings().expect("good settings");
+        assert_eq!(settings.config.meta_addr, ["10.0.0.1:18080", "meta-2:18080"]);
+        let kept = cli(&[&config]).settings().expect("good settings").config;
+        assert_eq!(kept.meta_addr, ["old:1"]);
+        let error = cli(&["--meta=10.0.0.1"]).settings().expect_err("no port");
+        assert_eq!(
+            error.to_string(),
+            "on the command line: meta_addr: \"10.0.0.1\" is not an address: it wants host:port, such \
+             as 127.0.0.1:6379"
+        );
+    }
+
+    #[test]
+    fn slots_come_from_a_file_or_from_a_group_and_not_from_both() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("proxy.toml");
+        std::fs::write(&path, "[meta]\nembedded = true\n").expect("written");
+        let config = format!("--config={}", path.display());
+        for group in ["--meta=10.0.0.1:18080", &config] {
+            let error = cli(&[group, "--fillslots=slots.json"]).settings().expect_err("both");
+            assert_eq!(error.to_string(), format!("on the command line: {TWO_SOURCES}"));
+            assert!(cli(&[group]).settings().is_ok());
+        }
+        assert!(cli(&["--fillslots=slots.json"]).settings().is_ok());
+    }
+
+    #[test]
     fn flags_that_lost_their_meaning_are_warned_of_and_hidden() {
         let given = cli(&["--max-ncpu=8", "--zookeeper=10.0.0.1:2181"]);
         assert_eq!(
             given.settings().expect("good settings").warnings,
             [
                 "--max-ncpu is ignored: the number of shards is fixed at start; see --ncpu",
-                "--zookeeper is ignored: the proxy reads its slots from no coordinator; give them with \
-                 --fillslots=FILE",
+                "--zookeeper is ignored: the proxy has its slots from the metadata group; name its \
+                 members with --meta=HOST:PORT[,...]",
             ]
         );
         let help = Cli::command().render_long_help().to_string();

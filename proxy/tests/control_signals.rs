@@ -56,6 +56,7 @@ fn a_hangup_reopens_the_log_and_a_term_drains_the_shards() {
         admin,
         log: Box::new(Reopened(Mutex::new(reopened))),
         facts: Facts::gather(address, "127.0.0.1:19000", vec![2, 3], None),
+        link: None,
     };
     let signals = Signals::watch().expect("signals can be watched");
     let control = std::thread::spawn(move || run(control, signals));

@@ -43,15 +43,19 @@ pub fn host_port(text: &str) -> Result<(&str, u16), String> {
     Ok((host, port))
 }
 
-/// Checks the address of a server: [`host_port`] with a host and a port that can be connected to, or
-/// an absolute path.
+/// Checks the address of a server: as [`check_tcp`], or an absolute path.
 ///
 /// # Errors
 /// As [`host_port`].
 pub fn check_server(text: &str) -> Result<(), String> {
-    if text.starts_with('/') {
-        return Ok(());
-    }
+    if text.starts_with('/') { Ok(()) } else { check_tcp(text) }
+}
+
+/// Checks the address of a TCP server: [`host_port`] with a host and a port that can be connected to.
+///
+/// # Errors
+/// As [`host_port`].
+pub fn check_tcp(text: &str) -> Result<(), String> {
     match host_port(text)? {
         ("", _) => Err(format!("\"{text}\" is not an address: it has no host")),
         (_, 0) => Err(format!("\"{text}\" is not an address: no server listens on port 0")),
@@ -104,6 +108,7 @@ mod tests {
         assert_eq!(check_server("/run/redis.sock"), Ok(()));
         assert_eq!(check_server("redis:6379"), Ok(()));
         assert!(check_server("run/redis.sock").is_err());
+        assert!(check_tcp("/run/redis.sock").is_err());
         assert_eq!(check_server(":1"), Err("\":1\" is not an address: it has no host".into()));
         assert_eq!(
             check_server("a:0"),

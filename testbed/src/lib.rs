@@ -20,6 +20,7 @@ mod proxy;
 mod redis;
 mod relay;
 mod sandbox;
+mod traffic;
 mod value;
 
 pub use admin::{Admin, Ran};
@@ -29,11 +30,12 @@ pub use limits::{cores, need_open_files};
 pub use member::{Member, MemberGroup, MemberOptions};
 pub use network::{Host, Network};
 pub use ports::free_port;
-pub use process::{CpuTime, Process};
+pub use process::{CpuTime, Process, beside};
 pub use proxy::{Proxy, ProxyOptions, SlotRange};
 pub use redis::{Redis, RedisOptions};
 pub use relay::Relay;
 pub use sandbox::{Sandbox, SmallDisk};
+pub use traffic::Traffic;
 pub use value::Value;
 
 use std::time::{Duration, Instant};

@@ -219,6 +219,21 @@ impl Drop for Process {
     }
 }
 
+/// The program `name` in the folder of the program `binary`: where cargo puts everything of a workspace.
+///
+/// # Panics
+/// When it is not there, with what builds it.
+#[must_use]
+pub fn beside(binary: &Path, name: &str) -> PathBuf {
+    let program = binary.with_file_name(name);
+    assert!(
+        program.exists(),
+        "{} is missing: build it with `cargo build --workspace --bins`, or run every test by `make test`",
+        program.display()
+    );
+    program
+}
+
 type Job = (Command, Sender<io::Result<Child>>);
 
 /// Spawns from a thread that lives as long as this process: the kernel's parent-death signal means

@@ -69,9 +69,9 @@ pub struct Standing {
 /// Who is a member, as this member has applied it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Membership {
-    /// Those that vote.
+    /// Those that vote, by rising id.
     pub voters: Vec<u64>,
-    /// Those that follow without a vote.
+    /// Those that follow without a vote, by rising id.
     pub learners: Vec<u64>,
     /// Where each is reached.
     pub addresses: BTreeMap<u64, String>,
@@ -142,19 +142,33 @@ pub struct Node {
     delivered: Arc<AtomicUsize>,
 }
 
-/// The member's thread. [`Stopper::stop`] ends it and waits until its data directory is free again.
+/// The member's thread. [`Stopper::stop`] ends it and waits until its data directory is free again; when this is
+/// dropped the thread ends by and by.
 #[derive(Debug)]
 pub struct Stopper {
     jobs: mpsc::Sender<Job>,
-    thread: std::thread::JoinHandle<()>,
+    thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Stopper {
     /// Ends the thread and waits for it.
-    pub fn stop(self) {
+    pub fn stop(mut self) {
+        self.ask();
+        if let Some(thread) = self.thread.take() {
+            // An error is a panic of the thread, which has been logged.
+            let _ = thread.join();
+        }
+    }
+
+    fn ask(&self) {
         // An error means that it has ended already.
         let _ = self.jobs.send(Job::Stop);
-        let _ = self.thread.join();
+    }
+}
+
+impl Drop for Stopper {
+    fn drop(&mut self) {
+        self.ask();
     }
 }
 
@@ -186,7 +200,7 @@ impl Node {
             requests: Arc::default(),
             delivered: started.delivered,
         };
-        Ok((node, Stopper { jobs, thread: started.thread }))
+        Ok((node, Stopper { jobs, thread: Some(started.thread) }))
     }
 
     /// This member's id.
@@ -247,6 +261,18 @@ impl Node {
         self.look(move |state, _| look(state)).await
     }
 
+    /// Looks at the state as it is here together with the index of the last change in it: a listener of
+    /// [`Node::events`] that subscribed before has every change after that index still to come.
+    ///
+    /// # Errors
+    /// The process ends.
+    pub async fn peek_at<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&State, u64) -> T + Send + 'static,
+    ) -> Result<T, Gone> {
+        self.look(move |state, status| look(state, status().applied)).await
+    }
+
     /// The member's view of itself and its peers.
     ///
     /// # Errors
@@ -289,13 +315,15 @@ impl Node {
     }
 
     /// Hands over a peer's message, or drops it where too many wait. What is wrong with it is logged.
-    pub fn deliver(&self, envelope: Envelope) {
+    ///
+    /// # Errors
+    /// The process ends.
+    pub fn deliver(&self, envelope: Envelope) -> Result<(), Gone> {
         if self.delivered.fetch_add(1, Ordering::Relaxed) >= DELIVERED_MAX {
             self.delivered.fetch_sub(1, Ordering::Relaxed);
-            return;
+            return Ok(());
         }
-        // A member that ends takes no messages.
-        let _ = self.jobs.send(Job::Deliver(envelope));
+        self.send(Job::Deliver(envelope))
     }
 
     fn send(&self, job: Job) -> Result<(), Gone> {

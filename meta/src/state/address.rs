@@ -22,6 +22,22 @@ pub(super) fn canonical(text: &str, kind: Kind) -> Result<String, Refusal> {
     })
 }
 
+/// The one spelling of a server's address, as the state has it.
+///
+/// # Errors
+/// It is none; the refusal says why.
+pub fn server_address(text: &str) -> Result<String, Refusal> {
+    canonical(text, Kind::TcpOrPath)
+}
+
+/// The one spelling of the `host:port` of a member.
+///
+/// # Errors
+/// It is none; the refusal says why.
+pub fn member_address(text: &str) -> Result<String, Refusal> {
+    canonical(text, Kind::Tcp)
+}
+
 fn spell(text: &str, kind: Kind) -> Result<String, &'static str> {
     if text.len() > ADDRESS_BYTES_MAX {
         return Err("it is longer than 256 bytes");

@@ -207,6 +207,9 @@ fn create_product(data: &mut pb::State, change: &pb::ProductCreate) -> Result<()
             data.product, change.name
         )
     })?;
+    if !same {
+        settings::set_values(data, &change.settings)?;
+    }
     data.product.clone_from(&change.name);
     data.cluster = change.cluster;
     Ok(())

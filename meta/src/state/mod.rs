@@ -32,11 +32,22 @@ mod sync;
 mod text;
 pub mod topology;
 
+pub use address::{member_address, server_address};
 pub use refusal::{RULES, Refusal, Rule, rules_table};
 pub use snapshot::SnapshotError;
 
+pub(crate) use text::check_name;
+
 use codis_proto::meta::v1 as pb;
 use retries::Retries;
+
+/// The one spelling of a host:port, as the state keeps it.
+///
+/// # Errors
+/// The text is no address.
+pub(crate) fn canonical_address(text: &str) -> Result<String, Refusal> {
+    address::canonical(text, address::Kind::Tcp)
+}
 
 /// The version of the rules, and of the bytes of commands and snapshots, that this code keeps.
 pub const VERSION: u32 = 1;

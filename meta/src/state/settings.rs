@@ -7,6 +7,7 @@ use super::refusal::Refusal;
 use super::text as texts;
 use codis_proto::meta::v1 as pb;
 use pb::RefusalCode as Code;
+use std::collections::BTreeMap;
 
 /// A setting; its number is its place in [`SPECS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,8 +225,16 @@ pub fn flag(data: &pb::State, setting: Setting) -> bool {
 }
 
 pub(super) fn set(data: &mut pb::State, change: &pb::SettingsSet) -> Result<(), Refusal> {
-    let mut canonical = Vec::with_capacity(change.values.len());
-    for (name, value) in &change.values {
+    set_values(data, &change.values)
+}
+
+/// Sets all of `values`, or none.
+pub(super) fn set_values(
+    data: &mut pb::State,
+    values: &BTreeMap<String, String>,
+) -> Result<(), Refusal> {
+    let mut canonical = Vec::with_capacity(values.len());
+    for (name, value) in values {
         let spec = find(name).ok_or_else(|| {
             let message = format!("there is no setting {name:?}: see the list of settings");
             Refusal::new(Code::SettingUnknown, message)

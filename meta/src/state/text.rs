@@ -6,7 +6,7 @@ use codis_proto::meta::v1::RefusalCode as Code;
 
 /// Checks a name: letters, digits, `_`, `-` and `.`. These also stand unquoted in the name of a
 /// connection, so that a proxy's token can be found there.
-pub(super) fn check_name(what: &str, name: &str) -> Result<(), Refusal> {
+pub(crate) fn check_name(what: &str, name: &str) -> Result<(), Refusal> {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     let good = !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.bytes().all(known);
     Refusal::unless(good, Code::InvalidValue, || {

@@ -38,7 +38,7 @@ pub struct Me {
     pub id: u64,
     /// The group it belongs to.
     pub group: u64,
-    /// Where the others reach it.
+    /// Where the others reach it; empty where it cannot tell.
     pub address: String,
 }
 

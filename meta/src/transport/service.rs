@@ -1,16 +1,15 @@
 //! The receiving side: what other members ask of this one.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use codis_proto::member::v1::member_server::{Member, MemberServer};
+use codis_proto::member::v1::member_server::Member;
 use codis_proto::member::v1::{Delivered, HelloReply, HelloRequest, Packet};
 use tokio::time::timeout;
-use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{MESSAGE_BYTES_MAX, Met, Peers};
-use crate::auth::{Guard, Token};
-use crate::node::Node;
+use super::{Met, Peers};
+use crate::node::{Gone, Node};
 use crate::raft::{DecodeError, Envelope, ReceiveError};
 use crate::state::State;
 
@@ -31,33 +30,47 @@ pub struct Hall {
     pub group: u64,
 }
 
-/// The service `codis.member.v1.Member`.
+/// The service `codis.member.v1.Member`. A member that has not begun answers who it is, and takes no messages.
+/// Cheap to clone.
 #[derive(Clone)]
 pub struct MemberService {
     hall: Hall,
-    running: Option<(Node, Peers)>,
+    running: Arc<OnceLock<(Node, Peers)>>,
 }
 
 impl MemberService {
-    /// A member that has not begun: it answers who it is, and takes no messages.
+    /// The service of a member that has not begun.
     #[must_use]
-    pub fn waiting(hall: Hall) -> Self {
-        Self { hall, running: None }
+    pub fn new(hall: Hall) -> Self {
+        Self { hall, running: Arc::default() }
     }
 
-    /// A running member.
-    #[must_use]
-    pub fn running(product: String, node: Node, peers: Peers) -> Self {
-        let hall = Hall { id: peers.me().id, product, group: peers.me().group };
-        Self { hall, running: Some((node, peers)) }
+    /// Serves the member that has begun, from now on.
+    pub fn begin(&self, node: Node, peers: Peers) {
+        // A process runs one member, and begins it once.
+        let _ = self.running.set((node, peers));
     }
+}
 
-    /// The service as it is added to a server: it asks for the token.
-    #[must_use]
-    pub fn into_server(self, token: &Token) -> InterceptedService<MemberServer<Self>, Guard> {
-        let server = MemberServer::new(self).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        InterceptedService::new(server, token.guard())
+/// What a running member knows of `asker`, and of itself.
+async fn tell(node: &Node, peers: &Peers, asker: u64, reply: &mut HelloReply) -> Result<(), Gone> {
+    (reply.begun, reply.group) = (true, peers.me().group);
+    let known = move |state: &State| state.data().members_seen.contains_key(&asker);
+    let led = node.standing().borrow().leader != 0;
+    let read =
+        async { if led { timeout(FRESH_TIMEOUT, node.read(known)).await.ok() } else { None } };
+    if let Some(Ok(knows_you)) = read.await {
+        (reply.knows_you, reply.fresh) = (knows_you, true);
+    } else {
+        reply.knows_you = node.peek(known).await?;
     }
+    reply.is_member = node.members().borrow().contains(asker);
+    // The configured name is what this member wants; what the group has counts.
+    let product = node.peek(|state| state.data().product.clone()).await?;
+    if !product.is_empty() {
+        reply.product = product;
+    }
+    Ok(())
 }
 
 #[tonic::async_trait]
@@ -67,20 +80,8 @@ impl Member for MemberService {
         let Hall { id, product, group } = self.hall.clone();
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let mut reply = HelloReply { id, product, version, group, ..HelloReply::default() };
-        let Some((node, _)) = &self.running else { return Ok(Response::new(reply)) };
-        let gone = |gone: crate::node::Gone| Status::unavailable(gone.to_string());
-        let known = move |state: &State| state.data().members_seen.contains_key(&asker);
-        reply.begun = true;
-        if let Ok(Ok(knows_you)) = timeout(FRESH_TIMEOUT, node.read(known)).await {
-            (reply.knows_you, reply.fresh) = (knows_you, true);
-        } else {
-            reply.knows_you = node.peek(known).await.map_err(gone)?;
-        }
-        reply.is_member = node.members().borrow().contains(asker);
-        // The configured name is what this member wants; what the group has counts.
-        let product = node.peek(|state| state.data().product.clone()).await.map_err(gone)?;
-        if !product.is_empty() {
-            reply.product = product;
+        if let Some((node, peers)) = self.running.get() {
+            tell(node, peers, asker, &mut reply).await.map_err(gone)?;
         }
         Ok(Response::new(reply))
     }
@@ -89,7 +90,7 @@ impl Member for MemberService {
         &self,
         request: Request<Streaming<Packet>>,
     ) -> Result<Response<Delivered>, Status> {
-        let Some((node, peers)) = &self.running else {
+        let Some((node, peers)) = self.running.get() else {
             return Err(Status::unavailable("this member is starting: try again"));
         };
         let (from, address) = sender(&request)?;
@@ -99,15 +100,22 @@ impl Member for MemberService {
                 "member {from} at {address} has this member's own id: each member needs an id of its own"
             )));
         }
-        let _met: Option<Met> = peers.meet(from, address);
+        let _met: Option<Met> = match address.as_str() {
+            "" => None,
+            _ => peers.meet(from, address),
+        };
         let mut packets = request.into_inner();
         while let Some(packet) = packets.message().await? {
             let envelope = Envelope::decode(&packet.envelope).map_err(unreadable)?;
             check(&envelope, from, me.group, me.id)?;
-            node.deliver(envelope);
+            node.deliver(envelope).map_err(gone)?;
         }
         Ok(Response::new(Delivered {}))
     }
+}
+
+fn gone(gone: Gone) -> Status {
+    Status::unavailable(gone.to_string())
 }
 
 /// Whose stream it is, and where that member is reached.

@@ -7,7 +7,8 @@ use pb::{PromoteStep, SlotStep};
 pub(crate) const CLUSTER: u64 = 77;
 
 pub(crate) fn product(name: &str) -> Change {
-    Change::ProductCreate(pb::ProductCreate { name: name.into(), cluster: CLUSTER })
+    let (name, cluster) = (name.into(), CLUSTER);
+    Change::ProductCreate(pb::ProductCreate { name, cluster, ..Default::default() })
 }
 
 pub(crate) fn group(group: u32) -> Change {

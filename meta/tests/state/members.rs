@@ -29,6 +29,22 @@ fn members_are_remembered_up_to_a_bound_and_known_ones_beyond_it() {
 }
 
 #[test]
+fn a_product_is_created_with_its_first_settings_or_not_at_all() {
+    let mut cluster = Cluster::bare();
+    let create = |value: &str| {
+        let settings = [("sentinel_quorum".to_owned(), value.to_owned())].into();
+        Change::ProductCreate(pb::ProductCreate { name: "demo".into(), cluster: 5, settings })
+    };
+    cluster.refused(Code::SettingInvalid, create("x"));
+    assert_eq!(cluster.state.data().product, "");
+    cluster.ok(create("3"));
+    assert_eq!(cluster.state.data().settings["sentinel_quorum"], "3");
+    cluster.ok(set(&[("sentinel_quorum", "4")]));
+    cluster.ok(create("3"));
+    assert_eq!(cluster.state.data().settings["sentinel_quorum"], "4", "a retry sets nothing");
+}
+
+#[test]
 fn a_member_has_an_id_and_a_version_that_can_be_shown() {
     let mut cluster = Cluster::with_groups(0);
     cluster.refused(Code::Malformed, member(0));

@@ -44,7 +44,8 @@ fn backup_of(cluster: &Cluster) -> pb::State {
 
 fn restored(backup: &pb::State) -> Cluster {
     let mut cluster = Cluster::bare();
-    let create = pb::ProductCreate { name: "demo".into(), cluster: 1234 };
+    let name = "demo".into();
+    let create = pb::ProductCreate { name, cluster: 1234, ..Default::default() };
     cluster.ok(Change::ProductCreate(create));
     cluster.ok(member(1));
     cluster.ok(restore(backup));

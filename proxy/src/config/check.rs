@@ -2,7 +2,8 @@
 
 use super::ProxyConfig;
 use super::listen::Listen;
-use crate::address::host_port;
+use crate::address::{check_tcp, host_port};
+use codis_meta::auth::Token;
 use codis_service::config::{ByteSize, Configuration, Fault, Period};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -18,6 +19,7 @@ impl Configuration for ProxyConfig {
     fn check(&self) -> Vec<Fault> {
         let mut found = Vec::new();
         names(self, &mut found);
+        group(self, &mut found);
         numbers(self, &mut found);
         periods(self, &mut found);
         sizes(self, &mut found);
@@ -45,6 +47,30 @@ fn names(config: &ProxyConfig, found: &mut Vec<Fault>) {
     }
     if let Err(what) = Listen::parse(config.proto_type, &config.proxy_addr) {
         found.push(Fault { keys: vec!["proxy_addr", "proto_type"], what });
+    }
+}
+
+/// What the metadata group asks for, where the proxy follows one.
+fn group(config: &ProxyConfig, found: &mut Vec<Fault>) {
+    for member in &config.meta_addr {
+        if let Err(what) = check_tcp(member) {
+            fault(found, "meta_addr", what);
+        }
+    }
+    if !config.follows_group() {
+        return;
+    }
+    if Token::new(config.product_auth.expose()).is_err() {
+        let what =
+            "has a control character, which the metadata group cannot be told; choose another";
+        fault(found, "product_auth", what);
+    }
+    if config.data_dir.is_empty() {
+        let what = "is empty; give the directory that the proxy keeps its last topology in";
+        fault(found, "data_dir", what);
+    } else if config.meta.embedded && config.data_dir == config.meta.member.data_dir {
+        let what = "is the member's, too; the proxy and the member inside need one each";
+        fault(found, "data_dir", what);
     }
 }
 

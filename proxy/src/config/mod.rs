@@ -4,10 +4,11 @@
 //! `settings` is the table of keys and the struct `ProxyConfig` made from it; start there. How such a
 //! table is read from a file and written back is `codis_service::config`'s, and `file` says it of the
 //! proxy's. `check` knows which values are impossible, `set` changes settings while the proxy runs,
-//! `listen` makes addresses of them. Nothing here knows the engine or the control thread;
+//! `listen` makes addresses of them, `embedded` is the section of the member inside. Nothing here knows the engine or the control thread;
 //! `docs/configuration.md` is the page for operators.
 
 mod check;
+mod embedded;
 mod file;
 mod listen;
 mod set;
@@ -18,6 +19,7 @@ mod tests;
 pub use codis_service::config::{
     ByteSize, Change, ConfigError, Key, Period, Problem, Secret, SlowThreshold, UnitError, Written,
 };
+pub use embedded::Embedded;
 pub use file::{Loaded, default_toml, load, parse};
 pub use listen::{Listen, ProtoType};
 pub use set::SetError;

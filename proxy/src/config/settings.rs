@@ -2,6 +2,7 @@
 //! takes effect. The struct, its defaults, `--default-config`, CONFIG GET and SET and the JSON page
 //! all come from this one list; only the ranges of values are elsewhere, in `check`.
 
+use super::embedded::Embedded;
 use super::listen::ProtoType;
 use codis_service::config::{ByteSize, Period, Secret, SlowThreshold};
 use codis_service::settings;
@@ -37,6 +38,15 @@ settings! {
         (Restart) proto_type: ProtoType = ProtoType::Tcp4;
         /// Where clients connect: host:port, or the path of a unix socket.
         (Restart) proxy_addr: String = "0.0.0.0:19000".into();
+
+        /// The members of the metadata group that says which server has which slot: "host:port" each. One is
+        /// enough to find the others, but it may be down when the proxy starts. Empty for none.
+        (Restart) meta_addr: Vec<String> = Vec::new();
+        /// The CA that the members' certificates are checked against, a PEM file. Empty for no TLS.
+        (Restart) meta_tls_ca: String = String::new();
+        /// Where the proxy keeps its token and its last topology, to start from while the group is down.
+        /// Used only with a metadata group.
+        (Restart) data_dir: String = "codis-proxy-data".into();
 
         /// Was the kind of the jodis coordinator.
         (Ignored(JODIS)) jodis_name: String = String::new();
@@ -145,5 +155,9 @@ settings! {
         /// What the names of the stats begin with in statsd.
         (Restart) metrics_report_statsd_prefix: String = String::new();
     }
-    sections {}
+    sections {
+        /// A member of the metadata group inside the proxy's process, so that it needs no codis-meta beside
+        /// it. The keys are those of meta.toml; product_name and product_auth are the proxy's.
+        meta: Embedded;
+    }
 }

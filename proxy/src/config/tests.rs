@@ -201,7 +201,7 @@ proxy.toml:2: session_recv_timeout: \"soon\" is not a time; write it as \"30m\",
 proxy.toml:4: proxy_max_clients: 0 is out of range: it must be between 1 and 1000000
 proxy.toml:5: backend_primary_only: wants true or false, not text in quotes
 proxy.toml:6: key with no value, expected `=`
-proxy.toml:7: metrics: unknown section; the keys of this file stand in none";
+proxy.toml:7: metrics: unknown section; there is [meta], and all other keys stand in none";
     assert_eq!(wrong(text), expected);
 }
 
@@ -309,8 +309,35 @@ fn each_bad_value_has_its_own_message() {
             "metrics_report_statsd_server: \"localhost\" is not an address: it wants host:port, such as \
              127.0.0.1:6379",
         ),
+        // The metadata group.
+        (
+            "meta_addr = \"a:1\"",
+            "meta_addr: wants a list such as [\"a\", \"b\"], not text in quotes",
+        ),
+        (
+            "meta_addr = [\"a:1\", \"/run/meta.sock\"]",
+            "meta_addr: \"/run/meta.sock\" is not an address: it wants host:port, such as 127.0.0.1:6379",
+        ),
+        ("meta = true", "meta: is a section: write [meta], and its keys below"),
+        ("[[meta]]", "meta: is a section: write [meta], and its keys below"),
+        ("[meta]\nembeded = true", "meta.embeded: unknown key; the nearest known one is embedded"),
+        (
+            "[meta]\nproduct_name = \"x\"",
+            "meta.product_name: unknown key; the nearest known one is host_admin",
+        ),
+        (
+            "[meta]\nmembers = [\"1@a\"]",
+            "meta.members: \"a\" is not an address: give host:port, such as 10.0.0.1:6379",
+        ),
+        (
+            "[meta]\nelection_timeout = \"soon\"",
+            "meta.election_timeout: \"soon\" is not a time; write it as \"30m\", \"75s\", \"500ms\"",
+        ),
         // What is no TOML.
-        ("[metrics]", "metrics: unknown section; the keys of this file stand in none"),
+        (
+            "[metrics]",
+            "metrics: unknown section; there is [meta], and all other keys stand in none",
+        ),
         ("product_name = \"open", "invalid basic string, expected `\"`"),
         ("slowlog_max_len = 1\nslowlog_max_len = 2", "duplicate key"),
     ] {
@@ -424,9 +451,90 @@ fn several_keys_change_together_or_not_at_all() {
 }
 
 #[test]
+fn a_member_inside_has_the_keys_of_meta_toml_and_the_product_of_the_proxy() {
+    let config = config(
+        "product_name = \"shop\"\nproduct_auth = \"hunter2\"\n\
+         [meta]\nembedded = true\ndata_dir = \"/var/lib/meta\"\nadmin_addr = \"10.0.0.1:1\"\n\
+         members = [\"7@10.0.0.1:1\"]\nelection_timeout = \"2s\"\nsentinel_quorum = 3\n",
+    );
+    let member = config.meta_config().expect("a member inside");
+    assert_eq!(member.product_name, "shop");
+    assert!(member.product_auth.matches(b"hunter2"));
+    assert_eq!(member.data_dir, "/var/lib/meta");
+    assert_eq!(member.own_member(), Ok((7, "10.0.0.1:1".into())));
+    assert_eq!(member.election_timeout, Period::from_secs(2));
+    assert_eq!(member.initial_settings()["sentinel_quorum"], "3");
+    assert_eq!(config.data_dir, "codis-proxy-data");
+    assert!(config.follows_group());
+}
+
+#[test]
+fn without_a_group_there_is_no_member_and_nothing_to_follow() {
+    let config = config("[meta]\nmembers = [\"7@10.0.0.1:1\"]\n");
+    assert_eq!(config.meta_config(), None);
+    assert!(!config.follows_group());
+}
+
+#[test]
+fn what_only_a_group_asks_for_is_checked_only_with_one() {
+    for (text, what) in [
+        (
+            "product_auth = \"a\\u0007\"\n",
+            "product_auth: has a control character, which the metadata group cannot be told; choose another",
+        ),
+        (
+            "data_dir = \"\"\n",
+            "data_dir: is empty; give the directory that the proxy keeps its last topology in",
+        ),
+        (
+            "data_dir = \"codis-meta-data\"\n",
+            "data_dir: is the member's, too; the proxy and the member inside need one each",
+        ),
+    ] {
+        config(text);
+        let message = wrong(&format!("{text}[meta]\nembedded = true\n"));
+        assert_eq!(message, format!("proxy.toml:1: {what}"));
+    }
+}
+
+#[test]
+fn keys_of_a_section_are_shown_under_its_name_and_cannot_change_at_run_time() {
+    let mut config = config("meta_addr = [\"a:1\", \"b:2\"]\nmeta.members = [\"1@c:3\"]\n");
+    let entries = config.entries();
+    for (key, value) in [
+        ("meta_addr", "a:1,b:2"),
+        ("meta.embedded", "false"),
+        ("meta.members", "1@c:3"),
+        ("meta.data_dir", "codis-meta-data"),
+        ("data_dir", "codis-proxy-data"),
+    ] {
+        assert!(entries.contains(&(key.into(), value.into())), "{key}");
+        let error = config.set(key, "x").expect_err(key).to_string();
+        assert!(error.starts_with(&format!("{key} cannot change while the proxy runs")), "{error}");
+    }
+    let shown = config.to_json();
+    assert_eq!(shown["meta_addr"], serde_json::json!(["a:1", "b:2"]));
+    assert_eq!(shown["meta"]["members"], serde_json::json!(["1@c:3"]));
+    assert_eq!(shown["meta"].get("product_auth"), None);
+}
+
+#[test]
+fn the_default_file_ends_with_the_section_of_the_member_inside() {
+    let text = default_toml();
+    let (keys, section) = text.split_once("\n[meta]\n").expect("the section");
+    assert!(keys.ends_with("product_name and product_auth are the proxy's."), "{keys}");
+    for line in ["embedded = false", "data_dir = \"codis-meta-data\"", "members = []"] {
+        assert!(section.lines().any(|found| found == line), "{line}");
+    }
+    assert!(!section.contains("product_name") && !section.contains("coordinator"));
+}
+
+#[test]
 fn every_key_is_on_the_page_for_operators_with_its_default_and_when_it_changes() {
     let page = include_str!("../../../docs/configuration.md");
     let defaults = ProxyConfig::default();
+    let row = "| `meta.embedded` | Whether the proxy runs a member of the metadata group | `false` | restart |";
+    assert!(page.lines().any(|line| line == row));
     for key in KEYS {
         let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", key.name)));
         let row =

@@ -2,8 +2,8 @@
 //!
 //! It does everything that is not on a request's path: it answers what only the whole process can
 //! answer (`INFO`, `CLIENT LIST`, `CONFIG`, `SLOWLOG`; [`questions`]), serves the admin pages
-//! ([`http`]), sends stats to other systems ([`report`]), resolves host names ([`resolve`]), and ends
-//! the process in an orderly way when a signal says so (this file).
+//! ([`http`]), sends stats to other systems ([`report`]), resolves host names ([`resolve`]), follows the
+//! metadata group ([`link`]), and ends the process in an orderly way when a signal says so (this file).
 //!
 //! It talks to shards through [`crate::messages`] alone: to them by a [`ShardMailbox`], from them by one
 //! channel. It may wait for a shard, but only for a bounded time, and no shard ever waits for it but for
@@ -13,6 +13,7 @@
 mod facts;
 mod fillslots;
 mod http;
+mod link;
 mod process;
 mod questions;
 mod rate;
@@ -27,6 +28,7 @@ mod tests;
 mod totals;
 
 pub use facts::{CODIS_VERSION, Facts, Model, REDIS_COMPATIBLE_VERSION};
+pub use link::{Begin, FIRST_WAIT, Kept, Link, LinkConfig};
 pub use shards::{ShardGone, ShardMailbox};
 
 use crate::config::ProxyConfig;
@@ -49,6 +51,12 @@ const QUESTIONS_AT_A_TIME: usize = 64;
 
 /// How many host names are looked up at a time: the look-ups block threads of their own.
 const LOOKUPS_AT_A_TIME: usize = 16;
+
+/// Threads beyond those look-ups, for what must not wait behind them: the topology's file, the link's own look-ups.
+const BLOCKING_RESERVE: usize = 8;
+
+/// How long shards may take to end when they are told to.
+const SHARDS_END_MAX: Duration = Duration::from_secs(1);
 
 /// The log, as far as it can be changed while the process runs.
 pub trait Log: Send + Sync {
@@ -92,6 +100,8 @@ pub struct Control {
     pub log: Box<dyn Log>,
     /// Who this process is.
     pub facts: Facts,
+    /// The link to the metadata group, where one is followed.
+    pub link: Option<Link>,
 }
 
 /// How the control plane ended. Every shard has been told to stop by then.
@@ -142,7 +152,7 @@ impl Signals {
     pub fn watch() -> Result<Self, String> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .max_blocking_threads(LOOKUPS_AT_A_TIME)
+            .max_blocking_threads(LOOKUPS_AT_A_TIME + BLOCKING_RESERVE)
             .build()
             .map_err(|error| format!("cannot start the control thread: {error}"))?;
         let (sender, signals) = mpsc::unbounded_channel();
@@ -187,9 +197,10 @@ async fn serve(
     sender: mpsc::UnboundedSender<Signal>,
     mut signals: mpsc::UnboundedReceiver<Signal>,
 ) -> Exit {
-    let Control { shards, mut inbox, config, topology, admin, log, facts } = control;
+    let Control { shards, mut inbox, config, topology, admin, log, facts, link } = control;
     let shards = shards::Shards::new(shards);
-    let state = Arc::new(State::new(shards, facts, log, config, topology, sender));
+    let state = State::new(shards, facts, log, config, topology, sender);
+    let state = Arc::new(state.with_link(link.as_ref().map(Link::status)));
     let pages = match http::Server::start(admin, Arc::clone(&state)) {
         Ok(pages) => pages,
         Err(error) => {
@@ -201,14 +212,20 @@ async fn serve(
         }
     };
     report::start(&state);
-    let desk =
-        Desk { permits: Arc::new(Semaphore::new(QUESTIONS_AT_A_TIME)), state: Arc::clone(&state) };
+    if let Some(link) = &link {
+        link.attach(&state);
+    }
+    let desk = Desk::new(&state);
     let mut drain: Option<Drain> = None;
     let exit = loop {
         let deadline = drain.as_ref().map(|drain| drain.deadline);
         tokio::select! {
             message = inbox.recv() => match message {
-                Some(ControlMessage::Settled { .. }) => {}
+                Some(ControlMessage::Settled { shard, epoch }) => {
+                    if let Some(link) = &link {
+                        link.settled(shard, epoch);
+                    }
+                }
                 Some(ControlMessage::Drained { shard }) => {
                     if let Some(drain) = &mut drain && drain.shard_is_empty(shard) {
                         break Exit::Drained;
@@ -240,6 +257,7 @@ async fn serve(
                     None => break Exit::Drained,
                 },
             },
+            reason = refused(link.as_ref()) => break Exit::Failed(reason),
             () = until(deadline) => {
                 let late = drain.map(|drain| drain.left).unwrap_or_default();
                 warn!(
@@ -253,7 +271,32 @@ async fn serve(
     if exit == Exit::Drained {
         pages.finish().await;
     }
-    end(&state, exit)
+    let exit = end(&state, exit);
+    if let Some(link) = link {
+        say_goodbye(link, inbox).await;
+    }
+    exit
+}
+
+/// Waits until the group refuses the proxy; for ever where none is followed.
+async fn refused(link: Option<&Link>) -> String {
+    match link {
+        Some(link) => link.refused().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Tells the group that this proxy stops, once that is true: when every shard has ended, and with it its
+/// connections to servers. Without this word the group has to shut the proxy out before it may go on.
+async fn say_goodbye(link: Link, mut inbox: mpsc::UnboundedReceiver<ControlMessage>) {
+    let ended = async { while inbox.recv().await.is_some() {} };
+    if tokio::time::timeout(SHARDS_END_MAX, ended).await.is_ok() {
+        link.stop().await;
+    } else {
+        warn!(
+            "a shard has not ended within {SHARDS_END_MAX:?}: the metadata group is told nothing"
+        );
+    }
 }
 
 /// Waits until `deadline`; for ever without one.
@@ -317,10 +360,19 @@ struct Ask {
 /// Where questions of shards are taken and worked on, each in a task of its own.
 struct Desk {
     permits: Arc<Semaphore>,
+    lookups: Arc<Semaphore>,
     state: Arc<State>,
 }
 
 impl Desk {
+    fn new(state: &Arc<State>) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(QUESTIONS_AT_A_TIME)),
+            lookups: Arc::new(Semaphore::new(LOOKUPS_AT_A_TIME)),
+            state: Arc::clone(state),
+        }
+    }
+
     /// Answers `ask` once, whatever happens. Questions are begun in the order in which they came, so that
     /// what one client sends in a row reaches the shards in that order.
     fn take(&self, ask: Ask) {
@@ -338,8 +390,10 @@ impl Desk {
 
     /// Resolves `address` for a backend of `shard`.
     fn resolve(&self, shard: usize, backend: u32, address: String) {
-        let state = Arc::clone(&self.state);
+        let (state, lookups) = (Arc::clone(&self.state), Arc::clone(&self.lookups));
         tokio::spawn(async move {
+            // As with questions: never closed.
+            let _permit = lookups.acquire().await;
             let result = resolve::resolve(&address, state.config().proto_type).await;
             let _ = state.shards.tell(shard, ShardMessage::Resolved { backend, result });
         });

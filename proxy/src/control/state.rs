@@ -2,6 +2,7 @@
 //! snapshot of all counters.
 
 use super::facts::Facts;
+use super::link;
 use super::process::Process;
 use super::rate::{Rate, Rates, Sample, WINDOW_MIN};
 use super::shards::{Missing, Shards};
@@ -33,6 +34,8 @@ pub(super) struct State {
     topology: watch::Sender<Arc<Topology>>,
     /// Where a request to end goes, as if it were a signal.
     signals: mpsc::UnboundedSender<Signal>,
+    /// How the link to the metadata group stands, where one is followed.
+    link: Option<watch::Receiver<link::Status>>,
     draining: AtomicBool,
     rate: Mutex<Rate>,
     sampler: Mutex<Sampler>,
@@ -60,6 +63,8 @@ pub(super) struct Snapshot {
     pub(super) config: Arc<ProxyConfig>,
     /// The topology in force.
     pub(super) topology: Arc<Topology>,
+    /// How the link to the metadata group stands; `None` where none is followed.
+    pub(super) link: Option<link::Status>,
 }
 
 impl State {
@@ -79,10 +84,21 @@ impl State {
             config: watch::Sender::new(config),
             topology: watch::Sender::new(topology),
             signals,
+            link: None,
             draining: AtomicBool::new(false),
             rate: Mutex::new(Rate::new(started)),
             sampler: Mutex::new(Sampler { runs: false, until: started }),
         }
+    }
+
+    /// Shows how the link to the metadata group stands.
+    pub(super) fn with_link(self, link: Option<watch::Receiver<link::Status>>) -> Self {
+        Self { link, ..self }
+    }
+
+    /// How the link to the metadata group stands; `None` where none is followed.
+    pub(super) fn link(&self) -> Option<link::Status> {
+        self.link.as_ref().map(|link| link.borrow().clone())
     }
 
     /// The settings in force.
@@ -103,8 +119,8 @@ impl State {
     }
 
     /// Puts `topology` in force here and on every shard.
-    pub(super) fn install_topology(&self, topology: Topology) {
-        let topology = Arc::new(topology);
+    pub(super) fn install_topology(&self, topology: impl Into<Arc<Topology>>) {
+        let topology = topology.into();
         self.shards.tell_all(|| ShardMessage::Topology(Arc::clone(&topology)));
         self.topology.send_replace(topology);
     }
@@ -138,7 +154,8 @@ impl State {
         snapshot
     }
 
-    async fn sample(&self) -> Snapshot {
+    /// All counters now, for one who asks again within moments by itself.
+    pub(super) async fn sample(&self) -> Snapshot {
         let answers = self.shards.stats().await;
         let totals = Totals::of(answers.given.iter().map(|(_, stats)| stats));
         let process = Process::read();
@@ -160,6 +177,7 @@ impl State {
             process,
             config: self.config(),
             topology: self.topology(),
+            link: self.link(),
         }
     }
 

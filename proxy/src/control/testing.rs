@@ -260,6 +260,7 @@ pub(super) fn fixture_with(manners: &[Manner], set: impl FnOnce(&mut ProxyConfig
         admin: listener,
         log: Box::new(Arc::clone(&log)),
         facts,
+        link: None,
     };
     Fixture { control, shards: sender, seen, admin, log, stats_asked, token }
 }

@@ -108,11 +108,8 @@ fn read_group(group: &pb::TopologyGroup, datacenter: &str) -> Group {
     let near = |replica: &&pb::TopologyReplica| replica.datacenter == datacenter;
     let (near, far): (Vec<_>, Vec<_>) = group.replicas.iter().partition(near);
     // A proxy that is in no data center is as far from all of them.
-    let sets = if datacenter.is_empty() {
-        vec![group.replicas.iter().collect()]
-    } else {
-        vec![near, far]
-    };
+    let sets =
+        if datacenter.is_empty() { vec![group.replicas.iter().collect()] } else { vec![near, far] };
     let addresses = |set: Vec<&pb::TopologyReplica>| -> Vec<Address> {
         set.into_iter().map(|replica| Arc::from(replica.address.as_str())).collect()
     };

@@ -194,23 +194,11 @@ impl DiskStore {
         fs::create_dir_all(dir).map_err(|error| OpenError::io("create", dir, error))?;
         let lock = lock(dir)?;
         let log_dir = dir.join("log");
-        let begun = match identity::read(dir)? {
-            Some(Found { identity, .. }) if identity != expected => {
-                return Err(OpenError::OtherMember {
-                    dir: dir.to_owned(),
-                    found: identity,
-                    expected,
-                });
+        let begun = match Self::identity(dir)? {
+            Some(found) if found != expected => {
+                return Err(OpenError::OtherMember { dir: dir.to_owned(), found, expected });
             }
-            Some(found) => found.begun,
-            None if log_dir.exists() => {
-                let what = "there is a log, but no file that says whose it is".to_owned();
-                return Err(OpenError::Damaged {
-                    path: dir.join("identity"),
-                    what,
-                    advice: LOST_MEMBER,
-                });
-            }
+            Some(_) => true,
             None => {
                 identity::write(dir, Found { identity: expected, begun: false })?;
                 false
@@ -229,6 +217,24 @@ impl DiskStore {
         }
         let loaded = store.load()?;
         Ok((store, loaded))
+    }
+
+    /// Whose data directory it is. None where no member has begun there: one whose first start was interrupted may
+    /// as well begin as another.
+    ///
+    /// # Errors
+    ///
+    /// The file that says so is damaged, gone, of another format or not accessible.
+    pub fn identity(dir: &Path) -> Result<Option<Identity>, OpenError> {
+        match identity::read(dir)? {
+            Some(Found { identity, begun }) => Ok(begun.then_some(identity)),
+            None if dir.join("log").exists() => Err(OpenError::Damaged {
+                path: dir.join("identity"),
+                what: "there is a log, but no file that says whose it is".to_owned(),
+                advice: LOST_MEMBER,
+            }),
+            None => Ok(None),
+        }
     }
 
     /// The data directory.

@@ -256,6 +256,19 @@ fn a_directory_of_another_member_or_group_is_refused_with_both_names() {
 }
 
 #[test]
+fn a_directory_says_whose_it_is_once_a_member_has_begun_there() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(DiskStore::identity(dir.path()).unwrap(), None);
+    let first = Identity { group: 99, ..WHO };
+    identity::write(dir.path(), Found { identity: first, begun: false }).unwrap();
+    assert_eq!(DiskStore::identity(dir.path()).unwrap(), None);
+    drop(open(dir.path()).expect("one that has not begun may begin as another"));
+    assert_eq!(DiskStore::identity(dir.path()).unwrap(), Some(WHO));
+    fs::remove_file(dir.path().join("identity")).unwrap();
+    assert!(matches!(DiskStore::identity(dir.path()), Err(OpenError::Damaged { .. })));
+}
+
+#[test]
 fn a_full_disk_refuses_a_write_in_full_and_takes_it_once_there_is_room() {
     for room in [0, 1, 30, 60, 100, 150] {
         let dir = tempfile::tempdir().unwrap();

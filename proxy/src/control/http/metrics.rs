@@ -109,6 +109,7 @@ fn page(state: &State, snapshot: &Snapshot) -> String {
     let mut page = Exposition::new();
     process(&mut page, state, snapshot);
     slots(&mut page, snapshot);
+    link(&mut page, snapshot);
     shards(&mut page, snapshot);
     commands(&mut page, snapshot);
     servers(&mut page, snapshot);
@@ -163,6 +164,18 @@ fn slots(page: &mut Exposition, snapshot: &Snapshot) {
     }
     let locked = topology.slots.iter().filter(|slot| slot.locked).count();
     page.single("codis_slots_locked", Kind::Gauge, "Slots whose requests wait.", locked);
+}
+
+/// Only where a metadata group is followed: without one there is nothing to alert on.
+fn link(page: &mut Exposition, snapshot: &Snapshot) {
+    let Some(link) = &snapshot.link else { return };
+    let connected = u8::from(link.connected);
+    let help = "Whether the stream to the metadata group is open.";
+    page.single("codis_meta_connected", Kind::Gauge, help, connected);
+    let help = "The newest epoch that the metadata group sent.";
+    page.single("codis_meta_epoch", Kind::Gauge, help, link.epoch);
+    let help = "The newest epoch that was acknowledged to the metadata group.";
+    page.single("codis_meta_acked_epoch", Kind::Gauge, help, link.acked_epoch);
 }
 
 fn shards(page: &mut Exposition, snapshot: &Snapshot) {

@@ -2,6 +2,7 @@
 
 use super::super::facts::{CODIS_VERSION, Model, hex, time_text};
 use super::super::fillslots;
+use super::super::link;
 use super::super::state::{Snapshot, State};
 use super::super::totals::{STATES, shard_ops};
 use super::{BODY_BYTES_MAX, BODY_TIMEOUT, json};
@@ -38,6 +39,8 @@ struct Overview<'a> {
     model: Model<'a>,
     stats: Stats,
     slots: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meta: Option<&'a link::Status>,
 }
 
 /// Codis's stats of a proxy; `shards`, `missing` and `servers` are our own.
@@ -247,6 +250,7 @@ fn overview_of<'a>(state: &'a State, snapshot: &'a Snapshot) -> Overview<'a> {
         model: state.facts.model(&snapshot.config),
         stats: Stats::of(state, snapshot, true),
         slots: slots_to_json(&snapshot.topology),
+        meta: snapshot.link.as_ref(),
     }
 }
 
@@ -363,6 +367,11 @@ pub(super) async fn log_level(
 pub(super) async fn fill_slots(state: Shared, Path(xauth): Path<String>, body: Body) -> Response {
     if let Err(refused) = verify(&state, &xauth) {
         return refused;
+    }
+    if state.link().is_some() {
+        return failure(
+            "this proxy follows a metadata group, which says what slots are where: change them there, by codis-admin",
+        );
     }
     let slots = match read_body(body).await {
         Ok(slots) => slots,

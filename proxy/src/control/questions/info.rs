@@ -40,6 +40,7 @@ static SECTIONS: &[Section] = &[
     ("Latencystats", Shown::OnDemand, latencystats),
     ("Cluster", Shown::Always, cluster),
     ("Proxy", Shown::Always, proxy),
+    ("Meta", Shown::Always, meta),
     ("Backends", Shown::Always, backends),
     ("Keyspace", Shown::Always, keyspace),
 ];
@@ -267,6 +268,20 @@ fn proxy(fields: &mut Fields, state: &State, snapshot: &Snapshot) {
             ),
         );
     }
+}
+
+/// The link to the metadata group.
+fn meta(fields: &mut Fields, _: &State, snapshot: &Snapshot) {
+    let Some(link) = &snapshot.link else {
+        fields.put("meta", "none");
+        return;
+    };
+    fields.put("meta", if link.connected { "connected" } else { "disconnected" });
+    fields.put("meta_leader", &link.leader);
+    fields.put("meta_epoch", link.epoch);
+    fields.put("meta_acked_epoch", link.acked_epoch);
+    // One field is one line, whatever a member says.
+    fields.put("meta_last_refusal", link.last_refusal.replace(char::is_control, " "));
 }
 
 fn backends(fields: &mut Fields, _: &State, snapshot: &Snapshot) {
