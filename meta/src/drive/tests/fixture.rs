@@ -47,7 +47,11 @@ impl Meta {
         let (node, stopper) =
             Node::start(config, store, loaded, Box::new(drop)).expect("it can be started");
         let meta = Meta { node, stopper: Some(stopper), _folder: folder };
-        let product = pb::ProductCreate { name: "demo".to_owned(), cluster: 1, ..pb::ProductCreate::default() };
+        let product = pb::ProductCreate {
+            name: "demo".to_owned(),
+            cluster: 1,
+            ..pb::ProductCreate::default()
+        };
         meta.ok(Change::ProductCreate(product)).await;
         meta
     }

@@ -26,7 +26,11 @@ fn found(world: &Shared) {
         let outcome = world.apply(change, 0);
         assert!(matches!(outcome.result, Some(pb::outcome::Result::Accepted(_))), "{outcome:?}");
     };
-    ok(Change::ProductCreate(pb::ProductCreate { name: "demo".into(), cluster: 1, ..pb::ProductCreate::default() }));
+    ok(Change::ProductCreate(pb::ProductCreate {
+        name: "demo".into(),
+        cluster: 1,
+        ..pb::ProductCreate::default()
+    }));
     ok(Change::GroupCreate(pb::GroupCreate { group: 1 }));
     for address in SERVERS {
         let address = address.to_owned();
