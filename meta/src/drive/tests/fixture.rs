@@ -273,7 +273,6 @@ pub(super) fn acknowledge(runtime: &Handle, node: &Node, token: &str, epoch: u64
 /// Those of `keys` that a server lacks.
 pub(super) fn missing(server: &Redis, keys: &[String]) -> Vec<String> {
     let mut client = server.client();
-    let lacks = |key: &&String| client.call(&["EXISTS", key.as_str()]).integer() == 0;
-    let mut lacks = lacks;
+    let mut lacks = |key: &str| client.call(&["EXISTS", key]).integer() == 0;
     keys.iter().filter(|key| lacks(key)).cloned().collect()
 }
