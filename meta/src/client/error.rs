@@ -27,7 +27,12 @@ pub enum ClientError {
     /// A member refused the call, and would again.
     #[error("{}", .0.message())]
     Refused(Box<Status>),
-    /// No member took the call in time. A change may have been made all the same.
+    /// As `Refused`, of a call that was sent again after an answer to it was lost: it may be refused because the first
+    /// attempt has run.
+    #[error("{}", .0.message())]
+    RefusedAgain(Box<Status>),
+    /// No member answered in time. Whether a change may have been made all the same is said by
+    /// [`Unreachable::may_have_run`].
     #[error("{0}")]
     Unreachable(Unreachable),
 }
@@ -38,7 +43,8 @@ impl ClientError {
     pub fn code(&self) -> String {
         let code = match self {
             Self::NoMembers | Self::Certificate { .. } => Code::InvalidArgument,
-            Self::Refused(status) => status.code(),
+            Self::Refused(status) | Self::RefusedAgain(status) => status.code(),
+            Self::Unreachable(unreachable) if unreachable.may_have_run => Code::DeadlineExceeded,
             Self::Unreachable(_) => Code::Unavailable,
         };
         // InvalidArgument -> INVALID_ARGUMENT
@@ -55,7 +61,7 @@ impl ClientError {
     /// The rule of docs/meta-state.md that stands against the call, if one does.
     #[must_use]
     pub fn rule(&self) -> Option<&str> {
-        let Self::Refused(status) = self else { return None };
+        let (Self::Refused(status) | Self::RefusedAgain(status)) = self else { return None };
         status.metadata().get(RULE_KEY)?.to_str().ok()
     }
 }
@@ -64,18 +70,41 @@ impl ClientError {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Unreachable {
     members: BTreeMap<String, String>,
+    may_have_run: bool,
 }
 
 impl Unreachable {
-    /// Notes what became of an attempt at `member`.
-    pub(super) fn note(&mut self, member: &str, why: String) {
+    /// Whether an answer was lost, so that a change may have been made.
+    #[must_use]
+    pub fn may_have_run(&self) -> bool {
+        self.may_have_run
+    }
+
+    /// Notes what became of an attempt at `member`, and whether its answer was `lost`.
+    pub(super) fn note(&mut self, member: &str, why: String, lost: bool) {
         self.members.insert(member.to_owned(), why);
+        self.may_have_run |= lost;
+    }
+
+    /// The error of a refusal that came after these attempts.
+    pub(super) fn refusal(&self, status: Status) -> ClientError {
+        let status = Box::new(status);
+        if self.may_have_run {
+            ClientError::RefusedAgain(status)
+        } else {
+            ClientError::Refused(status)
+        }
     }
 }
 
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("no member of the metadata group answered in time")?;
+        if self.may_have_run {
+            f.write_str(
+                "; a change may have been made all the same, so look before you repeat it",
+            )?;
+        }
         for (member, why) in &self.members {
             write!(f, "\n  {member}: {why}")?;
         }

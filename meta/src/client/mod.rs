@@ -5,6 +5,7 @@
 //! caller notices nothing of an election. Changes carry a request id, drawn once for all their attempts: they run once.
 
 mod error;
+mod verdict;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 use tonic::{Request, Response, Status};
 
 pub use error::{ClientError, Unreachable};
+pub use verdict::Verdict;
 
 use crate::auth::Token;
 use crate::transport::{Dialer, reasons};
@@ -29,6 +31,39 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// The longest message that is taken: a large state, as an overview.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+/// When a call may be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    /// It has an id, or does no harm when it runs again.
+    Always,
+    /// Once it may have run it is somebody's turn to look.
+    UnlessItMayHaveRun,
+}
+
+/// The time that a call has. What a member spends on working counts against its patience first, so that the timeout
+/// bounds how long the group may be away and not how long its work takes.
+struct Times {
+    give_up: Instant,
+    patience: Duration,
+}
+
+impl Times {
+    fn new(timeout: Duration, patience: Duration) -> Self {
+        Self { give_up: Instant::now() + timeout, patience }
+    }
+
+    /// How long an attempt that begins now may take.
+    fn left_at(&self, now: Instant) -> Duration {
+        self.give_up.saturating_duration_since(now) + self.patience
+    }
+
+    fn worked(&mut self, time: Duration) {
+        let time = time.min(self.patience);
+        self.give_up += time;
+        self.patience -= time;
+    }
+}
 
 /// A client of one group.
 #[derive(Debug)]
@@ -91,7 +126,8 @@ impl Client {
         self.call_for(self.timeout, request, method).await
     }
 
-    /// As [`Client::call`], for a call that takes `patience` longer than others.
+    /// As [`Client::call`], for a call that a member may work on for `patience` beyond the timeout. The timeout still
+    /// bounds how long the group may be away.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -101,40 +137,73 @@ impl Client {
         request: Q,
         method: impl AsyncFn(&mut Api, Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, ClientError> {
-        let deadline = Instant::now() + patience;
+        self.run(Times::new(self.timeout, patience), Repeat::Always, request, method).await
+    }
+
+    /// As [`Client::call_for`], for a call that would run again if it were sent again: it is not sent again once it may
+    /// have run.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn call_once<Q: Clone, A>(
+        &mut self,
+        patience: Duration,
+        request: Q,
+        method: impl AsyncFn(&mut Api, Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<A, ClientError> {
+        self.run(Times::new(self.timeout, patience), Repeat::UnlessItMayHaveRun, request, method)
+            .await
+    }
+
+    async fn run<Q: Clone, A>(
+        &mut self,
+        mut times: Times,
+        repeat: Repeat,
+        request: Q,
+        method: impl AsyncFn(&mut Api, Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<A, ClientError> {
         let mut unreachable = Unreachable::default();
-        loop {
-            for _ in 0..self.members.len() {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Err(ClientError::Unreachable(unreachable));
-                }
-                match self.attempt(left, request.clone(), &method).await {
-                    Ok(answer) => return Ok(answer),
-                    Err(status) if is_passing(&status) => {
-                        unreachable.note(&self.members[self.current], said(&status));
+        for tried in 1.. {
+            match self.attempt(&mut times, request.clone(), &method).await {
+                Ok(answer) => return Ok(answer),
+                Err(status) => match Verdict::of(&status) {
+                    Verdict::Final => return Err(unreachable.refusal(status)),
+                    verdict => {
+                        let lost = verdict == Verdict::Lost;
+                        unreachable.note(&self.members[self.current], said(&status), lost);
                         self.next_member();
+                        if lost && repeat == Repeat::UnlessItMayHaveRun {
+                            break;
+                        }
                     }
-                    Err(status) => return Err(ClientError::Refused(Box::new(status))),
-                }
+                },
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            sleep(PAUSE.min(left)).await;
+            let pause = if tried % self.members.len() == 0 { PAUSE } else { Duration::ZERO };
+            if Instant::now() + pause >= times.give_up {
+                break;
+            }
+            sleep(pause).await;
         }
+        Err(ClientError::Unreachable(unreachable))
     }
 
     async fn attempt<Q, A>(
         &mut self,
-        left: Duration,
+        times: &mut Times,
         request: Q,
         method: &impl AsyncFn(&mut Api, Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, Status> {
-        let late = |_| Status::unavailable("it did not answer in time");
-        let stub = timeout(left, self.connection()).await.map_err(late)??;
+        let to_connect = times.give_up.saturating_duration_since(Instant::now());
+        let late = |_| Status::unavailable("it took no connection in time");
+        let stub = timeout(to_connect, self.connection()).await.map_err(late)??;
+        let began = Instant::now();
+        let left = times.left_at(began);
         let mut request = Request::new(request);
         request.set_timeout(left);
-        let answer = timeout(left, method(stub, request)).await.map_err(late)?;
-        answer.map(Response::into_inner)
+        let late = |_| Status::deadline_exceeded("it did not answer in time");
+        let answer = timeout(left, method(stub, request)).await;
+        times.worked(began.elapsed());
+        answer.map_err(late)?.map(Response::into_inner)
     }
 
     /// The connection to the current member.
@@ -161,17 +230,6 @@ fn trust(path: &Path) -> Result<ClientTlsConfig, ClientError> {
     let pem = std::fs::read(path)
         .map_err(|error| ClientError::Certificate { path: path.to_owned(), error })?;
     Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
-}
-
-/// Whether another member, or the same one later, may take the call. It runs once however often it is sent.
-fn is_passing(status: &Status) -> bool {
-    use tonic::Code::{Cancelled, DeadlineExceeded, Unavailable, Unknown};
-    match status.code() {
-        Unavailable | DeadlineExceeded | Cancelled => true,
-        // What a lost connection is called, depending on when it was lost.
-        Unknown => std::error::Error::source(status).is_some(),
-        _ => false,
-    }
 }
 
 /// What a status says, with what it comes from.

@@ -3,12 +3,16 @@
 use super::Session;
 use crate::cli::GroupCommand;
 use crate::{Failure, confirm, output};
-use codis_meta::client::ClientError;
+use codis_meta::client::{ClientError, Verdict};
 use codis_proto::admin::v1 as api;
 use std::time::Duration;
 
 /// How long a sync may take: a copy of a large server's data.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a promotion may take: the longest barrier, the replica's way to its master's offset, and a leader that has to
+/// take it up from another.
+const PROMOTION_TIME: Duration = Duration::from_secs(180);
 
 impl Session {
     pub(super) async fn group(&mut self, command: GroupCommand) -> Result<(), Failure> {
@@ -49,7 +53,9 @@ impl Session {
             GroupCommand::Promote { gid, addr, wait } => {
                 let call = self.change(wait);
                 let request = api::PromoteServerRequest { call, gid, addr: addr.clone() };
-                let call = self.client.call(request, async |api, q| api.promote_server(q).await);
+                let call = self
+                    .client
+                    .call_for(PROMOTION_TIME, request, async |api, q| api.promote_server(q).await);
                 let changed = call.await?;
                 self.changed(&format!("{addr} is the master of group {gid}"), &changed)
             }
@@ -103,7 +109,7 @@ impl Session {
         loop {
             let mut progress = self
                 .client
-                .call_for(self.timeout, request.clone(), async |api, mut q| {
+                .call(request.clone(), async |api, mut q| {
                     // The stream lasts as long as the sync does.
                     q.set_timeout(SYNC_TIMEOUT);
                     api.sync_server(q).await
@@ -124,10 +130,10 @@ impl Session {
             };
             match ended {
                 // The member is gone, or does not lead any more: the sync goes on without it.
-                None => {}
-                Some(status) if status.code() == tonic::Code::Unavailable => {}
-                Some(status) if status.code() == tonic::Code::Unknown => {}
-                Some(status) => return Err(ClientError::Refused(Box::new(status)).into()),
+                Some(status) if Verdict::of(&status) == Verdict::Final => {
+                    return Err(ClientError::Refused(Box::new(status)).into());
+                }
+                _ => {}
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

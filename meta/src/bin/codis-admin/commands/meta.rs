@@ -3,14 +3,19 @@
 use super::Session;
 use crate::cli::MetaCommand;
 use crate::{Failure, confirm, output};
+use codis_meta::client::ClientError;
 use codis_proto::admin::v1 as api;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
+use tonic::Code;
 
 /// How long a backup may be under way.
 const BACKUP_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How long a restore may take. It has no id: sent again it would be refused for what the first attempt did.
+const RESTORE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Bytes in one message of a restore.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -19,17 +24,14 @@ impl Session {
     pub(super) async fn meta(&mut self, command: MetaCommand) -> Result<(), Failure> {
         match command {
             MetaCommand::Status => {
-                let request = api::GetMembersRequest { local: false };
-                let call = self.client.call(request, async |api, q| api.get_members(q).await);
-                let members = call.await?;
+                let members = self.list_members().await?;
                 self.members(&members)
             }
             MetaCommand::Add { id, addr, wait } => {
                 let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 let request = api::AddMemberRequest { id, addr, wait_ms };
-                let patience = self.timeout + wait;
                 let call =
-                    self.client.call_for(patience, request, async |api, q| api.add_member(q).await);
+                    self.client.call_for(wait, request, async |api, q| api.add_member(q).await);
                 let members = call.await?;
                 self.members(&members)
             }
@@ -38,7 +40,13 @@ impl Session {
                 confirm::ask(&what, consent.confirm)?;
                 let request = api::RemoveMemberRequest { id };
                 let call = self.client.call(request, async |api, q| api.remove_member(q).await);
-                let members = call.await?;
+                let members = match call.await {
+                    // An attempt whose answer was lost has removed it.
+                    Err(ClientError::RefusedAgain(status)) if status.code() == Code::NotFound => {
+                        self.list_members().await?
+                    }
+                    answer => answer?,
+                };
                 self.members(&members)
             }
             MetaCommand::Transfer { to } => {
@@ -55,6 +63,11 @@ impl Session {
                 self.restore(&file).await
             }
         }
+    }
+
+    async fn list_members(&mut self) -> Result<api::Members, Failure> {
+        let request = api::GetMembersRequest { local: false };
+        Ok(self.client.call(request, async |api, q| api.get_members(q).await).await?)
     }
 
     fn members(&self, members: &api::Members) -> Result<(), Failure> {
@@ -103,7 +116,7 @@ impl Session {
             .map_err(|error| Failure::Said(format!("cannot read {}: {error}", file.display())))?;
         let changed = self
             .client
-            .call(bytes, async |api, request| {
+            .call_once(RESTORE_TIMEOUT, bytes, async |api, request| {
                 let (metadata, extensions, bytes) = request.into_parts();
                 let chunk = |data: &[u8]| api::BackupChunk { data: data.to_vec() };
                 let chunks: Vec<_> = bytes.chunks(CHUNK_BYTES).map(chunk).collect();
