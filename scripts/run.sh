@@ -164,6 +164,7 @@ product_name = "codis-demo"
 proto_type = "tcp4"
 proxy_addr = "127.0.0.1:$proxy_port"
 admin_addr = "127.0.0.1:$admin_port"
+data_dir = "$folder/proxy"
 
 [meta]
 embedded = true

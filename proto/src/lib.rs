@@ -24,6 +24,7 @@ macro_rules! packages {
                     missing_docs,
                     unused_qualifications,
                     clippy::all,
+                    clippy::allow_attributes_without_reason,
                     reason = "generated; what a field means is said in the .proto files"
                 )]
                 include!(concat!(env!("OUT_DIR"), "/", $package, ".rs"));

@@ -9,6 +9,8 @@ pub mod command;
 pub mod config;
 pub mod control;
 pub mod engine;
+pub mod follow;
+pub mod member;
 pub mod messages;
 pub mod resp;
 pub mod saved;

@@ -6,6 +6,7 @@ use codis_proxy::cli::Cli;
 use codis_proxy::config::{self, Listen, ProtoType, ProxyConfig};
 use codis_proxy::control::{self, Control, Facts, ShardMailbox, Signals};
 use codis_proxy::engine::Settings;
+use codis_proxy::follow;
 use codis_proxy::messages::{ControlMessage, ShardMessage};
 use codis_proxy::shard::{self, Acceptor, ShardConfig, ShardSender};
 use codis_proxy::topology::{Topology, parse_fillslots};
@@ -59,13 +60,13 @@ fn start(cli: &Cli) -> Result<ExitCode, String> {
     let settings = cli.settings().map_err(|error| error.to_string())?;
     let allowed = allowed_cores()?;
     let ncpu = resolve_ncpu(cli.ncpu, &allowed)?;
-    let cores = allowed[..ncpu].to_vec();
+    let (cores, spare) = allowed.split_at(ncpu);
     let logging =
         Logging::start(cli.log.as_deref(), cli.log_level).map_err(|error| error.to_string())?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let result = serve(cli, settings.config, cores, &logging);
+    let result = serve(cli, settings.config, (cores.to_vec(), spare.to_vec()), &logging);
     // Whoever looks into the log afterwards finds the reason there, too.
     if let Err(reason) = &result
         && cli.log.is_some()
@@ -75,11 +76,12 @@ fn start(cli: &Cli) -> Result<ExitCode, String> {
     result
 }
 
-/// Sets the process up, and serves until it is told to end.
+/// Sets the process up, and serves until it is told to end. A member of the metadata group, if there is one inside,
+/// has the cores that the shards leave.
 fn serve(
     cli: &Cli,
     mut config: ProxyConfig,
-    cores: Vec<usize>,
+    (cores, spare): (Vec<usize>, Vec<usize>),
     logging: &Logging,
 ) -> Result<ExitCode, String> {
     let ncpu = cores.len();
@@ -89,14 +91,22 @@ fn serve(
     let config = Arc::new(config);
     let ring = RingConfig::default();
     uring::probe(&ring)?;
-    let topology = Arc::new(topology(cli.fillslots.as_deref())?);
-    let signals = Signals::watch()?;
+    let mut signals = Signals::watch()?;
     let (listener, proxy_addr) = listen(&config)?;
     let admin = TcpListener::bind(&config.admin_addr)
         .map_err(|error| cannot_listen("admin_addr", &config.admin_addr, &error))?;
     let admin_addr = admin.local_addr().map_err(|error| format!("admin_addr: {error}"))?;
     let facts = Facts::gather(admin_addr, &proxy_addr, cores.clone(), cli.config.as_deref());
+    let mut facts = facts.shown_as(cli.host_admin.as_deref(), cli.host_proxy.as_deref());
     let _pidfile = cli.pidfile.as_deref().map(Pidfile::write).transpose()?;
+    let (topology, link, member) = if config.follows_group() {
+        match follow::begin(&config, &mut facts, &mut signals, spare)? {
+            Some(begun) => (begun.topology, Some(begun.link), begun.member),
+            None => return Ok(ExitCode::SUCCESS),
+        }
+    } else {
+        (Arc::new(topology(cli.fillslots.as_deref())?), None, None)
+    };
 
     let (control, inbox) = unbounded_channel();
     let parts = Parts { config: &config, topology: &topology, ring, cores, control };
@@ -119,9 +129,11 @@ fn serve(
         admin,
         log: Box::new(logging.control()),
         facts,
-        link: None,
+        link,
     };
     let exit = control::run(plane, signals);
+    // The group was told by now that the proxy stops.
+    drop(member);
     if let Listen::Unix(path) = config.listen()? {
         drop(std::fs::remove_file(path));
     }

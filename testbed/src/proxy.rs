@@ -238,7 +238,8 @@ fn write_files(options: &ProxyOptions, folder: &Path, port: u16, admin: &str) {
     };
     let config = format!(
         "{config}product_name = \"{product}\"\nproto_type = \"{kind}\"\nproxy_addr = \"{listen}\"\n\
-         admin_addr = \"{admin}\"\n{tables}"
+         admin_addr = \"{admin}\"\ndata_dir = {:?}\n{tables}",
+        folder.join("data")
     );
     std::fs::write(folder.join("proxy.toml"), config).expect("the folder can be written");
     std::fs::write(folder.join("slots.json"), slots_json(&options.slots))

@@ -50,7 +50,8 @@ settings! {
         (Restart) tls_certificate: String = String::new();
         /// The key of that certificate, a PEM file.
         (Restart) tls_key: String = String::new();
-        /// The CA that the certificates of the members are checked against, a PEM file.
+        /// The CA that the certificates of the members are checked against, a PEM file. Empty for the
+        /// certificate above itself, which then is that of all members.
         (Restart) tls_ca: String = String::new();
 
         /// How keys move, as a new product begins: "semi-async" or "sync", taken for Codis's sake. This and

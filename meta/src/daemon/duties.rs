@@ -5,7 +5,7 @@ use std::time::Duration;
 use codis_proto::meta::v1 as pb;
 use pb::RefusalCode as Code;
 use pb::command::Change;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::plan::Plan;
 use crate::node::{ChangeError, Gone, Node, Standing, unix_ms};
@@ -43,6 +43,7 @@ impl From<Gone> for Trouble {
 }
 
 async fn begin(plan: &Plan, node: &Node) -> Result<(), Trouble> {
+    let mut standing = node.standing();
     loop {
         let product = node.peek(|state| state.data().product.clone()).await?;
         if product == plan.product {
@@ -55,10 +56,12 @@ async fn begin(plan: &Plan, node: &Node) -> Result<(), Trouble> {
                 plan.product
             )));
         }
-        if node.standing().borrow().leads {
+        let leads = standing.borrow_and_update().leads;
+        if leads {
             create_product(plan, node).await?;
         }
-        sleep(PAUSE).await;
+        // Whatever happens is looked at; where nothing does, the attempt is made again.
+        let _ = timeout(PAUSE, standing.changed()).await;
     }
     say_started(node).await;
     Ok(())

@@ -1,29 +1,37 @@
 //! A whole member, from its configuration to a served port and back.
 //!
-//! - [`Plan`]: what it is run with. `founding`: how a member with an empty data directory begins. `duties`: what it
-//!   does by itself. `port`: what it serves.
+//! - [`Plan`]: what it is run with; `configured` makes it of a configuration file's. `founding`: how a member with an
+//!   empty data directory begins. `duties`: what it does by itself. `port`: what it serves. `servers`: the driver as
+//!   the port's calls use it.
 //!
 //! The top wires them in [`run_plan`], and holds no rule of its own.
 
+mod configured;
 mod duties;
 pub mod founding;
 mod plan;
 mod port;
+mod servers;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use crate::auth::Token;
+use crate::drive;
 use crate::node::{Node, Standing, Stopper};
 use crate::raft::{DiskStore, Identity, Role};
-use crate::transport::{Dialer, Hall, Me, MemberService, Peers};
+use crate::server::{About, Parts, Services, Tls};
+use crate::transport::{Dialer, Hall, Me, Peers};
 use founding::{Beginning, Founders};
 use port::Port;
 
+pub use configured::run;
 pub use plan::{Plan, Times};
 
 /// How long a leader that stops waits for another one to lead.
@@ -56,20 +64,30 @@ pub async fn run_plan(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), String> {
     tokio::pin!(shutdown);
+    let started = SystemTime::now();
     let (listener, address) = listen(&plan.listen).await?;
     let whose = DiskStore::identity(&plan.data_dir).map_err(|error| error.to_string())?;
     let founders = founders(&plan, whose)?;
     let hall = Hall { id: founders.me, product: plan.product.clone(), group: founders.group };
-    let member = MemberService::new(hall);
-    let mut port = Port::open(listener, member.clone(), &plan.token);
-    let dialer = Dialer::new(plan.token.clone(), plan.tls.clone());
+    let token = Token::new(plan.product_auth.expose()).map_err(|error| error.to_string())?;
+    let services = Services::new(hall, token.clone());
+    let mut port = Port::open(listener, services.clone(), plan.tls.clone());
+    let dialer = Dialer::new(token, plan.tls.as_ref().map(Tls::client));
     let beginning = tokio::select! {
-        beginning = beginning(whose, &founders, &dialer) => beginning?,
+        beginning = beginning(whose, &founders, &dialer, &services) => beginning?,
         reason = port.ended() => return Err(reason),
         () = &mut shutdown => return Ok(()),
     };
     let Begun { node, stopper, peers } = begin(&plan, &founders, beginning, dialer).await?;
-    member.begin(node.clone(), peers.clone());
+    let about = About {
+        product: plan.product.clone(),
+        admin_addr: plan.listen.clone(),
+        data_dir: plan.data_dir.display().to_string(),
+        started,
+    };
+    let driver = drive::start(node.clone(), plan.product_auth.expose().to_owned());
+    let (servers, others) = (Arc::new(driver), peers.clone());
+    services.begin(Parts { node: node.clone(), peers: others, servers, about });
     ready(Ready { address, node: node.clone() });
     let result = tokio::select! {
         reason = duties::attend(&plan, &node) => Err(reason),
@@ -116,12 +134,14 @@ async fn beginning(
     whose: Option<Identity>,
     founders: &Founders,
     dialer: &Dialer,
+    services: &Services,
 ) -> Result<(u64, Beginning), String> {
     if let Some(Identity { group, .. }) = whose {
         // Its data directory says the rest.
         return Ok((group, Beginning::Join { group, is_member: true }));
     }
-    let beginning = founding::settle(founders, dialer).await?;
+    let say = |waits: &str| services.wait_for(waits);
+    let beginning = founding::settle(founders, dialer, say).await?;
     let group = match &beginning {
         Beginning::Found => {
             tracing::info!("this is member {} of a new group", founders.me);

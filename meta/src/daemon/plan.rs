@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tonic::transport::ClientTlsConfig;
+use codis_service::config::Secret;
 
-use crate::auth::Token;
 use crate::node::NodeConfig;
 use crate::raft::{Config, Identity};
+use crate::server::Tls;
 
 /// How long a proposal or a read may take before its end is unknown.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,8 +18,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Plan {
     /// The product that the group keeps.
     pub product: String,
-    /// The product's token.
-    pub token: Token,
+    /// The product's password: the token of every call, and that of its Redis servers.
+    pub product_auth: Secret,
     /// Where to listen.
     pub listen: String,
     /// Where the member keeps its log.
@@ -33,8 +33,8 @@ pub struct Plan {
     pub settings: BTreeMap<String, String>,
     /// The times of the member.
     pub times: Times,
-    /// How to verify other members, where the port is encrypted.
-    pub tls: Option<ClientTlsConfig>,
+    /// The certificate of the port, where it is encrypted.
+    pub tls: Option<Tls>,
 }
 
 /// The times of a member, counted in ticks.

@@ -1,55 +1,35 @@
-//! The member's one port.
+//! The member's one port, as it is served while the member lives.
 
-use std::time::Duration;
-
-use codis_proto::member::v1::member_server::MemberServer;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
-use crate::auth::Token;
-use crate::transport::{MESSAGE_BYTES_MAX, MemberService, reasons};
-
-/// A peer is asked so often whether it is there, and is gone when it has not answered for so long.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// How long calls under way may go on when the port is closed.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+use crate::server::{ServeError, Services, Tls, serve};
 
 /// A port that is served. Dropping it ends that at once.
 pub(super) struct Port {
-    task: JoinHandle<Result<(), tonic::transport::Error>>,
+    task: JoinHandle<Result<(), ServeError>>,
     closing: Option<oneshot::Sender<()>>,
 }
 
 impl Port {
-    pub(super) fn open(listener: TcpListener, member: MemberService, token: &Token) -> Self {
-        let member = MemberServer::new(member).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    pub(super) fn open(listener: TcpListener, services: Services, tls: Option<Tls>) -> Self {
         let (closing, closed) = oneshot::channel::<()>();
         let until_closed = async {
             // Dropped or used, it means the same.
             let _ = closed.await;
         };
-        let served = Server::builder()
-            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .add_service(InterceptedService::new(member, token.guard()))
-            .serve_with_incoming_shutdown(
-                TcpIncoming::from(listener).with_nodelay(Some(true)),
-                until_closed,
+        let task =
+            tokio::spawn(
+                async move { serve(listener, services, tls.as_ref(), until_closed).await },
             );
-        Self { task: tokio::spawn(served), closing: Some(closing) }
+        Self { task, closing: Some(closing) }
     }
 
     /// Why it is not served any more. Waits as long as it is.
     pub(super) async fn ended(&mut self) -> String {
         match (&mut self.task).await {
-            Ok(Err(error)) => format!("the port cannot be served any more: {}", reasons(&error)),
+            Ok(Err(error)) => error.to_string(),
             _ => "the port is not served any more: see the log".to_owned(),
         }
     }
@@ -57,7 +37,8 @@ impl Port {
     /// Takes no more connections, and gives calls under way a moment to end.
     pub(super) async fn close(mut self) {
         self.closing = None;
-        let _ = timeout(DRAIN_TIMEOUT, &mut self.task).await;
+        // An error is a panic, which has been logged.
+        let _ = (&mut self.task).await;
     }
 }
 

@@ -13,6 +13,9 @@ mod change;
 mod machine;
 mod thread;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -69,9 +72,9 @@ pub struct Standing {
 /// Who is a member, as this member has applied it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Membership {
-    /// Those that vote.
+    /// Those that vote, by rising id.
     pub voters: Vec<u64>,
-    /// Those that follow without a vote.
+    /// Those that follow without a vote, by rising id.
     pub learners: Vec<u64>,
     /// Where each is reached.
     pub addresses: BTreeMap<u64, String>,
@@ -142,19 +145,33 @@ pub struct Node {
     delivered: Arc<AtomicUsize>,
 }
 
-/// The member's thread. [`Stopper::stop`] ends it and waits until its data directory is free again.
+/// The member's thread. [`Stopper::stop`] ends it and waits until its data directory is free again; when this is
+/// dropped the thread ends by and by.
 #[derive(Debug)]
 pub struct Stopper {
     jobs: mpsc::Sender<Job>,
-    thread: std::thread::JoinHandle<()>,
+    thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Stopper {
     /// Ends the thread and waits for it.
-    pub fn stop(self) {
+    pub fn stop(mut self) {
+        self.ask();
+        if let Some(thread) = self.thread.take() {
+            // An error is a panic of the thread, which has been logged.
+            let _ = thread.join();
+        }
+    }
+
+    fn ask(&self) {
         // An error means that it has ended already.
         let _ = self.jobs.send(Job::Stop);
-        let _ = self.thread.join();
+    }
+}
+
+impl Drop for Stopper {
+    fn drop(&mut self) {
+        self.ask();
     }
 }
 
@@ -186,7 +203,7 @@ impl Node {
             requests: Arc::default(),
             delivered: started.delivered,
         };
-        Ok((node, Stopper { jobs, thread: started.thread }))
+        Ok((node, Stopper { jobs, thread: Some(started.thread) }))
     }
 
     /// This member's id.
@@ -301,13 +318,15 @@ impl Node {
     }
 
     /// Hands over a peer's message, or drops it where too many wait. What is wrong with it is logged.
-    pub fn deliver(&self, envelope: Envelope) {
+    ///
+    /// # Errors
+    /// The process ends.
+    pub fn deliver(&self, envelope: Envelope) -> Result<(), Gone> {
         if self.delivered.fetch_add(1, Ordering::Relaxed) >= DELIVERED_MAX {
             self.delivered.fetch_sub(1, Ordering::Relaxed);
-            return;
+            return Ok(());
         }
-        // A member that ends takes no messages.
-        let _ = self.jobs.send(Job::Deliver(envelope));
+        self.send(Job::Deliver(envelope))
     }
 
     fn send(&self, job: Job) -> Result<(), Gone> {

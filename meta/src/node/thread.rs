@@ -266,11 +266,14 @@ impl<S: LogStore> Thread<S> {
             *before = standing;
             changed
         });
-        let members = Membership {
+        let mut members = Membership {
             voters: status.voters,
             learners: status.learners,
             addresses: status.addresses,
         };
+        // Raft has them in any order.
+        members.voters.sort_unstable();
+        members.learners.sort_unstable();
         if **self.members.borrow() != members {
             self.members.send_replace(Arc::new(members));
         }

@@ -36,5 +36,5 @@ pub use member::{
     Answer, AnswerKind, Change, Config, Fault, Member, Notice, Output, Progress, ReceiveError,
     Refusal, Role, StartError, Status, Ticket,
 };
-pub use message::{DecodeError, Envelope};
+pub use message::{Body, DecodeError, Envelope};
 pub use store::{Image, Loaded, LogStore, StoreError, Write};

@@ -1,35 +1,37 @@
-//! The members' own service. It is there before the member is: others ask it whether to found a group.
+//! The members' own service, as it is added to the port.
 
 use codis_proto::member::v1::member_server::Member;
 use codis_proto::member::v1::{Delivered, HelloReply, HelloRequest, Packet};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::serving::{Services, stopping};
+use crate::transport::MemberService;
 
-/// Hands each call to what answers it at the moment.
+/// The transport's service, whose streams end when the port is about to be closed: peers keep theirs open for as long as they
+/// can, and the port would wait for them.
 pub(super) struct Door {
+    member: MemberService,
     services: Services,
 }
 
 impl Door {
     pub(super) fn new(services: Services) -> Self {
-        Self { services }
+        Self { member: services.member(), services }
     }
 }
 
 #[tonic::async_trait]
 impl Member for Door {
     async fn hello(&self, request: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> {
-        self.services.member().hello(request).await
+        self.member.hello(request).await
     }
 
     async fn deliver(
         &self,
         request: Request<Streaming<Packet>>,
     ) -> Result<Response<Delivered>, Status> {
-        let member = self.services.member();
         tokio::select! {
-            delivered = member.deliver(request) => delivered,
+            delivered = self.member.deliver(request) => delivered,
             () = self.services.stopped() => Err(stopping()),
         }
     }

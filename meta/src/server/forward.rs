@@ -22,7 +22,7 @@ pub(super) enum Route<T> {
     /// By this member.
     Here(Request<T>),
     /// By the leader.
-    Leader(Leader, Request<T>),
+    Leader(Box<Leader>, Request<T>),
 }
 
 /// Decides where a call that wants the leader is answered.
@@ -44,7 +44,7 @@ pub(super) fn route<T>(serving: &Serving, mut request: Request<T>) -> Result<Rou
     }
     let client = client(serving, leader)?;
     request.metadata_mut().insert(FORWARDED_KEY, MetadataValue::from(serving.node.id()));
-    Ok(Route::Leader(client, request))
+    Ok(Route::Leader(Box::new(client), request))
 }
 
 fn client(serving: &Serving, leader: u64) -> Result<Leader, Status> {

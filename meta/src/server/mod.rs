@@ -2,13 +2,15 @@
 //!
 //! - [`serving`](self): what is served, from the first moment of the process, when there is no member yet, to its last.
 //! - `admin`: the operator's calls. `link`: the proxies' streams. `http`: pages for people, probes and Prometheus.
-//! - `door`: the members' own service, before there is a member and after.
+//! - `door`: the members' own service, which is the transport's.
 //! - `forward`: calls that only the leader can answer go there. `refused`: what a refusal is as a gRPC status.
+//! - `accept`: taking connections in. `deadline`: until when a call is answered.
 //! - `health`: the standard health service. [`Tls`]: the certificate of the port.
 //!
 //! The member itself is [`crate::node`], its peers are reached by [`crate::transport`]; nothing here decides what may
 //! change. What speaks to Redis servers ([`Servers`]) is given to it.
 
+mod accept;
 mod admin;
 mod deadline;
 mod door;
@@ -20,6 +22,7 @@ mod refused;
 mod serving;
 mod tls;
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use codis_proto::DESCRIPTORS;
@@ -31,7 +34,6 @@ use tokio_stream::StreamExt as _;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
 pub use serving::{About, Parts, Servers, Services};
 pub use tls::{Tls, TlsError};
@@ -91,13 +93,16 @@ pub async fn serve(
         // Dropped or used, it means the same.
         let _ = closed.await;
     };
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = accept::connections(listener);
     let router = server.add_routes(routes);
     let ended = async {
         match tls {
-            None => router.serve_with_incoming_shutdown(incoming, until_closed).await,
+            None => {
+                let incoming = incoming.map(Ok::<_, Infallible>);
+                router.serve_with_incoming_shutdown(incoming, until_closed).await
+            }
             Some(tls) => {
-                let incoming = tls.accept(incoming.filter_map(Result::ok));
+                let incoming = tls.accept(incoming).map(Ok::<_, Infallible>);
                 router.serve_with_incoming_shutdown(incoming, until_closed).await
             }
         }
@@ -120,11 +125,11 @@ type Reporter = tonic_health::server::HealthReporter;
 /// Every service with the checks in front of it.
 fn routes(services: &Services) -> Result<(Routes, Reporter), ServeError> {
     let guard = services.guard();
-    let guarded_admin = AdminServer::new(admin::AdminService::new(services.clone()))
+    let admin = AdminServer::new(admin::AdminService::new(services.clone()))
         .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let guarded_link = LinkServer::new(link::LinkService::new(services.clone()))
+    let link = LinkServer::new(link::LinkService::new(services.clone()))
         .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let guarded_member = MemberServer::new(door::Door::new(services.clone()))
+    let member = MemberServer::new(door::Door::new(services.clone()))
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     let (reporter, health) = tonic_health::server::health_reporter();
     let describe = || {
@@ -133,9 +138,9 @@ fn routes(services: &Services) -> Result<(Routes, Reporter), ServeError> {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let routes = Routes::from(http::router(services.clone()))
-        .add_service(InterceptedService::new(guarded_admin, guard.clone()))
-        .add_service(InterceptedService::new(guarded_link, guard.clone()))
-        .add_service(InterceptedService::new(guarded_member, guard))
+        .add_service(InterceptedService::new(admin, guard.clone()))
+        .add_service(InterceptedService::new(link, guard.clone()))
+        .add_service(InterceptedService::new(member, guard))
         .add_service(health)
         .add_service(describe().build_v1()?)
         .add_service(describe().build_v1alpha()?);

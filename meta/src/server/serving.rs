@@ -37,6 +37,9 @@ pub trait Servers: Send + Sync + 'static {
     /// What the servers said of themselves when they were last asked, by address. Empty on a member that does not
     /// lead.
     fn facts(&self) -> Arc<BTreeMap<String, ServerFacts>>;
+
+    /// What cannot be done at the servers, or is other than it should be: a sentence each.
+    fn troubles(&self) -> Vec<String>;
 }
 
 /// Who this member is, for its pages.

@@ -113,12 +113,12 @@ impl Tls {
     pub(super) fn accept(
         &self,
         incoming: impl Stream<Item = TcpStream>,
-    ) -> impl Stream<Item = io::Result<TlsStream<TcpStream>>> {
+    ) -> impl Stream<Item = TlsStream<TcpStream>> {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.server));
         let shake = move |socket| timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket));
         incoming.map(shake).buffer_unordered(HANDSHAKES_MAX).filter_map(|shaken| async {
             match shaken {
-                Ok(Ok(stream)) => Some(Ok(stream)),
+                Ok(Ok(stream)) => Some(stream),
                 Ok(Err(error)) => {
                     tracing::debug!("a TLS handshake failed: {error}");
                     None

@@ -81,7 +81,6 @@ impl Member for MemberService {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let mut reply = HelloReply { id, product, version, group, ..HelloReply::default() };
         if let Some((node, peers)) = self.running.get() {
-            let gone = |gone: Gone| Status::unavailable(gone.to_string());
             tell(node, peers, asker, &mut reply).await.map_err(gone)?;
         }
         Ok(Response::new(reply))
@@ -109,10 +108,14 @@ impl Member for MemberService {
         while let Some(packet) = packets.message().await? {
             let envelope = Envelope::decode(&packet.envelope).map_err(unreadable)?;
             check(&envelope, from, me.group, me.id)?;
-            node.deliver(envelope);
+            node.deliver(envelope).map_err(gone)?;
         }
         Ok(Response::new(Delivered {}))
     }
+}
+
+fn gone(gone: Gone) -> Status {
+    Status::unavailable(gone.to_string())
 }
 
 /// Whose stream it is, and where that member is reached.

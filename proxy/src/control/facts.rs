@@ -19,9 +19,10 @@ pub const CODIS_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Facts about this process, gathered once at start.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// What names this run of the proxy within its product: 32 hexadecimal digits, by chance.
+    /// What names this proxy within its product: 32 hexadecimal digits. By chance, and the first of `run_id`; where a
+    /// metadata group is followed, those that its data directory has kept.
     pub token: String,
-    /// Redis's name for the same thing: 40 hexadecimal digits, of which the token is the first 32.
+    /// Redis's name for a run of a server: 40 hexadecimal digits, by chance.
     pub run_id: String,
     /// When the process started.
     pub started: OffsetDateTime,
@@ -29,9 +30,9 @@ pub struct Facts {
     pub started_at: Instant,
     /// The machine's name.
     pub hostname: String,
-    /// Where the admin pages are served, as bound.
+    /// Where others reach the admin pages: as bound, unless [`Self::shown_as`] says otherwise.
     pub admin_addr: String,
-    /// Where clients connect, as bound: `ip:port`, or a path.
+    /// Where clients connect, in the same way: `ip:port`, or a path.
     pub proxy_addr: String,
     /// The process's id.
     pub pid: u32,
@@ -83,6 +84,19 @@ impl Facts {
             config_file: config_file.map(|path| path.display().to_string()).unwrap_or_default(),
             cores,
         }
+    }
+
+    /// The same with other addresses to show, where they are given: those by which others reach the proxy when they
+    /// are not the bound ones.
+    #[must_use]
+    pub fn shown_as(mut self, admin: Option<&str>, proxy: Option<&str>) -> Self {
+        if let Some(admin) = admin {
+            admin.clone_into(&mut self.admin_addr);
+        }
+        if let Some(proxy) = proxy {
+            proxy.clone_into(&mut self.proxy_addr);
+        }
+        self
     }
 
     /// The port that clients connect to; 0 for a unix socket.
@@ -194,6 +208,16 @@ mod tests {
         assert_eq!(facts.admin_addr, format!("{}:11080", facts.hostname));
         assert_eq!(facts.proxy_addr, format!("{}:19000", facts.hostname));
         assert_eq!(facts.tcp_port(), 19_000);
+    }
+
+    #[test]
+    fn addresses_to_show_take_the_place_of_the_bound_ones() {
+        let bound = facts("127.0.0.1:11080", "127.0.0.1:19000");
+        let shown = bound.shown_as(Some("10.0.0.5:1"), None);
+        assert_eq!(
+            (shown.admin_addr.as_str(), shown.proxy_addr.as_str()),
+            ("10.0.0.5:1", "127.0.0.1:19000")
+        );
     }
 
     #[test]

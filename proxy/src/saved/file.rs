@@ -57,8 +57,8 @@ struct Body {
 }
 
 /// The bytes of `saved`.
-pub(super) fn encode(saved: &SavedTopology) -> Vec<u8> {
-    let SavedTopology { cluster, product, saved_unix_ms, topology } = saved.clone();
+pub(super) fn encode(saved: SavedTopology) -> Vec<u8> {
+    let SavedTopology { cluster, product, saved_unix_ms, topology } = saved;
     let body = Body { cluster, product, saved_unix_ms, topology: Some(topology) }.encode_to_vec();
     let crc = crc32fast::hash(&body).to_le_bytes();
     [MAGIC, &crc[..], &body].concat()

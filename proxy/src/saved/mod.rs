@@ -112,7 +112,7 @@ impl DataDir {
     ///
     /// # Errors
     /// The system refuses, which leaves the old one in place.
-    pub fn save(&self, saved: &SavedTopology) -> Result<(), SavedError> {
+    pub fn save(&self, saved: SavedTopology) -> Result<(), SavedError> {
         replace(&self.path, TOPOLOGY, &file::encode(saved))
     }
 }

@@ -76,8 +76,8 @@ fn a_directory_that_cannot_be_made_is_named() {
 fn a_topology_reads_back_as_it_was_saved_last() {
     let (_temp, dir) = open();
     assert_eq!(dir.load().expect("nothing is no failure"), None);
-    dir.save(&saved(5)).expect("it is written");
-    dir.save(&saved(6)).expect("it is replaced");
+    dir.save(saved(5)).expect("it is written");
+    dir.save(saved(6)).expect("it is replaced");
     assert_eq!(dir.load().expect("it is whole"), Some(saved(6)));
     let mut names: Vec<_> = fs::read_dir(&dir.path)
         .expect("a directory")
@@ -89,7 +89,7 @@ fn a_topology_reads_back_as_it_was_saved_last() {
 
 #[test]
 fn a_file_that_is_cut_at_any_byte_is_refused() {
-    let whole = file::encode(&saved(5));
+    let whole = file::encode(saved(5));
     for length in 0..whole.len() {
         let damage = file::decode(&whole[..length]).expect_err("half a file");
         assert!(matches!(damage, Damage::Format | Damage::Checksum), "{length}: {damage}");
@@ -98,7 +98,7 @@ fn a_file_that_is_cut_at_any_byte_is_refused() {
 
 #[test]
 fn a_file_with_any_byte_changed_is_refused() {
-    let whole = file::encode(&saved(5));
+    let whole = file::encode(saved(5));
     for place in 0..whole.len() {
         for change in [1_u8, 0x80, 0xff] {
             let mut bytes = whole.clone();
@@ -112,7 +112,7 @@ fn a_file_with_any_byte_changed_is_refused() {
 fn a_topology_that_contradicts_itself_is_refused_though_its_checksum_is_right() {
     let mut wrong = saved(5);
     wrong.topology.groups.clear();
-    let damage = file::decode(&file::encode(&wrong)).expect_err("no such group");
+    let damage = file::decode(&file::encode(wrong)).expect_err("no such group");
     assert_eq!(
         damage.to_string(),
         "the topology in it is none: slot 0 is on group 1, which it does not list"
@@ -130,11 +130,11 @@ fn a_damaged_file_is_named() {
 #[test]
 fn a_full_disk_leaves_the_old_topology_in_place() {
     let (_temp, dir) = open();
-    dir.save(&saved(5)).expect("it is written");
+    dir.save(saved(5)).expect("it is written");
     std::os::unix::fs::symlink("/dev/full", dir.path.join("topology.new")).expect("a link");
-    let error = dir.save(&saved(6)).expect_err("the disk is full").to_string();
+    let error = dir.save(saved(6)).expect_err("the disk is full").to_string();
     assert!(error.contains("No space left on device"), "{error}");
     assert_eq!(dir.load().expect("it is whole"), Some(saved(5)));
-    dir.save(&saved(6)).expect("what was half written is out of the way");
+    dir.save(saved(6)).expect("what was half written is out of the way");
     assert_eq!(dir.load().expect("it is whole"), Some(saved(6)));
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Response, Status};
 
-/// How long a member may take to answer before another one is asked.
+/// How long a member may take to answer before another one is asked. Longer than a server needs to be looked at.
 const ANSWER: Duration = Duration::from_millis(1500);
 
 /// The pause before the next member is asked.

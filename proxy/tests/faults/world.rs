@@ -1,10 +1,15 @@
 //! Three members, two groups of Redis servers, and two proxies in front of them.
 
-use codis_testbed::{
-    Admin, Host, Member, MemberOptions, Network, Proxy, ProxyOptions, Redis, RedisOptions,
-    SmallDisk, cores,
+use crate::calls::Caller;
+use codis_proto::admin::v1::sync_progress::Phase;
+use codis_proto::admin::v1::{
+    AddServerRequest, AssignSlotsRequest, CreateGroupRequest, SyncServerRequest,
 };
-use std::path::{Path, PathBuf};
+use codis_testbed::{
+    Host, Member, MemberOptions, Network, Proxy, ProxyOptions, Redis, RedisOptions, SmallDisk,
+    beside, cores,
+};
+use std::path::Path;
 use std::sync::Arc;
 
 const PROXY: &str = env!("CARGO_BIN_EXE_codis-proxy");
@@ -46,7 +51,7 @@ impl World {
     /// interface and this machine's disk.
     pub fn start(sandboxed: bool) -> Self {
         let network = sandboxed.then(Network::new);
-        let binary = sibling("codis-meta");
+        let binary = beside(Path::new(PROXY), "codis-meta");
         let mut founders = match &network {
             Some(network) => {
                 let hosts: Vec<_> = (0..MEMBERS).map(|_| Arc::new(network.host())).collect();
@@ -68,14 +73,16 @@ impl World {
         // Members reach the servers from their own hosts.
         let servers = (0..4).map(|_| redis(if sandboxed { Network::ADDRESS } else { "127.0.0.1" }));
         let servers: Vec<Redis> = servers.collect();
-        set_up(&Admin::new(&sibling("codis-admin"), &addresses), &servers);
-        let options = ProxyOptions::following(Path::new(PROXY), &addresses).shards(cores().min(2));
-        let proxies = (0..2).map(|_| Proxy::start(&options)).collect();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .expect("a runtime can be made");
+        runtime.block_on(async {
+            set_up(&mut Caller::new(&addresses, &mut fastrand::Rng::new()), &servers).await;
+        });
+        let options = ProxyOptions::following(Path::new(PROXY), &addresses).shards(cores().min(2));
+        let proxies = (0..2).map(|_| Proxy::start(&options)).collect();
         Self { proxies, machines, runtime, _servers: servers, _network: network }
     }
 
@@ -91,19 +98,48 @@ fn redis(host: &'static str) -> Redis {
 }
 
 /// Two groups, each a master and a replica, and the slots that have traffic.
-fn set_up(admin: &Admin, servers: &[Redis]) {
+async fn set_up(caller: &mut Caller, servers: &[Redis]) {
     for (gid, pair) in (1..).zip(servers.chunks(2)) {
-        admin.run(&format!("group create --gid {gid}"));
+        let call = Some(caller.name());
+        let created = caller.call("CreateGroup", |mut member| async move {
+            member.create_group(CreateGroupRequest { call, gid }).await
+        });
+        created.await.expect("a group can be created");
         for server in pair {
-            admin.run(&format!("group add --gid {gid} --addr {}", server.address()));
+            let request = AddServerRequest {
+                call: Some(caller.name()),
+                gid,
+                addr: server.address(),
+                ..AddServerRequest::default()
+            };
+            let added = caller.call("AddServer", |mut member| {
+                let request = request.clone();
+                async move { member.add_server(request).await }
+            });
+            added.await.expect("a server can be added");
         }
-        admin.run(&format!("sync --addr {}", pair[1].address()));
+        sync(caller, pair[1].address()).await;
     }
-    admin.run("slots assign --beg 0 --end 449 --gid 1");
-    admin.run("slots assign --beg 450 --end 899 --gid 2");
+    for (gid, beg, end) in [(1, 0, 449), (2, 450, 899)] {
+        let call = Some(caller.name());
+        let assigned = caller.call("AssignSlots", |mut member| async move {
+            member.assign_slots(AssignSlotsRequest { call, beg, end, gid }).await
+        });
+        assigned.await.expect("slots can be assigned");
+    }
 }
 
-/// Another program of the workspace, which is built beside the proxy.
-fn sibling(name: &str) -> PathBuf {
-    codis_testbed::beside(Path::new(PROXY), name)
+/// Makes a server a replica of its group's master, and waits until it is one.
+async fn sync(caller: &mut Caller, addr: String) {
+    let request = SyncServerRequest { call: Some(caller.name()), addr };
+    let started = caller.call("SyncServer", |mut member| {
+        let request = request.clone();
+        async move { member.sync_server(request).await }
+    });
+    let mut progress = started.await.expect("a server can be synced");
+    let mut last = None;
+    while let Some(step) = progress.message().await.expect("a server is synced to the end") {
+        last = Some(step.phase());
+    }
+    assert_eq!(last, Some(Phase::Done));
 }

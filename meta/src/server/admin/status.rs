@@ -41,6 +41,6 @@ pub(in crate::server) async fn get(
         .await?;
     let member = serving.node.status().await?;
     status.members = Some(members::members(&member, &members::versions(&data)));
-    status.warnings = warnings::of(&status, data.retired_epoch);
+    status.warnings = warnings::of(&status, data.retired_epoch, serving.servers.troubles());
     Ok(status)
 }

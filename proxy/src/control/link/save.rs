@@ -49,6 +49,6 @@ async fn write(dir: Arc<DataDir>, product: String, newest: Received) -> Result<(
         saved_unix_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
         topology: Arc::unwrap_or_clone(newest.sent),
     };
-    let written = spawn_blocking(move || dir.save(&saved)).await;
+    let written = spawn_blocking(move || dir.save(saved)).await;
     written.map_err(|ended| ended.to_string())?.map_err(|error: SavedError| error.to_string())
 }

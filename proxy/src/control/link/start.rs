@@ -16,7 +16,7 @@ pub const FIRST_WAIT: Duration = Duration::from_secs(5);
 pub enum Begin {
     /// Clients are served by this.
     Serve(Arc<Topology>),
-    /// The group refuses the proxy, for this reason.
+    /// The group refuses the proxy or the member inside fails, for this reason.
     Refused(String),
     /// The process was told to end.
     End,
@@ -24,14 +24,19 @@ pub enum Begin {
 
 impl Signals {
     /// Waits for the group's topology, for at most `patience`. Without an answer it is the saved one, else one in
-    /// which every slot is offline; both are said loudly.
-    pub fn first_topology(&mut self, link: &mut Link, patience: Duration) -> Begin {
+    /// which every slot is offline; both are said loudly. `failed` is what makes waiting vain, with the reason.
+    pub fn first_topology(
+        &mut self,
+        link: &mut Link,
+        patience: Duration,
+        failed: impl Future<Output = String>,
+    ) -> Begin {
         let Self { runtime, sender, signals } = self;
         let mut reopen = false;
         let begin = runtime.block_on(async {
             let mut received = link.shared.received.subscribe();
             let waited = sleep(patience);
-            tokio::pin!(waited);
+            tokio::pin!(waited, failed);
             loop {
                 tokio::select! {
                     biased;
@@ -42,6 +47,7 @@ impl Signals {
                     },
                     Ok(_) = received.wait_for(Option::is_some) => break,
                     reason = refused(link.shared.refused.subscribe()) => return Begin::Refused(reason),
+                    reason = &mut failed => return Begin::Refused(reason),
                     () = &mut waited => return Begin::Serve(link.without_group(patience)),
                 }
             }
@@ -62,7 +68,7 @@ impl Link {
     fn without_group(&mut self, patience: Duration) -> Arc<Topology> {
         let reason = self.shared.status.borrow().last_refusal.clone();
         let reason = if reason.is_empty() { "no member has answered".into() } else { reason };
-        if let Some(topology) = self.from_disk(patience, &reason) {
+        if let Some(topology) = self.take_saved(patience, &reason) {
             self.shared.serves_saved.send_replace(true);
             return topology;
         }
@@ -73,7 +79,7 @@ impl Link {
         Arc::new(Topology::offline())
     }
 
-    fn from_disk(&mut self, patience: Duration, reason: &str) -> Option<Arc<Topology>> {
+    fn take_saved(&mut self, patience: Duration, reason: &str) -> Option<Arc<Topology>> {
         let saved = self.saved.take()?;
         match from_group(&saved.topology, &self.datacenter) {
             Ok(topology) => {

@@ -63,7 +63,8 @@ fn replicas_of_the_proxys_own_data_center_come_first() {
 
 #[test]
 fn nonsense_is_refused_with_what_is_wrong() {
-    let cases: [(fn(&mut pb::Topology), &str); 10] = [
+    type Damage = fn(&mut pb::Topology);
+    let cases: [(Damage, &str); 10] = [
         (|t| t.slots.truncate(1023), "it has 1023 slots, not 1024"),
         (|t| t.slots[9] = stable(3), "slot 9 is on group 3, which it does not list"),
         (|t| t.slots[9] = stable(0), "slot 9 cannot be of kind 1 from group 0 to group 0"),

@@ -1,14 +1,10 @@
 //! The link against a member that the test plays.
 
-use super::testing::*;
-use super::*;
+use super::super::testing::*;
+use super::super::*;
+use super::nobody;
 use tonic::Status as Rpc;
 use wire::proxy_message::Body as ProxyBody;
-
-/// Somewhere nobody listens.
-fn nobody() -> String {
-    format!("127.0.0.1:{}", codis_testbed::free_port())
-}
 
 #[tokio::test]
 async fn a_proxy_registers_and_takes_the_topology_and_every_change() {

@@ -193,11 +193,15 @@ fn as_known(founders: &Founders, reply: &HelloReply) -> Beginning {
     Beginning::Join { group: reply.group, is_member: reply.is_member }
 }
 
-/// Asks the others until it is known how to begin.
+/// Asks the others until it is known how to begin. `say` is told what is waited for.
 ///
 /// # Errors
 /// Why this member must not begin, a sentence for the operator.
-pub async fn settle(founders: &Founders, dialer: &Dialer) -> Result<Beginning, String> {
+pub async fn settle(
+    founders: &Founders,
+    dialer: &Dialer,
+    say: impl Fn(&str),
+) -> Result<Beginning, String> {
     if founders.others().next().is_none() {
         return Ok(Beginning::Found);
     }
@@ -206,11 +210,14 @@ pub async fn settle(founders: &Founders, dialer: &Dialer) -> Result<Beginning, S
         match decide(founders, &ask_all(founders, dialer).await) {
             Verdict::Begin(beginning) => return Ok(beginning),
             Verdict::Refuse(reason) => return Err(reason),
-            Verdict::Wait(waits) if Instant::now() >= say_at => {
-                tracing::warn!("waiting to begin: {}", waits.join("; "));
-                say_at = Instant::now() + SAY_INTERVAL;
+            Verdict::Wait(waits) => {
+                let waits = waits.join("; ");
+                say(&waits);
+                if Instant::now() >= say_at {
+                    tracing::warn!("waiting to begin: {waits}");
+                    say_at = Instant::now() + SAY_INTERVAL;
+                }
             }
-            Verdict::Wait(_) => {}
         }
         sleep(ASK_PAUSE).await;
     }
@@ -251,3 +258,6 @@ async fn ask(address: &str, dialer: &Dialer, request: HelloRequest) -> Answer {
         Err(status) => Err(status.message().to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;

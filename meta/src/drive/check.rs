@@ -1,0 +1,202 @@
+//! Looking at a server before it is added to a group.
+
+use codis_proto::meta::v1 as pb;
+
+use super::Context;
+use super::member::Member;
+use super::poll::foreign;
+use super::server::{Marks, Seen, Servers};
+
+/// The oldest release of Redis that will do.
+const VERSION_MIN: u32 = 5;
+
+/// How many databases a server has by default.
+const DATABASES: u32 = 16;
+
+/// What the state says of the group that a server is to be added to.
+struct Place {
+    master: Option<String>,
+    epoch: u64,
+}
+
+/// See [`DriveHandle::check_new_server`](super::DriveHandle::check_new_server).
+pub(super) async fn new_server<M: Member, S: Servers>(
+    context: &Context<M, S>,
+    gid: u32,
+    addr: &str,
+) -> Result<Vec<String>, String> {
+    let place = context.member.look(move |state| place(state, gid)).await;
+    let place = place.map_err(|lost| format!("{lost}: ask again"))?;
+    let Some(Place { master, epoch }) = place else {
+        // The state itself refuses the change, with its own words.
+        return Ok(Vec::new());
+    };
+    let seen = context.servers.look(addr).await;
+    let seen =
+        seen.map_err(|error| format!("{error}: correct the address or start the server first"))?;
+    refuse_unfit(addr, &seen)?;
+    refuse_known(context, addr, &seen)?;
+    let databases = context.servers.databases(addr).await.map_err(|error| error.to_string())?;
+    match master {
+        None => first(addr, &seen, databases, epoch),
+        Some(master) => further(context, addr, &seen, databases, &master).await,
+    }
+}
+
+/// `None` where there is no such group.
+fn place(state: &pb::State, gid: u32) -> Option<Place> {
+    let master = state.groups.get(&gid)?.servers.first();
+    Some(Place { master: master.map(|server| server.address.clone()), epoch: state.epoch })
+}
+
+fn refuse_unfit(addr: &str, seen: &Seen) -> Result<(), String> {
+    let mode = seen.info("redis_mode");
+    if mode == "sentinel" {
+        return Err(format!("{addr} is a sentinel, not a server: give the address of a server"));
+    }
+    if mode == "cluster" || seen.info("cluster_enabled") == "1" {
+        return Err(format!(
+            "{addr} runs in cluster mode, and would send clients elsewhere by itself: start it with cluster-enabled no"
+        ));
+    }
+    let version = &seen.facts.version;
+    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_none_or(|major| major < VERSION_MIN) {
+        return Err(format!(
+            "{addr} runs version {version:?}: Redis {VERSION_MIN}.0 or newer, or Valkey, is needed; upgrade it"
+        ));
+    }
+    if seen.info("loading") == "1" || seen.marks.is_none() {
+        return Err(format!(
+            "{addr} does not answer commands yet, as it loads its data: add it when it has"
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a server that is in a group already, under another address.
+fn refuse_known<M: Member, S: Servers>(
+    context: &Context<M, S>,
+    addr: &str,
+    seen: &Seen,
+) -> Result<(), String> {
+    let id = seen.info("run_id");
+    let facts = context.facts();
+    let same = facts.iter().find(|(known, facts)| {
+        let run_id = facts.info.get("run_id").map_or("", String::as_str);
+        known.as_str() != addr && !id.is_empty() && facts.error.is_empty() && run_id == id
+    });
+    match same {
+        None => Ok(()),
+        Some((known, _)) => Err(format!(
+            "{addr} is the same server as {known}, which is in a group already: give another server"
+        )),
+    }
+}
+
+fn first(
+    addr: &str,
+    seen: &Seen,
+    databases: Option<u32>,
+    epoch: u64,
+) -> Result<Vec<String>, String> {
+    if !seen.is_master() {
+        let of = &seen.facts.master_addr;
+        return Err(format!(
+            "{addr} is a replica of {of}, and the first server of a group must be a master: add {of} first, or make \
+             {addr} a master by REPLICAOF NO ONE"
+        ));
+    }
+    if let Some(why) = foreign(addr, seen.marks.unwrap_or_default(), epoch) {
+        return Err(why);
+    }
+    let mut notes = Vec::new();
+    if let Some(count) = databases.filter(|count| *count < DATABASES) {
+        notes.push(format!(
+            "{addr} has {count} databases only: clients cannot SELECT those above {}",
+            count.saturating_sub(1)
+        ));
+    }
+    Ok(notes)
+}
+
+async fn further<M: Member, S: Servers>(
+    context: &Context<M, S>,
+    addr: &str,
+    seen: &Seen,
+    databases: Option<u32>,
+    master: &str,
+) -> Result<Vec<String>, String> {
+    // One that does not answer may be why a server is added.
+    let of = context.servers.look(master).await.ok();
+    if let Some(of) = &of
+        && !seen.info("run_id").is_empty()
+        && of.info("run_id") == seen.info("run_id")
+    {
+        return Err(format!(
+            "{addr} is the same server as {master}, the group's master: give another server"
+        ));
+    }
+    refuse_fewer_databases(context, addr, databases, master).await?;
+    if seen.is_master() {
+        let keys = seen.keys_of_clients();
+        return Ok(vec![format!(
+            "{addr} is a master of its own with {keys} keys: `codis-admin group sync --addr {addr}` makes it a \
+             replica of {master}, which replaces its data"
+        )]);
+    }
+    let linked = of.as_ref().is_some_and(|of| seen.is_linked_to(of));
+    if linked {
+        return Ok(Vec::new());
+    }
+    let follows = &seen.facts.master_addr;
+    if follows != master {
+        return Err(format!(
+            "{addr} is a replica of {follows}, not of {master}, the group's master: make it a master first by \
+             REPLICAOF NO ONE, or its master's replica"
+        ));
+    }
+    Ok(vec![format!(
+        "{addr} follows {master}, but its link is down: `codis-admin group sync --addr {addr}` sets it up anew"
+    )])
+}
+
+/// A replica with fewer databases than its master would stop at the first key that it has no place for.
+async fn refuse_fewer_databases<M: Member, S: Servers>(
+    context: &Context<M, S>,
+    addr: &str,
+    databases: Option<u32>,
+    master: &str,
+) -> Result<(), String> {
+    let wanted = context.servers.databases(master).await.ok().flatten();
+    match (databases, wanted) {
+        (Some(has), Some(wanted)) if has < wanted => Err(format!(
+            "{addr} has {has} databases, {master}, the group's master, has {wanted}: set `databases {wanted}` in its \
+             configuration and restart it"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// See [`DriveHandle::prepare_master`](super::DriveHandle::prepare_master).
+pub(super) async fn prepare_master<M: Member, S: Servers>(
+    context: &Context<M, S>,
+    addr: &str,
+) -> Result<(), String> {
+    let address = addr.to_owned();
+    let marks = context.member.look(move |state| {
+        let is_it = |group: &&pb::Group| {
+            group.servers.first().is_some_and(|server| server.address == address)
+        };
+        let promoting =
+            state.groups.values().find(is_it).is_some_and(|group| group.promotion.is_some());
+        // The order on the servers of a promotion is the promotion's.
+        let order = if promoting { 0 } else { state.epoch };
+        Marks { fence: state.fence_epoch, order }
+    });
+    let marks = marks.await.map_err(|lost| format!("cannot fence {addr}: {lost}"))?;
+    match context.servers.raise(addr, marks).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("cannot fence {addr}: {error}; it is tried again each second")),
+    }
+}

@@ -1,0 +1,147 @@
+//! A Redis server as the driver sees it: what can be asked of it and done to it, and how that fails.
+//!
+//! [`Servers`] stands in front of the sockets so that the driving can be tested with a model of servers that
+//! freeze and die.
+
+use std::future::Future;
+
+use codis_proto::admin::v1::ServerFacts;
+
+/// The numbers under the reserved keys of a server. Neither ever goes back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Marks {
+    /// No proxy with an older topology uses the server; 0 for none.
+    pub(super) fence: u64,
+    /// No promotion or sync that is older touches the server; 0 for none.
+    pub(super) order: u64,
+}
+
+/// A server at one moment.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    /// What its INFO says.
+    pub(super) facts: ServerFacts,
+    /// `None` where it answers INFO alone: it loads its data, or is a sentinel.
+    pub(super) marks: Option<Marks>,
+}
+
+impl Seen {
+    /// A field of INFO; empty where there is none.
+    pub(super) fn info(&self, name: &str) -> &str {
+        self.facts.info.get(name).map_or("", String::as_str)
+    }
+
+    /// Whether it takes writes of clients.
+    pub(super) fn is_master(&self) -> bool {
+        self.facts.role == "master"
+    }
+
+    /// Whether it has a link to `master`, straight or over another replica: replication ids are drawn at random, and
+    /// a replica takes over that of its master. Addresses are not compared, as one server may go by several.
+    pub(super) fn is_linked_to(&self, master: &Seen) -> bool {
+        let id = self.info("master_replid");
+        let linked = !self.is_master() && self.facts.master_link_up;
+        linked && !id.is_empty() && id == master.info("master_replid")
+    }
+
+    /// The order under its reserved key; 0 where that is not known.
+    pub(super) fn order(&self) -> u64 {
+        self.marks.unwrap_or_default().order
+    }
+
+    /// How many keys of clients it has, in all databases.
+    pub(super) fn keys_of_clients(&self) -> u64 {
+        let Marks { fence, order } = self.marks.unwrap_or_default();
+        self.facts.keys.saturating_sub(u64::from(fence > 0) + u64::from(order > 0))
+    }
+}
+
+/// What the order on a server must be for a command to run there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Guard {
+    /// This very order: the server has the data that the order came with.
+    Exactly(u64),
+    /// This order, an older one or none.
+    AtMost(u64),
+}
+
+impl Guard {
+    /// Whether `held`, the order on the server, lets the command run.
+    pub(super) fn admits(self, held: u64) -> bool {
+        match self {
+            Guard::Exactly(order) => held == order,
+            Guard::AtMost(order) => held <= order,
+        }
+    }
+}
+
+/// Something could not be done at a server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ServerError {
+    /// Nothing came back, and it is not known whether it ran.
+    #[error("{address} does not answer ({why})")]
+    Silent {
+        /// Which server.
+        address: String,
+        /// What the socket or the clock says.
+        why: String,
+    },
+    /// The server said no.
+    #[error("{address} answered {what} with an error: {why}")]
+    Refused {
+        /// Which server.
+        address: String,
+        /// The command.
+        what: &'static str,
+        /// The server's words.
+        why: String,
+    },
+    /// A newer promotion or sync, or none that is this one, has marked the server.
+    #[error("{address} holds order {held} under its reserved key, this change is of order {order}")]
+    Outranked {
+        /// Which server.
+        address: String,
+        /// What it holds.
+        held: u64,
+        /// What was wanted.
+        order: u64,
+    },
+}
+
+/// The Redis servers of the product, by their addresses.
+///
+/// Each call ends within about a second. Dropping a call does not mean that nothing of it runs: what the
+/// server has received, it may do later.
+pub(super) trait Servers: Send + Sync + 'static {
+    /// Looks at a server.
+    fn look(&self, address: &str) -> impl Future<Output = Result<Seen, ServerError>> + Send;
+
+    /// Raises the numbers under a master's reserved keys to at least `marks`; answers what it holds then.
+    fn raise(
+        &self,
+        address: &str,
+        marks: Marks,
+    ) -> impl Future<Output = Result<Marks, ServerError>> + Send;
+
+    /// Makes a server follow `master`, or no one, if the order on it is as `guard` wants it until the last moment.
+    fn follow(
+        &self,
+        address: &str,
+        master: Option<&str>,
+        guard: Guard,
+    ) -> impl Future<Output = Result<(), ServerError>> + Send;
+
+    /// Kills connections of the proxies `tokens` that were made by a topology older than `epoch`; answers how many.
+    fn kill_older(
+        &self,
+        address: &str,
+        tokens: &[String],
+        epoch: u64,
+    ) -> impl Future<Output = Result<usize, ServerError>> + Send;
+
+    /// How many databases a server has; `None` where it does not tell.
+    fn databases(
+        &self,
+        address: &str,
+    ) -> impl Future<Output = Result<Option<u32>, ServerError>> + Send;
+}
