@@ -168,7 +168,7 @@ fn a_command_that_is_not_supported_is_named_and_the_session_goes_on() {
 #[test]
 fn a_command_that_only_the_servers_know_is_routed_by_what_they_say_of_it() {
     let renamed = || {
-        let names = ["GET", "FETCH", "--rename-command", "MSETNX", "PUTNEW", "--rename-command"];
+        let names = ["GETEX", "FETCH", "--rename-command", "MSETNX", "PUTNEW", "--rename-command"];
         let mut args = vec!["--rename-command".to_owned()];
         args.extend(names.map(str::to_owned));
         args.extend(["BLPOP", "AWAIT"].map(str::to_owned));
