@@ -7,6 +7,7 @@
 //! told; [`auth`] is the token that every call carries.
 
 pub mod auth;
+pub mod backup;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -125,6 +125,7 @@ impl Driver {
             groups: groups.collect(),
             slots: slots.collect(),
         }));
+        engine.finish_turn();
         let mut numbers = Vec::new();
         for effect in engine.take_effects(Vec::new()) {
             if let Effect::Connect { backend, address } = effect {
@@ -135,7 +136,7 @@ impl Driver {
                     engine.on_backend_sent(backend, greeting.len());
                     engine.recycle_backend(backend, greeting);
                 }
-                engine.on_backend_bytes(backend, b"+OK\r\n");
+                engine.on_backend_bytes(backend, b"+OK\r\n$-1\r\n");
             }
         }
         for client in 0..SESSIONS {

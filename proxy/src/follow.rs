@@ -10,7 +10,7 @@ use codis_meta::config::MetaConfig;
 use codis_service::address::host_port;
 use std::path::Path;
 use std::sync::Arc;
-use tracing::warn;
+use tracing::{info, warn};
 
 /// A proxy's group, and what it serves clients by at first.
 pub struct Following {
@@ -56,8 +56,8 @@ pub fn begin(
 }
 
 fn start_member(config: MetaConfig, spare: Vec<usize>) -> Result<Member, String> {
-    let reason = format!("the member inside, at {}, is not in this build", config.admin_addr);
-    Member::start(spare, move |_| std::future::ready(Err(reason)))
+    let ready = |address| info!("the metadata member in this process serves at {address}");
+    Member::start(spare, move |shutdown| codis_meta::daemon::run(config, ready, shutdown))
 }
 
 /// The topology in `dir`, where it is whole and of this product.

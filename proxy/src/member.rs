@@ -50,6 +50,8 @@ impl Member {
             keep_off_shards(&spare);
             let shutdown: Shutdown = Box::pin(async move { drop(told.await) });
             let result = runtime.block_on(run(shutdown));
+            // Without waiting for look-ups that hang in the system's resolver.
+            runtime.shutdown_background();
             if let Err(reason) = result {
                 error!("the metadata member in this process ends, the proxy goes on: {reason}");
                 // Nobody waits for it any more once the proxy serves.

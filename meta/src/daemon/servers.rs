@@ -21,4 +21,8 @@ impl Servers for DriveHandle {
     fn facts(&self) -> Arc<BTreeMap<String, ServerFacts>> {
         DriveHandle::facts(self)
     }
+
+    fn troubles(&self) -> Vec<String> {
+        DriveHandle::troubles(self)
+    }
 }

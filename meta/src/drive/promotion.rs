@@ -64,7 +64,7 @@ impl View {
     fn of(state: &pb::State, id: u32) -> Option<View> {
         let group = state.groups.get(&id)?;
         let promotion = group.promotion.as_ref()?;
-        let phase = promotion.phase.clone()?;
+        let phase = promotion.phase?;
         let deadline_unix_ms = match &phase {
             Phase::Preparing(begun) => begun.deadline_unix_ms,
             Phase::Prepared(prepared) => prepared.deadline_unix_ms,

@@ -39,9 +39,7 @@ pub trait Servers: Send + Sync + 'static {
     fn facts(&self) -> Arc<BTreeMap<String, ServerFacts>>;
 
     /// What cannot be done at the servers, or is other than it should be: a sentence each.
-    fn troubles(&self) -> Vec<String> {
-        Vec::new()
-    }
+    fn troubles(&self) -> Vec<String>;
 }
 
 /// Who this member is, for its pages.

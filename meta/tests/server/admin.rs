@@ -35,9 +35,11 @@ async fn the_status_warns_of_what_is_wrong() {
     member.make_group(1, &["a:1"]).await;
     let error = "connection refused".to_owned();
     member.servers.show("a:1", api::ServerFacts { error, ..Default::default() });
+    *member.servers.troubles.lock().expect("sound") = vec!["p cannot be shut out".to_owned()];
     let warnings = status(&member).await.warnings;
     assert!(warnings[0].contains("1024 slots are on no group"), "{warnings:?}");
     assert!(warnings[1].contains("a:1 of group 1 does not answer"), "{warnings:?}");
+    assert_eq!(warnings[2], "p cannot be shut out");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,6 +39,7 @@ pub(crate) struct FakeServers {
     pub(crate) refusal: Mutex<Option<String>>,
     pub(crate) notes: Mutex<Vec<String>>,
     pub(crate) facts: Mutex<Arc<BTreeMap<String, api::ServerFacts>>>,
+    pub(crate) troubles: Mutex<Vec<String>>,
     /// The masters that the fence was written on.
     pub(crate) prepared: Mutex<Vec<String>>,
 }
@@ -62,6 +63,10 @@ impl Servers for FakeServers {
 
     fn facts(&self) -> Arc<BTreeMap<String, api::ServerFacts>> {
         Arc::clone(&self.facts.lock().expect("no test panics with it"))
+    }
+
+    fn troubles(&self) -> Vec<String> {
+        self.troubles.lock().expect("no test panics with it").clone()
     }
 }
 

@@ -64,6 +64,7 @@ fn group_index(groups: &mut Vec<Group>, group: &Group, given: bool) -> GroupInde
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topology::Address;
 
     fn state_of(topology: &Topology, slot: usize) -> (String, u32) {
         let SlotState::Stable(group) = topology.slots[slot].state else {
@@ -105,12 +106,12 @@ mod tests {
         let json = r#"[{"id":2,"backend_addr":"a:1","backend_addr_group_id":1}]"#;
         let after = merge(&two_slots(), json).expect("a list of slots");
         assert_eq!(after.groups.len(), 1);
-        assert_eq!(after.groups[0].replicas, [["r:1".into()]]);
+        assert_eq!(after.groups[0].replicas, [[Address::from("r:1")]]);
         let json = r#"[{"id":2,"backend_addr":"a:1","backend_addr_group_id":1,
                         "replica_groups":[["new:1"]]}]"#;
         let after = merge(&after, json).expect("a list of slots");
         assert_eq!(after.groups.len(), 1);
-        assert_eq!(after.groups[0].replicas, [["new:1".into()]]);
+        assert_eq!(after.groups[0].replicas, [[Address::from("new:1")]]);
     }
 
     #[test]

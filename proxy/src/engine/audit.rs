@@ -58,6 +58,7 @@ impl Engine {
         for (index, backend) in &self.backends {
             self.audit_backend(index, backend)?;
         }
+        self.audit_settling()?;
         rule!(
             self.sessions.is_empty() || self.sweep_us > self.now_us,
             "the sweep of sessions is late"

@@ -86,6 +86,8 @@ pub(super) struct Counters {
 /// One connection to a server.
 #[derive(Debug)]
 pub(super) struct Backend {
+    /// Unique in the engine; indexes are used again.
+    pub(super) serial: u64,
     pub(super) address: Address,
     pub(super) group: u32,
     pub(super) replica: bool,
@@ -116,6 +118,8 @@ pub(super) struct Backend {
     pub(super) waiters: Vec<u32>,
     /// Attempts that failed since the last handshake that went well.
     pub(super) attempts: u32,
+    /// The server's fence, where that is why there is no connection; 0 where it is not.
+    pub(super) fenced: u64,
     /// When the present state began, in microseconds on the engine's clock.
     pub(super) since_us: u64,
     /// When bytes last came from it, or the oldest request could be sent on to it. What is sent
@@ -132,8 +136,15 @@ pub(super) struct Backend {
 }
 
 impl Backend {
-    pub(super) fn new(address: Address, group: u32, replica: bool, database: u16) -> Self {
+    pub(super) fn new(
+        serial: u64,
+        address: Address,
+        group: u32,
+        replica: bool,
+        database: u16,
+    ) -> Self {
         Self {
+            serial,
             address,
             group,
             replica,
@@ -153,6 +164,7 @@ impl Backend {
             streaming: false,
             waiters: Vec::new(),
             attempts: 0,
+            fenced: 0,
             since_us: 0,
             alive_us: 0,
             sent_us: 0,
@@ -214,6 +226,11 @@ impl Backend {
     pub(super) fn append(&mut self, pool: &mut Pool, bytes: &[u8]) {
         self.output.write(pool, bytes);
         self.written = self.written.wrapping_add(bytes.len() as u32);
+    }
+
+    /// Whether every request written before this offset has been answered.
+    pub(super) fn has_answered(&self, offset: u32) -> bool {
+        self.in_flight.front().is_none_or(|oldest| before_or_at(offset, oldest.offset))
     }
 
     /// All bytes ever sent, wrapping.
@@ -321,23 +338,6 @@ impl Backend {
         self.partial = Vec::new();
         self.streaming = false;
         std::mem::take(&mut self.in_flight)
-    }
-
-    /// Makes the handshake's requests; answers how many there are.
-    pub(super) fn greet(&mut self, auth: &[u8], name: &[u8]) -> u8 {
-        let mut count = 1;
-        self.greeting.clear();
-        if !auth.is_empty() {
-            write::request(&mut self.greeting, &[b"AUTH", auth]);
-            count += 1;
-        }
-        write::request(&mut self.greeting, &[b"CLIENT", b"SETNAME", name]);
-        if self.database != 0 {
-            let database = self.database.to_string();
-            write::request(&mut self.greeting, &[b"SELECT", database.as_bytes()]);
-            count += 1;
-        }
-        count
     }
 
     /// Whether no piece of the present reply has come before.

@@ -2,6 +2,7 @@
 
 use super::backend::{InFlight, Kind, State};
 use super::dispatch::since_us;
+use super::handshake::REPLY_BYTES_MAX;
 use super::session::{Flags, Stall};
 use super::{CutReason, Effect, Engine};
 use crate::command::CommandId;
@@ -100,6 +101,9 @@ impl Engine {
             (State::Ready, Some(entry)) => *entry,
             _ => {
                 source.partial.extend_from_slice(piece);
+                if source.partial.len() > REPLY_BYTES_MAX {
+                    self.fail_backend(backend, "a reply of the handshake does not end");
+                }
                 return;
             }
         };

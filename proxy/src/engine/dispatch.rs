@@ -1,7 +1,7 @@
 //! From a session's bytes to requests, and from each request to where it is answered.
 
 use super::backend::{Body, InFlight, State};
-use super::route::NoRoute;
+use super::route::{NoRoute, is_reserved};
 use super::session::{Flags, Session, Stall};
 use super::{CutReason, Effect, Engine};
 use crate::command::{self, CommandId, LookupError, Route};
@@ -338,7 +338,7 @@ impl Engine {
             let slot = slots::slot(request.arg(1));
             return match self.routes.shortcut(slot, target.database) {
                 Some(backend) => self.send(session, backend, id, request),
-                None => self.forward(session, id, slot, request),
+                None => self.forward_key(session, id, slot, request),
             };
         }
         self.dispatch_other(session, id, request)
@@ -349,7 +349,7 @@ impl Engine {
     fn dispatch_other(&mut self, session: u32, id: CommandId, request: &Request<'_>) -> Flow {
         let command = id.command();
         match command.route {
-            Route::Key => self.forward(session, id, slots::slot(request.arg(1)), request),
+            Route::Key => self.forward_key(session, id, slots::slot(request.arg(1)), request),
             Route::Local(local) => self.local(session, id, local, request),
             Route::Keys => self.forward_keys(session, id, request),
             Route::Split(split) => self.split(session, id, split, request),
@@ -379,7 +379,9 @@ impl Engine {
             (Ok(()), Some(&first)) => {
                 let slot = slots::slot(request.arg(first as usize));
                 let same = |key: &u32| slots::slot(request.arg(*key as usize)) == slot;
-                if keys[1..].iter().all(same) {
+                if keys.iter().any(|key| is_reserved(request.arg(*key as usize))) {
+                    self.refuse_reserved(session, id)
+                } else if keys[1..].iter().all(same) {
                     self.forward(session, id, slot, request)
                 } else {
                     let text = "CROSSSLOT Keys in request don't hash to the same slot";
@@ -391,7 +393,21 @@ impl Engine {
         flow
     }
 
+    /// Sends a request that has one key, its first argument.
     #[inline(never)]
+    fn forward_key(
+        &mut self,
+        session: u32,
+        id: CommandId,
+        slot: u16,
+        request: &Request<'_>,
+    ) -> Flow {
+        if is_reserved(request.arg(1)) {
+            return self.refuse_reserved(session, id);
+        }
+        self.forward(session, id, slot, request)
+    }
+
     fn forward(&mut self, session: u32, id: CommandId, slot: u16, request: &Request<'_>) -> Flow {
         let database = self.sessions[session as usize].database;
         match self.route(slot, database, command::is_read_only(id)) {
@@ -530,6 +546,11 @@ impl Engine {
         reply.extend_from_slice(b"\r\n");
         self.reply(session, &reply);
         Flow::Next
+    }
+
+    #[cold]
+    pub(super) fn refuse_reserved(&mut self, session: u32, id: CommandId) -> Flow {
+        self.reject(session, id, "ERR the key is reserved by codis")
     }
 
     /// Answers an error before the request ran.

@@ -46,4 +46,10 @@ pub enum Effect {
         /// The arguments, the command's name first.
         args: Vec<Vec<u8>>,
     },
+    /// Every request that was sent by an older topology than that of this epoch, for a slot that has gone
+    /// elsewhere since, has been answered. Epochs rise from one to the next.
+    Settled {
+        /// The epoch.
+        epoch: u64,
+    },
 }

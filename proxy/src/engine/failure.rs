@@ -1,4 +1,5 @@
-//! The life of a backend connection: connect, handshake, serve, fail, back off, connect again.
+//! The life of a backend connection: connect, serve, fail, back off, connect again. What stands between
+//! the first two is in [`super::handshake`].
 //!
 //! What a failure means to requests: everything in flight gets an error at once - the proxy never
 //! sends a request twice, as a write may have run - and requests that come while there is no
@@ -21,72 +22,11 @@ impl Engine {
         let target = &mut self.backends[backend as usize];
         debug_assert!(matches!(target.state, State::Idle | State::Down));
         target.state = State::Connecting;
+        target.fenced = 0;
         target.since_us = self.now_us;
         let address = Arc::clone(&target.address);
         self.effects.push(Effect::Connect { backend, address });
         self.arm(backend, self.now_us + self.settings.connect_timeout_us);
-    }
-
-    /// The driver has connected a backend.
-    pub fn on_backend_open(&mut self, backend: u32) {
-        let auth = self.settings.product_auth.as_bytes();
-        let name = format!("codis-proxy:{}:{}", self.settings.token, self.routes.topology.epoch);
-        let target = &mut self.backends[backend as usize];
-        if target.state != State::Connecting {
-            return;
-        }
-        let missing = target.greet(auth, name.as_bytes());
-        target.state = State::Handshake(missing);
-        target.alive_us = self.now_us;
-        self.mark_dirty(backend);
-    }
-
-    /// Takes one reply to the handshake.
-    pub(super) fn on_handshake_reply(&mut self, backend: u32, missing: u8, bytes: &[u8]) {
-        let target = &mut self.backends[backend as usize];
-        let mut reply = std::mem::take(&mut target.partial);
-        reply.extend_from_slice(bytes);
-        if reply[0] != b'+' {
-            let text = String::from_utf8_lossy(&reply);
-            let password = ["-NOAUTH", "-WRONGPASS", "-ERR AUTH", "-ERR invalid password"];
-            let hint = match password.iter().any(|start| text.starts_with(start)) {
-                true => " (see product_auth)",
-                false => "",
-            };
-            let reason = format!("the server refused the handshake: {}{hint}", text.trim_end());
-            return self.fail_backend(backend, &reason);
-        }
-        if missing > 1 {
-            target.state = State::Handshake(missing - 1);
-            return;
-        }
-        target.state = State::Ready;
-        if target.attempts > 0 {
-            tracing::info!(
-                shard = self.shard,
-                backend = %target.address,
-                group = target.group,
-                database = target.database,
-                attempts = target.attempts,
-                "a server is back"
-            );
-        }
-        target.attempts = 0;
-        target.since_us = self.now_us;
-        target.pinged_us = self.now_us;
-        target.last_error.clear();
-        target.counters.connects += 1;
-        self.mark_dirty(backend);
-        self.backend_timer(backend);
-        self.close_if_retired(backend);
-    }
-
-    fn mark_dirty(&mut self, backend: u32) {
-        let target = &mut self.backends[backend as usize];
-        if !target.dirty {
-            target.dirty = true;
-            self.dirty_backends.push(backend);
-        }
     }
 
     /// A connection cannot be used any more: the engine found out.
@@ -114,6 +54,9 @@ impl Engine {
         if target.retired {
             self.backends.remove(backend as usize);
             return;
+        }
+        if self.is_let_in(backend) {
+            return self.connect(backend);
         }
         let doubled = BACKOFF_US_MIN << target.attempts.saturating_sub(1).min(16);
         let pause = doubled.min(self.settings.reconnect_us_max).max(2);

@@ -2,7 +2,7 @@
 
 use super::backend::{Body, InFlight, Kind};
 use super::dispatch::{Flow, since_us};
-use super::route::NoRoute;
+use super::route::is_reserved;
 use super::{CutReason, Engine};
 use crate::command::{CommandId, Split};
 use crate::resp::reply::{Scan, Scanner, short_element};
@@ -168,8 +168,14 @@ impl Engine {
         plan.order.clear();
         for key in (1..request.len()).step_by(stride) {
             let slot = slots::slot(request.arg(key));
-            let known = self.routes.shortcut(slot, database).ok_or(NoRoute::Offline);
-            let backend = match known.or_else(|_| self.route(slot, database, read_only)) {
+            let found = match self.routes.shortcut(slot, database) {
+                Some(backend) => Ok(backend),
+                None if is_reserved(request.arg(key)) => {
+                    return Err(self.refuse_reserved(session, command));
+                }
+                None => self.route(slot, database, read_only),
+            };
+            let backend = match found {
                 Ok(backend) if self.backends[backend as usize].takes_requests() => backend,
                 Ok(backend) => return Err(self.refuse_down(session, command, backend)),
                 Err(reason) => return Err(self.no_route(session, command, slot, reason)),

@@ -7,6 +7,7 @@
 use super::Engine;
 use super::backend::{Body, InFlight, Kind, State};
 use super::dispatch::{Flow, since_us};
+use super::route::is_reserved;
 use super::session::Stall;
 use crate::command::CommandId;
 use crate::resp::reply::{Scan, Scanner};
@@ -141,6 +142,9 @@ impl Engine {
             return self.reject(session, command, &text);
         }
         let mut keys = (facts.first..=last).step_by(facts.step.max(1) as usize);
+        if keys.clone().any(|key| is_reserved(request.arg(key as usize))) {
+            return self.refuse_reserved(session, command);
+        }
         let slot_of = |key: i64| slots::slot(request.arg(key as usize));
         let slot = slot_of(facts.first);
         if keys.any(|key| slot_of(key) != slot) {

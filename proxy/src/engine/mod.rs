@@ -24,12 +24,14 @@ mod early;
 mod effect;
 mod failure;
 mod gather;
+mod handshake;
 mod learn;
 mod local;
 mod output;
 mod route;
 mod session;
 mod settings;
+mod settle;
 mod show;
 mod slowlog;
 #[cfg(test)]
@@ -49,6 +51,7 @@ use learn::Learned;
 use output::Pool;
 use route::Routes;
 use session::{Flags, Session, Stall};
+use settle::Settling;
 use slab::Slab;
 use slowlog::Slowlog;
 use std::cmp::Reverse;
@@ -107,7 +110,10 @@ pub struct Engine {
     backends: Slab<Backend>,
     gathers: Slab<Gather>,
     spare_parts: SpareParts,
+    /// How many backends there ever were.
+    backends_made: u64,
     routes: Routes,
+    settling: Settling,
     pool: Pool,
     random: fastrand::Rng,
 
@@ -151,7 +157,9 @@ impl Engine {
             backends: Slab::new(),
             gathers: Slab::new(),
             spare_parts: SpareParts::default(),
+            backends_made: 0,
             routes: Routes::new(),
+            settling: Settling::new(),
             pool: Pool::default(),
             random: fastrand::Rng::with_seed(seed),
             effects: Vec::new(),
@@ -286,6 +294,9 @@ impl Engine {
 
     /// Runs what became possible during the turn. Call it before taking effects and output.
     pub fn finish_turn(&mut self) {
+        if self.settling.pending {
+            self.settle();
+        }
         while let Some(session) = self.resumable.pop() {
             self.resume(session);
         }

@@ -2,17 +2,26 @@
 
 use super::Engine;
 use super::backend::{Backend, State};
-use crate::slots::SLOT_COUNT;
+use crate::slots::{self, SLOT_COUNT};
 use crate::topology::{Address, SlotState, Topology};
 use ahash::AHashMap;
+use codis_proto::{FENCE_KEY, ORDER_KEY};
 use std::sync::Arc;
 
 /// No backend yet.
 const NONE: u32 = u32::MAX;
 
+/// The keys that the metadata group keeps on each master. Clients must not touch them.
+const RESERVED_KEYS: [&str; 2] = [FENCE_KEY, ORDER_KEY];
+
+/// Whether a key is the metadata group's own.
+pub(super) fn is_reserved(key: &[u8]) -> bool {
+    RESERVED_KEYS.iter().any(|reserved| reserved.as_bytes() == key)
+}
+
 /// What a slot's requests meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Route {
+pub(super) enum Route {
     /// No group serves the slot.
     Offline,
     /// The slot's keys are on their way; this proxy cannot follow them.
@@ -25,7 +34,7 @@ enum Route {
 
 /// A server that the topology names, with the connections to it.
 #[derive(Debug)]
-struct Server {
+pub(super) struct Server {
     address: Address,
     group: u32,
     replica: bool,
@@ -33,15 +42,29 @@ struct Server {
     backends: Vec<u32>,
 }
 
+impl Server {
+    /// The connections that there are.
+    pub(super) fn connections(&self) -> impl Iterator<Item = u32> {
+        self.backends.iter().copied().filter(|backend| *backend != NONE)
+    }
+}
+
 /// The slot table of a shard.
 #[derive(Debug)]
 pub(super) struct Routes {
-    slots: Box<[Route; SLOT_COUNT]>,
-    servers: Vec<Server>,
+    /// What is in force: the newest topology's routes, but that slots which wait for their old servers
+    /// are parked ([`super::settle`]).
+    pub(super) slots: Box<[Route; SLOT_COUNT]>,
+    pub(super) servers: Vec<Server>,
     /// Replicas of a group, in sets of falling preference; entry 0 is empty.
-    replicas: Vec<Vec<Vec<u16>>>,
-    /// By slot: the backend of every request for it in database 0, once one has found it.
+    pub(super) replicas: Vec<Vec<Vec<u16>>>,
+    /// By group of the newest topology: the route of the slots that it serves.
+    groups: Vec<Route>,
+    /// By slot: the backend of every request for it in database 0, once one has found it. The slots of
+    /// reserved keys never have one: whoever takes it does not look at the key.
     shortcuts: Box<[u32; SLOT_COUNT]>,
+    /// The slots of the reserved keys.
+    reserved: [u16; RESERVED_KEYS.len()],
     pub(super) topology: Arc<Topology>,
 }
 
@@ -62,7 +85,9 @@ impl Routes {
             slots: Box::new([Route::Offline; SLOT_COUNT]),
             servers: Vec::new(),
             replicas: vec![Vec::new()],
+            groups: Vec::new(),
             shortcuts: Box::new([NONE; SLOT_COUNT]),
+            reserved: RESERVED_KEYS.map(|key| slots::slot(key.as_bytes())),
             topology: Arc::new(Topology::offline()),
         }
     }
@@ -79,6 +104,18 @@ impl Routes {
     /// Forgets them: they depend on the topology and on whether replicas are read.
     pub(super) fn forget_shortcuts(&mut self) {
         self.shortcuts.fill(NONE);
+    }
+
+    /// A slot's route by the newest topology.
+    pub(super) fn newest(&self, slot: usize) -> Route {
+        let slot = self.topology.slots[slot];
+        match slot.state {
+            _ if slot.locked => Route::Parked,
+            SlotState::Offline => Route::Offline,
+            SlotState::Preparing { .. } => Route::Parked,
+            SlotState::Migrating { .. } => Route::Moving,
+            SlotState::Stable(group) => self.groups[usize::from(group.0)],
+        }
     }
 }
 
@@ -112,12 +149,30 @@ impl ServerList {
 }
 
 impl Engine {
-    /// Installs a topology, if it is newer than the present one. Connections to servers that it no
-    /// longer names are closed once everything in flight on them is answered.
+    /// Installs a topology, if it is newer than the present one. Slots that it takes from their servers
+    /// wait until what is in flight there has been answered; when all that is done, the effect
+    /// [`super::Effect::Settled`] says so. Connections to servers that it no longer names are closed once
+    /// everything in flight on them is answered.
     pub fn on_topology(&mut self, topology: &Arc<Topology>) {
         if topology.epoch <= self.routes.topology.epoch {
             return;
         }
+        self.begin_drains(topology);
+        let left = self.install_servers(topology);
+        self.routes.topology = Arc::clone(topology);
+        self.keep_facts_true();
+        for backend in left {
+            self.retire(backend);
+        }
+        self.release_returned();
+        self.install_routes();
+        self.connect_masters();
+        self.connect_fenced();
+        self.wake_parked();
+    }
+
+    /// Makes the list of the topology's servers; answers the connections that none of them has any more.
+    fn install_servers(&mut self, topology: &Topology) -> Vec<u32> {
         let old = std::mem::take(&mut self.routes.servers);
         let mut list = ServerList {
             servers: Vec::new(),
@@ -142,30 +197,29 @@ impl Engine {
             };
             groups.push(Route::Server { master, replicas: replicas_index });
         }
-        for (route, slot) in self.routes.slots.iter_mut().zip(&topology.slots) {
-            *route = match slot.state {
-                _ if slot.locked => Route::Parked,
-                SlotState::Offline => Route::Offline,
-                SlotState::Preparing { .. } => Route::Parked,
-                SlotState::Migrating { .. } => Route::Moving,
-                SlotState::Stable(group) => groups[usize::from(group.0)],
-            };
-        }
         self.routes.servers = list.servers;
         self.routes.replicas = replicas;
-        self.routes.forget_shortcuts();
-        self.routes.topology = Arc::clone(topology);
-        self.keep_facts_true();
-        let left = list.old.into_values().flat_map(|server| server.backends);
-        let mut left: Vec<u32> = left.filter(|backend| *backend != NONE).collect();
+        self.routes.groups = groups;
+        let mut left: Vec<u32> = list.old.values().flat_map(Server::connections).collect();
         // In an order that no hash decides, so that a simulated run can be repeated.
         left.sort_unstable();
-        for backend in left {
-            self.retire(backend);
+        left
+    }
+
+    /// Puts the newest routes in force, where no slot has to wait.
+    fn install_routes(&mut self) {
+        for slot in 0..SLOT_COUNT {
+            self.routes.slots[slot] = match self.routes.newest(slot) {
+                Route::Server { .. } if self.settling.waits(slot) => Route::Parked,
+                route => route,
+            };
         }
-        self.connect_masters();
-        let parked = std::mem::take(&mut self.parked);
-        for session in parked {
+        self.routes.forget_shortcuts();
+    }
+
+    /// Lets sessions that wait for a slot try again.
+    pub(super) fn wake_parked(&mut self) {
+        for session in std::mem::take(&mut self.parked) {
             self.make_resumable(session);
         }
     }
@@ -173,7 +227,7 @@ impl Engine {
     /// A server may have changed its group or its role.
     fn keep_facts_true(&mut self) {
         for server in &self.routes.servers {
-            for &backend in server.backends.iter().filter(|backend| **backend != NONE) {
+            for backend in server.connections() {
                 self.backends[backend as usize].group = server.group;
                 self.backends[backend as usize].replica = server.replica;
             }
@@ -214,7 +268,10 @@ impl Engine {
                     return Ok(backend);
                 }
                 let backend = self.backend_at(master, database, slot);
-                if database == 0 && (replicas == 0 || self.settings.primary_only) {
+                if database == 0
+                    && (replicas == 0 || self.settings.primary_only)
+                    && !self.routes.reserved.contains(&slot)
+                {
                     self.routes.shortcuts[usize::from(slot) % SLOT_COUNT] = backend;
                 }
                 Ok(backend)
@@ -267,7 +324,9 @@ impl Engine {
     fn make_backend(&mut self, server: u16, database: u16, place: usize) -> u32 {
         let entry = &mut self.routes.servers[usize::from(server)];
         let address = Arc::clone(&entry.address);
-        let backend = Backend::new(address, entry.group, entry.replica, database);
+        self.backends_made += 1;
+        let serial = self.backends_made;
+        let backend = Backend::new(serial, address, entry.group, entry.replica, database);
         let index = self.backends.insert(backend) as u32;
         if entry.backends.len() <= place {
             entry.backends.resize(place + 1, NONE);

@@ -9,6 +9,8 @@ use std::time::Duration;
 pub struct Settings {
     /// Names this proxy to its backends, unique among the proxies of a product.
     pub token: String,
+    /// Whether topologies come from a metadata group.
+    pub follows_group: bool,
     /// The password of the backends; empty for none.
     pub product_auth: String,
     /// Whether clients must authenticate, and how their password is checked.
@@ -73,6 +75,7 @@ impl Settings {
         let input_bytes_max = config.session_input_max.as_usize().min(u32::MAX as usize);
         Self {
             token: token.to_string(),
+            follows_group: config.follows_group(),
             product_auth: config.product_auth.expose().to_string(),
             session_auth: config.session_auth.clone(),
             limits: Limits {

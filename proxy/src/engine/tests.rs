@@ -1,5 +1,8 @@
 //! The engine by hand: single situations that the simulation found or that it cannot reach.
 
+mod fence;
+mod settle;
+
 use super::*;
 use crate::config::ProxyConfig;
 use crate::slots::SLOT_COUNT;
@@ -11,6 +14,8 @@ struct Rig {
     engine: Engine,
     session: u32,
     epoch: u64,
+    /// What servers answer to GET of the fence.
+    fence: String,
 }
 
 fn settings() -> Settings {
@@ -41,7 +46,7 @@ impl Rig {
         let mut engine = Engine::new(settings, 0, 0, 1);
         engine.on_topology(&one_group(1, "a:1", &[]));
         let session = engine.on_client_open(1, None);
-        let mut rig = Self { engine, session, epoch: 1 };
+        let mut rig = Self { engine, session, epoch: 1, fence: "$-1\r\n".into() };
         rig.serve();
         rig
     }
@@ -67,10 +72,8 @@ impl Rig {
                     Effect::Connect { backend, .. } => {
                         self.engine.on_backend_open(backend);
                         let greeting = self.sent(backend);
-                        let requests = greeting.iter().filter(|byte| **byte == b'*').count();
-                        for _ in 0..requests {
-                            self.engine.on_backend_bytes(backend, b"+OK\r\n");
-                        }
+                        let replies = self.greet(&greeting);
+                        self.engine.on_backend_bytes(backend, &replies);
                     }
                     Effect::CloseBackend { backend } => {
                         self.engine.on_backend_closed(backend, "closed");
@@ -79,6 +82,17 @@ impl Rig {
                 }
             }
         }
+    }
+
+    /// The server's replies to a handshake.
+    fn greet(&self, greeting: &[u8]) -> Vec<u8> {
+        let requests = greeting.split(|byte| *byte == b'*').skip(1);
+        let reply =
+            |request: &[u8]| match request.ends_with(b"\r\nGET\r\n$15\r\n__codis_fence__\r\n") {
+                true => self.fence.clone().into_bytes(),
+                false => b"+OK\r\n".to_vec(),
+            };
+        requests.flat_map(reply).collect()
     }
 
     fn ask(&mut self, requests: &str) {
@@ -95,6 +109,17 @@ impl Rig {
             self.engine.recycle_backend(backend, segment);
         }
         all
+    }
+
+    /// Answers everything that is in flight, with nothing.
+    fn answer(&mut self) {
+        let backends: Vec<u32> =
+            self.engine.backends.iter().map(|(index, _)| index as u32).collect();
+        for backend in backends {
+            self.sent(backend);
+            let count = self.engine.backends[backend as usize].in_flight.len();
+            self.engine.on_backend_bytes(backend, &b"$-1\r\n".repeat(count));
+        }
     }
 
     /// Takes all that the client is to be sent, and says that it was sent.
@@ -164,6 +189,7 @@ fn a_replica_that_becomes_the_master_keeps_no_connection_under_another_database(
         rig.ask(&GET.replace('k', key));
         rig.serve();
     }
+    rig.answer();
     rig.install("b:1", &[]);
     rig.ask(GET);
     rig.serve();

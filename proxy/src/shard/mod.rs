@@ -272,6 +272,9 @@ impl Shard {
                     let token = self.connections.session(session);
                     self.ring.resume(token);
                 }
+                Effect::Settled { epoch } => {
+                    self.tell(ControlMessage::Settled { shard: self.number, epoch });
+                }
                 Effect::Ask { session, client, sequence, question, args } => {
                     let shard = self.number;
                     let ask =

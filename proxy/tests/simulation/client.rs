@@ -279,8 +279,7 @@ impl World {
                 Err(format!("client {client} was sent {} and not {start}...", shown()))
             }
             Some(Expect::Asked(number)) => {
-                let in_order = self.plan.topology_changes == 0
-                    && (self.plan.replicas == 0 || self.plan.settings.primary_only);
+                let in_order = self.plan.replicas == 0 || self.plan.settings.primary_only;
                 let faulty = |address: &str| {
                     self.servers.iter().any(|server| server.faulty && server.address == address)
                 };

@@ -57,6 +57,16 @@ impl World {
                     self.wake_client_reading(client);
                 }
             }
+            Effect::Settled { epoch } => {
+                let node = &mut self.nodes[node];
+                if epoch <= node.settled || epoch > node.epoch {
+                    return Err(format!(
+                        "epoch {epoch} has settled, after {} and by topology {}",
+                        node.settled, node.epoch
+                    ));
+                }
+                node.settled = epoch;
+            }
             Effect::Ask { session, client, sequence, args, .. } => {
                 let text = &args[1];
                 let reply = [format!("${}\r\n", text.len()).as_bytes(), text, b"\r\n"].concat();
@@ -438,11 +448,16 @@ impl World {
         let bytes = self.conns[conn].to_server.pop(count);
         self.conns[conn].quiet_since = self.now;
         let node = self.conns[conn].node;
+        let fence = self.fences[self.servers[server].home];
+        // What the proxy has given up may still run, though its client was told of the loss.
+        let given_up = self.conns[conn].stage == Stage::Over || self.conns[conn].closing;
         let mut context = Context {
             server: &self.servers[server],
             store: &mut self.stores[self.servers[server].home],
             ledger: &mut self.ledger,
             epoch: self.nodes[node].epoch,
+            oldest: if given_up { 0 } else { self.nodes[node].settled.max(fence) },
+            fence,
             auth: &self.plan.settings.product_auth,
             token: &self.plan.settings.token,
             primary_only: self.plan.settings.primary_only,

@@ -64,6 +64,27 @@ impl World {
         self.wake_server_reading(conn);
     }
 
+    /// What the group's leader does where proxies do not acknowledge the newest topology: it writes a
+    /// fence on a home's servers, then kills those proxies' connections there.
+    pub(crate) fn raise_fence(&mut self) {
+        let home = self.rng.usize(..self.fences.len());
+        let epoch = self.ledger.topologies.len() as u64 - 1;
+        self.fences[home] = epoch;
+        for server in self.servers.iter_mut().filter(|server| server.home == home) {
+            server.faulty = true;
+        }
+        for conn in 0..self.conns.len() {
+            let target = &self.conns[conn];
+            if self.servers[target.server].home == home
+                && self.nodes[target.node].settled < epoch
+                && target.stage != Stage::Connecting
+                && !target.lost
+            {
+                self.lose(conn);
+            }
+        }
+    }
+
     pub(crate) fn recover(&mut self, server: usize) {
         let target = &mut self.servers[server];
         target.down = false;

@@ -79,6 +79,9 @@ pub(crate) struct Runner<'a> {
     pub(crate) database: u16,
     /// The epoch that the proxy has now.
     pub(crate) epoch: u64,
+    /// The oldest one by which it may still send requests: that which it said has settled, or the
+    /// server's fence.
+    pub(crate) oldest: u64,
     pub(crate) node: usize,
     pub(crate) primary_only: bool,
 }
@@ -154,11 +157,12 @@ impl Ledger {
         Ok(places)
     }
 
-    /// Whether some topology that the proxy had since the request was written sends this key to
-    /// this server.
+    /// Whether some topology that the proxy had since the request was written, and may still act by,
+    /// sends this key to this server.
     fn check_owner(&self, asked: &Asked, key: &[u8], runner: &Runner<'_>) -> Checked {
         let slot = usize::from(slots::slot(key));
-        let allowed = (asked.epoch..=runner.epoch).any(|epoch| {
+        let oldest = asked.epoch.max(runner.oldest);
+        let allowed = (oldest..=runner.epoch).any(|epoch| {
             let topology = &self.topologies[epoch as usize];
             let entry = topology.slots[slot];
             let SlotState::Stable(group) = entry.state else {
@@ -174,8 +178,8 @@ impl Ledger {
             Ok(())
         } else {
             Err(format!(
-                "{} does not serve slot {slot} (epochs {} to {})",
-                runner.address, asked.epoch, runner.epoch
+                "{} does not serve slot {slot} (epochs {oldest} to {})",
+                runner.address, runner.epoch
             ))
         }
     }

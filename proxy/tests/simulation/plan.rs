@@ -92,6 +92,8 @@ pub(crate) struct Plan {
     pub(crate) chaos_us: u64,
     pub(crate) server_faults: usize,
     pub(crate) topology_changes: usize,
+    /// How often a fence is raised.
+    pub(crate) fences: usize,
     /// Some clients stop reading for a while, and some for good.
     pub(crate) unread: bool,
     /// Engines are told to drain, instead of clients to leave.
@@ -133,6 +135,7 @@ impl Plan {
             chaos_us: [20_000, 300_000, 3_000_000][rng.usize(..3)],
             server_faults: 0,
             topology_changes: 0,
+            fences: 0,
             unread: !calm && rng.u8(..3) == 0,
             drain: !calm && rng.u8(..8) == 0,
             password,
@@ -152,6 +155,9 @@ impl Plan {
         }
         if !calm && rng.bool() {
             plan.topology_changes = skewed(rng, 4, 16);
+        }
+        if plan.topology_changes > 0 && rng.bool() {
+            plan.fences = skewed(rng, 3, 8);
         }
         if !calm && rng.u8(..6) == 0 {
             plan.kills = rng.usize(1..=3);

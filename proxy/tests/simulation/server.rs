@@ -103,6 +103,10 @@ pub(crate) struct Context<'a> {
     pub(crate) store: &'a mut Store,
     pub(crate) ledger: &'a mut Ledger,
     pub(crate) epoch: u64,
+    /// The oldest epoch by which anything may still come here.
+    pub(crate) oldest: u64,
+    /// The fence on the server.
+    pub(crate) fence: u64,
     pub(crate) auth: &'a str,
     pub(crate) token: &'a str,
     pub(crate) primary_only: bool,
@@ -191,7 +195,15 @@ impl Conn {
                 self.greeted = 2;
                 Ok(self.greeting(context))
             }
-            (b"SELECT", 2) => {
+            (b"GET", 2) if args[1] == b"__codis_fence__" && args.len() == 2 => {
+                self.greeted = 3;
+                Ok(match context.fence {
+                    _ if context.server.refuses => self.greeting(context),
+                    0 => b"$-1\r\n".to_vec(),
+                    fence => bulk(fence.to_string().as_bytes()),
+                })
+            }
+            (b"SELECT", 3) => {
                 let number = String::from_utf8_lossy(&args[1]).parse();
                 self.database = number.map_err(|_| "SELECT of no number".to_string())?;
                 if context.bug == Bug::WrongDatabase {
@@ -199,16 +211,16 @@ impl Conn {
                 }
                 Ok(b"+OK\r\n".to_vec())
             }
-            (b"COMMAND", 2 | 3) => Ok(match &args[2][..] {
+            (b"COMMAND", 3 | 4) => Ok(match &args[2][..] {
                 b"sim.get" => {
                     b"*1\r\n*6\r\n$7\r\nsim.get\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n"
                         .to_vec()
                 }
                 _ => b"*1\r\n*-1\r\n".to_vec(),
             }),
-            (b"PING", 2 | 3) => Ok(b"+PONG\r\n".to_vec()),
-            (_, 2 | 3) => {
-                self.greeted = 3;
+            (b"PING", 3 | 4) => Ok(b"+PONG\r\n".to_vec()),
+            (_, 3 | 4) => {
+                self.greeted = 4;
                 self.run_asked(&name, args, context)
             }
             _ => Err(format!("{} came before the greeting", name.escape_ascii())),
@@ -233,6 +245,7 @@ impl Conn {
             address: &context.server.address,
             database: self.database,
             epoch: context.epoch,
+            oldest: context.oldest,
             node: self.node,
             primary_only: context.primary_only,
         };

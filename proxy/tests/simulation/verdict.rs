@@ -2,7 +2,7 @@
 
 use crate::ledger::Checked;
 use crate::script::Ending;
-use crate::world::World;
+use crate::world::{Node, World};
 
 impl World {
     pub(crate) fn why_not_quiet(&self) -> Option<String> {
@@ -38,6 +38,10 @@ impl World {
                 ));
             }
             self.audit(node)?;
+            let Node { epoch, settled, .. } = self.nodes[node];
+            if settled != epoch {
+                return Err(format!("topology {epoch} never settled: {settled} has"));
+            }
             for (reason, count) in self.nodes[node].engine.stats().sessions_cut {
                 cuts += count;
                 if !self.may_cut(reason) {

@@ -37,6 +37,7 @@ pub(crate) enum Event {
     Recover(usize),
     Kill,
     Change,
+    Fence,
     Install(usize, usize),
     Answer(usize),
 }
@@ -57,6 +58,8 @@ pub(crate) struct Node {
     pub(crate) client_of: Vec<Option<usize>>,
     pub(crate) questions: usize,
     pub(crate) epoch: u64,
+    /// The newest epoch that the engine has said to have settled.
+    pub(crate) settled: u64,
     effects: Vec<Effect>,
     touched: bool,
 }
@@ -73,6 +76,8 @@ pub(crate) struct World {
     pub(crate) conns: Vec<Conn>,
     pub(crate) servers: Vec<Server>,
     pub(crate) stores: Vec<Store>,
+    /// By home: the fence on its servers; 0 for none.
+    pub(crate) fences: Vec<u64>,
     pub(crate) ledger: Ledger,
     operator: Operator,
     pub(crate) questions: Vec<Option<Question>>,
@@ -144,6 +149,7 @@ impl World {
             client_of: Vec::new(),
             questions: 0,
             epoch: 0,
+            settled: 0,
             effects: Vec::new(),
             touched: false,
         });
@@ -165,6 +171,7 @@ impl World {
         ledger.asked.resize_with(plan.clients, Vec::new);
         Self {
             stores: (0..plan.homes).map(|_| Store::new()).collect(),
+            fences: vec![0; plan.homes],
             operator: Operator::new(homes, &names),
             plan,
             rng,
@@ -215,6 +222,10 @@ impl World {
         for _ in 0..self.plan.topology_changes {
             let at = self.rng.u64(..self.plan.chaos_us);
             self.at(at, Event::Change);
+        }
+        for _ in 0..self.plan.fences {
+            let at = self.rng.u64(..self.plan.chaos_us);
+            self.at(at, Event::Fence);
         }
         for _ in 0..self.plan.kills {
             let at = self.rng.u64(..self.plan.chaos_us);
@@ -345,6 +356,7 @@ impl World {
             Event::Recover(server) => self.recover(server),
             Event::Kill => self.kill(),
             Event::Change => self.change(),
+            Event::Fence => self.raise_fence(),
             Event::Install(node, epoch) => self.install(node, epoch),
             Event::Answer(question) => self.answer(question),
         }

@@ -47,7 +47,11 @@ impl Meta {
         let (node, stopper) =
             Node::start(config, store, loaded, Box::new(drop)).expect("it can be started");
         let meta = Meta { node, stopper: Some(stopper), _folder: folder };
-        let product = pb::ProductCreate { name: "demo".to_owned(), cluster: 1, ..pb::ProductCreate::default() };
+        let product = pb::ProductCreate {
+            name: "demo".to_owned(),
+            cluster: 1,
+            ..pb::ProductCreate::default()
+        };
         meta.ok(Change::ProductCreate(product)).await;
         meta
     }
@@ -269,7 +273,6 @@ pub(super) fn acknowledge(runtime: &Handle, node: &Node, token: &str, epoch: u64
 /// Those of `keys` that a server lacks.
 pub(super) fn missing(server: &Redis, keys: &[String]) -> Vec<String> {
     let mut client = server.client();
-    let lacks = |key: &&String| client.call(&["EXISTS", key.as_str()]).integer() == 0;
-    let mut lacks = lacks;
+    let mut lacks = |key: &str| client.call(&["EXISTS", key]).integer() == 0;
     keys.iter().filter(|key| lacks(key)).cloned().collect()
 }

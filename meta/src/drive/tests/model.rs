@@ -143,6 +143,15 @@ impl World {
         Duration::from_millis(self.random.u64(0..if rare { 4000 } else { 4 }))
     }
 
+    /// Somebody makes a replica a master, past everything.
+    pub(super) fn meddle(&mut self, address: &str) {
+        let number = self.number();
+        let server = self.servers.get_mut(address).expect("servers stay");
+        if server.follows.take().is_some() {
+            (server.linked, server.replication_id) = (false, number);
+        }
+    }
+
     /// Moves data from masters to replicas, for one moment.
     pub(super) fn replicate(&mut self) {
         let addresses: Vec<String> = self.servers.keys().cloned().collect();

@@ -26,7 +26,11 @@ fn found(world: &Shared) {
         let outcome = world.apply(change, 0);
         assert!(matches!(outcome.result, Some(pb::outcome::Result::Accepted(_))), "{outcome:?}");
     };
-    ok(Change::ProductCreate(pb::ProductCreate { name: "demo".into(), cluster: 1, ..pb::ProductCreate::default() }));
+    ok(Change::ProductCreate(pb::ProductCreate {
+        name: "demo".into(),
+        cluster: 1,
+        ..pb::ProductCreate::default()
+    }));
     ok(Change::GroupCreate(pb::GroupCreate { group: 1 }));
     for address in SERVERS {
         let address = address.to_owned();
@@ -67,14 +71,17 @@ fn change_leader(world: &Shared, leaders: &mut Vec<JoinHandle<()>>) {
     leaders.push(tokio::spawn(async move { work::lead(&context).await }));
 }
 
-/// What an operator does: promotes a replica, or syncs what does not follow.
+/// What operators do: promote a server, sync what does not follow, and sometimes something that they should not.
 fn operate(world: &Shared) {
     let mut world = lock(world);
     let group = world.group().clone();
     let place = world.random.usize(1..group.servers.len());
     let address = group.servers[place].address.clone();
-    let follows = world.servers[&address].follows.is_some();
-    let change = if follows {
+    let chance = world.random.u32(0..10);
+    if chance == 0 {
+        world.meddle(&address);
+    }
+    let change = if chance <= 2 || world.servers[&address].follows.is_some() {
         Change::GroupPromoteBegin(pb::GroupPromoteBegin { group: 1, target: address })
     } else {
         Change::GroupSyncBegin(pb::GroupSyncBegin { address })

@@ -25,7 +25,7 @@ pub(super) async fn add_server(
     let address = server_address(&addr)?;
     let checked = serving.servers.check_new_server(gid, &address).await;
     let notes = checked.map_err(|why| {
-        Status::failed_precondition(format!("{address} cannot be added to group {gid}: {why}"))
+        not_fit(serving, format!("{address} cannot be added to group {gid}: {why}"))
     })?;
     let mut changed = change::one(serving, request).await?;
     changed.notes.extend(notes);
@@ -41,4 +41,13 @@ pub(super) async fn add_server(
         changed.notes.push(why);
     }
     Ok(changed)
+}
+
+/// What the servers were found to be stands against a call. Where this member leads no more that says nothing: the
+/// next leader may find otherwise.
+pub(super) fn not_fit(serving: &Serving, why: String) -> Status {
+    match serving.node.standing().borrow().leads {
+        true => Status::failed_precondition(why),
+        false => Status::unavailable(why),
+    }
 }

@@ -113,7 +113,7 @@ impl api::admin_server::Admin for AdminService {
     }
 
     async fn add_server(&self, request: Request<api::AddServerRequest>) -> Answer<api::Changed> {
-        here!(self, request, groups::add_server)
+        on_leader!(self, request, add_server, groups::add_server)
     }
 
     async fn remove_server(
@@ -152,7 +152,7 @@ impl api::admin_server::Admin for AdminService {
         &self,
         request: Request<api::AssignSlotsRequest>,
     ) -> Answer<api::Changed> {
-        here!(self, request, slots::assign)
+        on_leader!(self, request, assign_slots, slots::assign)
     }
 
     async fn offline_slots(

@@ -25,8 +25,14 @@ use Severity::{Note, Outage, Risk};
 /// The warnings of a status; `retired_epoch` is that of the last removal of a proxy, `troubles` are what the leader
 /// cannot do at the servers.
 pub(super) fn of(status: &api::Status, retired_epoch: u64, troubles: Vec<String>) -> Vec<String> {
-    let mut found: Found = troubles.into_iter().map(|trouble| (Risk, trouble)).collect();
+    let mut found = Vec::new();
     servers(status, &mut found);
+    // A server that is complained of is not complained of twice.
+    let is_new = |trouble: &String| {
+        let addresses = groups(status).iter().flat_map(|group| view::complaints(&group.servers));
+        !addresses.into_iter().any(|(server, _)| trouble.contains(&server.addr))
+    };
+    found.extend(troubles.into_iter().filter(is_new).map(|trouble| (Risk, trouble)));
     slots(status, &mut found);
     members(status, &mut found);
     proxies(status, retired_epoch, &mut found);
@@ -37,8 +43,12 @@ pub(super) fn of(status: &api::Status, retired_epoch: u64, troubles: Vec<String>
 
 type Found = Vec<(Severity, String)>;
 
+fn groups(status: &api::Status) -> &[api::Group] {
+    status.groups.as_ref().map_or(&[], |groups| &groups.groups)
+}
+
 fn servers(status: &api::Status, found: &mut Found) {
-    for group in status.groups.iter().flat_map(|groups| &groups.groups) {
+    for group in groups(status) {
         let gid = group.gid;
         for (server, complaint) in view::complaints(&group.servers) {
             let is_master = group.servers.first().is_some_and(|master| master.addr == server.addr);
@@ -209,7 +219,11 @@ mod tests {
             groups.groups[0].servers[0].facts = None;
             groups.groups[0].promotion_failure = "it was slow".into();
         }
-        let warnings = of(&status, 6, vec!["the fence cannot be written".to_owned()]);
+        let warnings = of(
+            &status,
+            6,
+            vec!["the fence cannot be written".to_owned(), "a:1 is down".to_owned()],
+        );
         for (place, words) in [
             (0, "master a:1 of group 1 has not been asked"),
             (1, "1 slots are on no group, the first is 5"),

@@ -1,10 +1,11 @@
 //! The pages: for probes, for Prometheus, and Codis's JSON of the whole product.
 //!
-//! They are open, as Codis's were, and only read. `topom` has Codis's routes and `shapes` what they answer, `metrics` the page for Prometheus,
+//! They are open, as Codis's were, and only read. `topom` has Codis's routes and `shapes` and `mapped` what they answer, `metrics` the page for Prometheus,
 //! written by `exposition`; `counters` is what is counted for it, `process` what the kernel says of this process.
 
 mod counters;
 mod exposition;
+mod mapped;
 mod metrics;
 mod process;
 mod shapes;

@@ -16,7 +16,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tonic::Status;
 
-use super::shapes::{Config, MappedSlot, Model, Overview, Stats};
+use super::mapped::MappedSlot;
+use super::shapes::{Config, Model, Overview, Stats};
 use crate::server::serving::{Services, Serving};
 use crate::server::{admin, forward};
 

@@ -49,6 +49,11 @@ impl Failure {
             | Code::DeadlineExceeded => {
                 Self::Unavailable { reason: with_sources(status.message(), status), leader }
             }
+            // A member that has not begun yet answers other members alone.
+            Code::Unimplemented => Self::unreachable("it serves no proxies, or does not yet"),
+            code if status.message().is_empty() => {
+                Self::Refused { reason: code.description().to_owned(), code }
+            }
             code => Self::Refused { reason: status.message().to_owned(), code },
         }
     }
@@ -114,6 +119,18 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_has_not_begun_is_waited_for() {
+        let failure = Failure::of_status(&Status::unimplemented(""));
+        assert_eq!(failure, Failure::unreachable("it serves no proxies, or does not yet"));
+    }
+
+    #[test]
+    fn a_refusal_without_words_is_told_by_its_kind() {
+        let failure = Failure::of_status(&Status::permission_denied(""));
+        assert!(!failure.to_string().is_empty());
+    }
+
+    #[test]
     fn a_refusal_is_final_where_only_an_operator_can_change_it() {
         for (status, is_final) in [
             (Status::failed_precondition("x"), true),
@@ -124,7 +141,6 @@ mod tests {
             (Status::unavailable("x"), false),
             (Status::aborted("x"), false),
             (Status::resource_exhausted("x"), false),
-            (Status::unimplemented("x"), false),
             (Status::internal("x"), false),
         ] {
             let failure = Failure::of_status(&status);

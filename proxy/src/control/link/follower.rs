@@ -55,13 +55,13 @@ impl Follower {
                 Ok(()) => return,
                 Err(failure) => failure,
             };
-            self.note(&address, &failure);
             if self.must_end(&failure) {
                 let reason =
                     format!("the metadata group refuses this proxy: {failure} (said by {address})");
                 self.shared.refused.send_replace(Some(reason));
                 return;
             }
+            self.note(&address, &failure);
             let pause = self.addresses.failed(failure.leader());
             tokio::select! {
                 () = sleep(pause) => {}

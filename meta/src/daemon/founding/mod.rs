@@ -258,3 +258,6 @@ async fn ask(address: &str, dialer: &Dialer, request: HelloRequest) -> Answer {
         Err(status) => Err(status.message().to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;

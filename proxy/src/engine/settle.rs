@@ -1,0 +1,228 @@
+//! Settling: what a topology takes from a server is answered there before it goes to the next one.
+//!
+//! When a new topology gives a slot other servers, requests for it may still be in flight at the old
+//! ones. Were the next request sent to the new servers at once, it could overtake those, and the old
+//! servers would go on serving a slot that is no longer theirs. So the slot waits: a [`Drain`] marks how
+//! far its old servers' connections had been written to, the slot's requests are parked, and once
+//! everything before the marks has been answered - or its connection is lost, and so answered by an
+//! error - the slot's newest route is installed. Other slots never notice.
+//!
+//! A slot that waits sends nothing, so topologies that come meanwhile need no marks for it: they only
+//! change where it goes in the end. Nothing of this is on a request's path; marks are looked at once a
+//! turn, and only while there are any.
+
+use super::backend::Backend;
+use super::route::{Route, Server};
+use super::{Effect, Engine};
+use crate::slots::SLOT_COUNT;
+use crate::topology::{Group, SlotState, Topology};
+use ahash::AHashMap;
+use slab::Slab;
+
+/// No drain.
+const NONE: u32 = u32::MAX;
+
+/// How far a connection had been written to.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    backend: u32,
+    /// Tells the backend from a later one of the same index.
+    serial: u64,
+    /// The offset after the last byte, wrapping.
+    offset: u32,
+}
+
+impl Mark {
+    fn backend<'a>(&self, backends: &'a Slab<Backend>) -> Option<&'a Backend> {
+        let backend = backends.get(self.backend as usize)?;
+        (backend.serial == self.serial).then_some(backend)
+    }
+
+    /// Whether everything that was written before it has been answered.
+    fn is_met(&self, backends: &Slab<Backend>) -> bool {
+        self.backend(backends).is_none_or(|backend| backend.has_answered(self.offset))
+    }
+}
+
+/// What some slots wait for.
+#[derive(Debug)]
+struct Drain {
+    /// The epoch by which the requests before the marks were sent, or a later one.
+    before: u64,
+    /// The group whose servers they were sent to.
+    group: Group,
+    /// Those that are not met.
+    marks: Vec<Mark>,
+}
+
+/// The slots that wait for their old servers. At most one drain for each slot.
+#[derive(Debug)]
+pub(super) struct Settling {
+    waits: Box<[u32; SLOT_COUNT]>,
+    drains: Slab<Drain>,
+    /// The newest epoch that was said to have settled.
+    settled: u64,
+    /// Whether there is something to look at: a drain, or an epoch that was not said to have settled.
+    pub(super) pending: bool,
+}
+
+impl Settling {
+    pub(super) fn new() -> Self {
+        Self {
+            waits: Box::new([NONE; SLOT_COUNT]),
+            drains: Slab::new(),
+            settled: 0,
+            pending: false,
+        }
+    }
+
+    /// Whether a slot waits for its old servers.
+    pub(super) fn waits(&self, slot: usize) -> bool {
+        self.waits[slot] != NONE
+    }
+}
+
+/// The group that a slot's requests are sent to.
+fn serving(topology: &Topology, slot: usize) -> Option<&Group> {
+    let slot = topology.slots[slot];
+    match slot.state {
+        SlotState::Stable(group) if !slot.locked => Some(topology.group(group)),
+        _ => None,
+    }
+}
+
+/// Whether a slot that goes from one of the groups to the other stays on its servers.
+fn same_servers(one: &Group, other: &Group, primary_only: bool) -> bool {
+    one.master == other.master && (primary_only || one.replicas == other.replicas)
+}
+
+impl Engine {
+    /// Lets every slot that `next` takes from its servers wait for them. The routes are those of the
+    /// present topology still.
+    pub(super) fn begin_drains(&mut self, next: &Topology) {
+        let present = std::sync::Arc::clone(&self.routes.topology);
+        let mut begun: AHashMap<(u16, u16), u32> = AHashMap::new();
+        for slot in 0..SLOT_COUNT {
+            let Route::Server { master, replicas } = self.routes.slots[slot] else { continue };
+            let Some(group) = serving(&present, slot) else { continue };
+            let stays = serving(next, slot)
+                .is_some_and(|then| same_servers(group, then, self.settings.primary_only));
+            if !stays {
+                let drain = begun
+                    .entry((master, replicas))
+                    .or_insert_with(|| self.begin_drain(group, master, replicas));
+                self.settling.waits[slot] = *drain;
+            }
+        }
+        self.settling.pending = true;
+    }
+
+    /// Marks what is in flight at a group's servers; `NONE` if nothing is.
+    fn begin_drain(&mut self, group: &Group, master: u16, replicas: u16) -> u32 {
+        let replicas = self.routes.replicas[usize::from(replicas)].iter().flatten();
+        let servers =
+            replicas.chain([&master]).map(|server| &self.routes.servers[usize::from(*server)]);
+        let connections = servers.flat_map(Server::connections);
+        let marks = connections.filter_map(|backend| {
+            let target = &self.backends[backend as usize];
+            let in_flight = !target.in_flight.is_empty();
+            in_flight.then_some(Mark { backend, serial: target.serial, offset: target.written })
+        });
+        let marks: Vec<Mark> = marks.collect();
+        if marks.is_empty() {
+            return NONE;
+        }
+        let before = self.routes.topology.epoch;
+        self.settling.drains.insert(Drain { before, group: group.clone(), marks }) as u32
+    }
+
+    /// Lets slots go on that have come back to the servers that they waited for: requests meet on the
+    /// same connections, whose order is enough. Not so where a connection is about to be closed.
+    pub(super) fn release_returned(&mut self) {
+        let Self { settling, backends, routes, settings, .. } = self;
+        for slot in 0..SLOT_COUNT {
+            let Some(drain) = settling.drains.get(settling.waits[slot] as usize) else { continue };
+            let goes_on = |mark: &Mark| mark.backend(backends).is_none_or(|kept| !kept.retired);
+            let returned = serving(&routes.topology, slot)
+                .is_some_and(|group| same_servers(&drain.group, group, settings.primary_only));
+            if returned && drain.marks.iter().all(goes_on) {
+                settling.waits[slot] = NONE;
+            }
+        }
+        let waits = &settling.waits;
+        settling.drains.retain(|drain, _| waits.contains(&(drain as u32)));
+    }
+
+    /// Ends the drains whose marks are met, and says which epoch has settled.
+    #[cold]
+    pub(super) fn settle(&mut self) {
+        let Self { settling, backends, routes, .. } = self;
+        let before = settling.drains.len();
+        settling.drains.retain(|drain, Drain { marks, .. }| {
+            marks.retain(|mark| !mark.is_met(backends));
+            if marks.is_empty() {
+                for (slot, waits) in settling.waits.iter_mut().enumerate() {
+                    if *waits == drain as u32 {
+                        *waits = NONE;
+                        routes.slots[slot] = routes.newest(slot);
+                    }
+                }
+            }
+            !marks.is_empty()
+        });
+        settling.pending = !settling.drains.is_empty();
+        let unsettled = settling.drains.iter().map(|(_, drain)| drain.before).min();
+        let epoch = unsettled.unwrap_or(routes.topology.epoch);
+        if epoch > settling.settled {
+            settling.settled = epoch;
+            self.effects.push(Effect::Settled { epoch });
+        }
+        if self.settling.drains.len() < before {
+            self.wake_parked();
+        }
+    }
+
+    /// The oldest epoch by which a request in flight on this connection may have been routed there, in so
+    /// far as newer ones would have it go elsewhere.
+    pub(super) fn routed_by(&self, backend: u32) -> u64 {
+        let holds = |drain: &&Drain| {
+            let mut marks = drain.marks.iter().filter(|mark| mark.backend == backend);
+            marks.any(|mark| !mark.is_met(&self.backends))
+        };
+        let drains = self.settling.drains.iter().map(|(_, drain)| drain);
+        drains.filter(holds).map(|drain| drain.before).min().unwrap_or(self.routes.topology.epoch)
+    }
+
+    /// For the engine's own audit: each slot has the newest route, or waits for something.
+    pub(super) fn audit_settling(&self) -> Result<(), String> {
+        let settling = &self.settling;
+        for slot in 0..SLOT_COUNT {
+            let newest = self.routes.newest(slot);
+            let expected = match newest {
+                Route::Server { .. } if settling.waits(slot) => Route::Parked,
+                route => route,
+            };
+            if self.routes.slots[slot] != expected {
+                return Err(format!("slot {slot} has a route of an older topology"));
+            }
+            if settling.waits(slot) && !settling.drains.contains(settling.waits[slot] as usize) {
+                return Err(format!("slot {slot} waits for nothing"));
+            }
+        }
+        for (index, drain) in &settling.drains {
+            if !settling.waits.contains(&(index as u32)) {
+                return Err("no slot waits for a drain".into());
+            }
+            if drain.marks.is_empty() || drain.marks.iter().any(|mark| mark.is_met(&self.backends))
+            {
+                return Err("a drain goes on when everything is answered".into());
+            }
+        }
+        let epoch = self.routes.topology.epoch;
+        match settling.drains.is_empty() {
+            true if settling.settled != epoch => Err(format!("epoch {epoch} has settled, unsaid")),
+            false if settling.settled >= epoch => Err(format!("epoch {epoch} has not settled")),
+            _ => Ok(()),
+        }
+    }
+}
