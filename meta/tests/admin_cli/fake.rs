@@ -134,7 +134,7 @@ impl Fake {
     ) -> Result<Response<pb::Changed>, Status> {
         let step = self.arrive(name, &request)?;
         let request = request.into_inner();
-        let call = call(&request).clone().ok_or_else(|| Status::invalid_argument("no call"))?;
+        let call = (*call(&request)).ok_or_else(|| Status::invalid_argument("no call"))?;
         let id = call.id.ok_or_else(|| Status::invalid_argument("no id"))?;
         let changed = {
             let mut held = self.held();
