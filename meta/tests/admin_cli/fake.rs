@@ -93,9 +93,10 @@ impl Fake {
             .enable_all()
             .build()
             .expect("a runtime");
-        let address = format!("127.0.0.1:{}", codis_testbed::free_port());
+        // Bound before anybody is told of it, so that no other test can have it.
         let listener =
-            runtime.block_on(tokio::net::TcpListener::bind(&address)).expect("the port is free");
+            runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a free port");
+        let address = listener.local_addr().expect("it is bound").to_string();
         let mut server = Server::builder();
         if let Some(identity) = identity {
             server = server
