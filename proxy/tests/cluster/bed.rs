@@ -88,7 +88,7 @@ impl Bed {
         for (gid, [_, replica]) in (1..).zip(&self.servers) {
             let address = replica.address();
             self.admin.run(&format!("group add --gid {gid} --addr {address}"));
-            self.admin.run(&format!("sync --addr {address}"));
+            self.admin.run(&format!("group sync --addr {address} --confirm"));
         }
     }
 
