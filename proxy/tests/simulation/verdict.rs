@@ -66,7 +66,7 @@ impl World {
         match reason {
             "http" => self.clients.iter().any(|client| client.script.ending == Ending::Http),
             "killed" => self.plan.kills > 0,
-            "backend_lost" => self.plan.server_faults > 0,
+            "backend_lost" => self.plan.server_faults + self.plan.fences > 0,
             "idle" => settings.session_recv_timeout_s > 0,
             "unread" => settings.session_send_timeout_s > 0 && self.plan.unread,
             "output_limit" => settings.output_bytes_hard < 1 << 20,

@@ -15,6 +15,9 @@ use std::collections::BinaryHeap;
 
 /// More events than any run needs: one that has them goes round in circles.
 const EVENTS_MAX: usize = 3_000_000;
+/// How long a topology takes to a proxy that is cut off from the group; it may well reconnect to a server
+/// meanwhile.
+const CUT_OFF_US_MAX: u64 = 300_000;
 /// How long everything may take to be answered once nothing fails any more, in microseconds.
 const HEALED_US_MAX: u64 = 200_000_000;
 
@@ -375,6 +378,8 @@ impl World {
         self.ledger.topologies.push(topology);
         for node in 0..self.nodes.len() {
             let delay = if epoch == 1 { 0 } else { self.plan.delay_us };
+            let cut_off = epoch > 1 && self.plan.fences > 0 && self.rng.u8(..3) == 0;
+            let delay = if cut_off { CUT_OFF_US_MAX } else { delay };
             self.soon(delay, Event::Install(node, epoch));
         }
     }
@@ -397,6 +402,9 @@ impl World {
     fn change(&mut self) {
         self.operator.change(&mut self.rng);
         self.publish();
+        if self.plan.fences > 0 && self.rng.bool() {
+            self.soon(self.plan.delay_us, Event::Fence);
+        }
     }
 
     /// From here on nothing fails and everyone reads.

@@ -79,8 +79,9 @@ async fn follow(
         .await
         .expect("the leader accepts connections");
     let (sender, messages) = mpsc::channel(16);
-    let send = |body| sender.try_send(link::ProxyMessage { body: Some(body) });
-    send(FromProxy::Register(registration(number))).expect("the queue is empty");
+    // A full queue only means that the last messages are still on their way.
+    let send = |body| sender.try_send(link::ProxyMessage { body: Some(body) }).is_ok();
+    send(FromProxy::Register(registration(number)));
     let answer = client.follow(ReceiverStream::new(messages)).await;
     let mut answers = answer.expect("the leader takes the stream").into_inner();
     let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -88,8 +89,8 @@ async fn follow(
         let message = tokio::select! {
             message = answers.message() => message.expect("the stream goes on"),
             _ = tick.tick() => {
-                // A full queue only means that the last ones are still on their way.
-                let _ = send(FromProxy::Stats(link::Stats { ops_total: 1, page: vec![b' '; 2000], ..link::Stats::default() }));
+                let stats = link::Stats { ops_total: 1, page: vec![b' '; 2000], ..link::Stats::default() };
+                send(FromProxy::Stats(stats));
                 continue;
             }
             _ = stop.changed() => return,
@@ -104,7 +105,7 @@ async fn follow(
             Some(FromMember::Welcome(_)) => continue,
             None => return,
         };
-        let _ = send(FromProxy::Ack(link::Ack { epoch }));
+        send(FromProxy::Ack(link::Ack { epoch }));
         if reached.send((number, epoch)).is_err() {
             return;
         }

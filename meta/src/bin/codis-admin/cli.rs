@@ -67,7 +67,7 @@ pub(crate) struct Group {
     #[arg(long, value_name = "FILE", env = "CODIS_TLS_CA", global = true)]
     pub(crate) tls_ca: Option<PathBuf>,
 
-    /// How many seconds a call may take, through elections and all
+    /// How many seconds the group may be away, through elections and all
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, global = true)]
     pub(crate) timeout: Duration,
 }
