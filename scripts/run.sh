@@ -211,7 +211,8 @@ What to try, in another terminal:
   export CODIS_META=127.0.0.1:$meta_port
   $admin_binary status
   $admin_binary group list
-  $admin_binary slots offline --beg 0 --end 15    # and back: slots assign --beg 0 --end 15 --gid 1
+  $admin_binary slots offline --beg 0 --end 15 --confirm
+  $admin_binary slots assign --beg 0 --end 15 --gid 2
   $admin_binary proxy list
   curl http://127.0.0.1:$meta_port/topom
 

@@ -25,10 +25,11 @@ pub(super) async fn new_server<M: Member, S: Servers>(
     gid: u32,
     addr: &str,
 ) -> Result<Vec<String>, String> {
-    let place = context.member.look(move |state| place(state, gid)).await;
+    let address = addr.to_owned();
+    let place = context.member.look(move |state| place(state, gid, &address)).await;
     let place = place.map_err(|lost| format!("{lost}: ask again"))?;
     let Some(Place { master, epoch }) = place else {
-        // The state itself refuses the change, with its own words.
+        // The state itself has the answer: a refusal, or for a retry that of the first attempt.
         return Ok(Vec::new());
     };
     let seen = context.servers.look(addr).await;
@@ -43,8 +44,12 @@ pub(super) async fn new_server<M: Member, S: Servers>(
     }
 }
 
-/// `None` where there is no such group.
-fn place(state: &pb::State, gid: u32) -> Option<Place> {
+/// `None` where there is no such group, or the server is in one already.
+fn place(state: &pb::State, gid: u32, addr: &str) -> Option<Place> {
+    let mut servers = state.groups.values().flat_map(|group| &group.servers);
+    if servers.any(|server| server.address == addr) {
+        return None;
+    }
     let master = state.groups.get(&gid)?.servers.first();
     Some(Place { master: master.map(|server| server.address.clone()), epoch: state.epoch })
 }

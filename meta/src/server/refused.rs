@@ -18,8 +18,9 @@ fn code(rule: Rule) -> Code {
         | Rule::ServerUnknown
         | Rule::ProxyUnknown
         | Rule::SentinelUnknown
-        | Rule::SettingUnknown
-        | Rule::NoProduct => Code::NotFound,
+        | Rule::SettingUnknown => Code::NotFound,
+        // A member creates it as soon as a new group has a leader.
+        Rule::NoProduct => Code::Unavailable,
         Rule::GroupExists | Rule::AddressTaken => Code::AlreadyExists,
         Rule::EpochConflict | Rule::RequestReused => Code::Aborted,
         Rule::LimitReached => Code::ResourceExhausted,
@@ -87,6 +88,7 @@ mod tests {
         for (rule, code) in [
             (Rule::Malformed, Code::InvalidArgument),
             (Rule::SettingUnknown, Code::NotFound),
+            (Rule::NoProduct, Code::Unavailable),
             (Rule::AddressTaken, Code::AlreadyExists),
             (Rule::EpochConflict, Code::Aborted),
             (Rule::LimitReached, Code::ResourceExhausted),

@@ -49,7 +49,7 @@ impl State {
         self.check_epoch(command.expect_epoch)?;
         let created = !self.data.product.is_empty() || matches!(change, Change::ProductCreate(_));
         Refusal::unless(created, Code::NoProduct, || {
-            "this metadata group has no product yet: create the product first".into()
+            "this metadata group has no product yet: try again, a member creates it as soon as there is a leader".into()
         })?;
         let proxy_id = change_data(&mut self.data, change, command.time_unix_ms)?;
         self.data.time_unix_ms = self.data.time_unix_ms.max(command.time_unix_ms);

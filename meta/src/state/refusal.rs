@@ -64,7 +64,11 @@ pub const RULES: [Rule; 36] = [
         "the topology has changed since the sender looked",
         "look again, then decide again",
     ),
-    rule(Code::NoProduct, "no product has been created yet", "create the product"),
+    rule(
+        Code::NoProduct,
+        "no product has been created yet",
+        "try again: a member creates it by itself",
+    ),
     rule(
         Code::ProductMismatch,
         "the group keeps another product",

@@ -3,8 +3,9 @@
 use codis_proxy::slots::slot;
 use codis_testbed::{
     Admin, Client, MemberGroup, MemberOptions, Proxy, ProxyOptions, Redis, RedisOptions, Traffic,
-    beside, cores,
+    beside, cores, eventually,
 };
+use serde_json::Value as Json;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -75,6 +76,11 @@ impl Bed {
             options = options.set(&format!("product_auth = \"{password}\""));
         }
         bed.proxies = (0..2).map(|_| Proxy::start(&options)).collect();
+        // They take connections before they have registered.
+        eventually("both proxies follow the group", || {
+            let list = bed.admin.run("proxy list");
+            bed.proxies.iter().all(|proxy| list.contains(&proxy.address()))
+        });
         bed
     }
 
@@ -88,7 +94,7 @@ impl Bed {
         for (gid, [_, replica]) in (1..).zip(&self.servers) {
             let address = replica.address();
             self.admin.run(&format!("group add --gid {gid} --addr {address}"));
-            self.admin.run(&format!("sync --addr {address}"));
+            self.admin.run(&format!("group sync --addr {address} --confirm"));
         }
     }
 
@@ -121,4 +127,17 @@ pub fn info(redis: &Redis, field: &str) -> String {
     let text = redis.client().run("INFO replication").text();
     let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     value.unwrap_or_default().trim().to_owned()
+}
+
+/// What a command of the operator prints for scripts.
+pub fn json(admin: &Admin, line: &str) -> Json {
+    let printed = admin.run(&format!("{line} --json"));
+    serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{line}: {error} in {printed}"))
+}
+
+/// Whether there is a group with this number.
+pub fn has_group(admin: &Admin, gid: u64) -> bool {
+    let list = json(admin, "group list");
+    let groups = list["groups"].as_array().unwrap_or_else(|| panic!("no groups in {list}"));
+    groups.iter().any(|group| group["gid"] == gid)
 }

@@ -1,6 +1,6 @@
 //! Proxies that come and go, and the group that comes and goes without them.
 
-use crate::bed::{Bed, IDLE, key_of};
+use crate::bed::{Bed, IDLE, json, key_of};
 use codis_testbed::{Member, Proxy, Value, eventually};
 
 #[test]
@@ -55,23 +55,21 @@ fn the_operator_sees_every_proxy_and_removes_one_that_has_stopped() {
     for proxy in &bed.proxies {
         assert!(list.contains(&proxy.address()), "{list}");
     }
-    let gone = bed.proxies.pop().expect("there are two");
+    let mut gone = bed.proxies.pop().expect("there are two");
     let address = gone.address();
-    let mut gone = gone;
     gone.process().terminate();
     assert!(gone.process_mut().wait().success());
-    let token = token_of(&bed.admin.run("proxy list --json"), &address);
+    let token = token_of(&json(&bed.admin, "proxy list"), &address);
     bed.admin.run(&format!("proxy remove --token {token} --confirm"));
     let list = bed.admin.run("proxy list");
     assert!(!list.contains(&address), "{list}");
 }
 
 /// The token of the proxy that clients reach at `address`.
-fn token_of(json: &str, address: &str) -> String {
-    let list: serde_json::Value = serde_json::from_str(json).expect("--json prints JSON");
+fn token_of(list: &serde_json::Value, address: &str) -> String {
     let proxies = list["proxies"].as_array().unwrap_or_else(|| panic!("no proxies in {list}"));
     let found = proxies.iter().find(|proxy| proxy.to_string().contains(address));
     let found = found.unwrap_or_else(|| panic!("{address} is not in {list}"));
-    let token = found["token"].as_str().or_else(|| found["model"]["token"].as_str());
+    let token = found["model"]["token"].as_str();
     token.unwrap_or_else(|| panic!("no token in {found}")).to_owned()
 }

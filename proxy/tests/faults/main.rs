@@ -1,5 +1,5 @@
 //! The fault run: members of a metadata group are killed, frozen, cut off and given full disks while operators
-//! change groups, slots and settings and clients send commands through two proxies. What must hold afterwards:
+//! change groups, slots, settings and masters and clients send commands through two proxies. What must hold afterwards:
 //!
 //! - every acknowledged change is there, at the index that was acknowledged, and none ran twice ([`journal`]);
 //! - settings and slots behave as registers that everybody reads and writes one after another, as
@@ -20,6 +20,7 @@ mod calls;
 mod journal;
 mod nemesis;
 mod operators;
+mod promoter;
 mod registers;
 mod round;
 mod world;

@@ -2,6 +2,7 @@
 
 use crate::calls::Caller;
 use crate::journal::Journal;
+use crate::promoter;
 use crate::registers::{Clock, Register};
 use codis_proto::admin::v1::{
     AssignSlotsRequest, Call, Changed, CreateGroupRequest, GetSettingsRequest, ListGroupsRequest,
@@ -44,6 +45,8 @@ pub struct Books {
 
 /// What the operators of a round know at its end.
 pub struct Truth {
+    /// How many changes of masters came to an end.
+    pub promotions: u32,
     /// By range: the group that has its slots; 0 for none.
     pub slots: Vec<u32>,
 }
@@ -83,7 +86,8 @@ impl Books {
         operations
     }
 
-    fn stopped(&self) -> bool {
+    /// Whether it is time to end.
+    pub fn stopped(&self) -> bool {
         self.stop.load(SeqCst)
     }
 }
@@ -104,6 +108,7 @@ pub async fn run(books: Arc<Books>, addresses: Vec<String>, mut rng: fastrand::R
     let owners: Vec<_> = (0..RANGES.len())
         .map(|range| tokio::spawn(assign_slots(Arc::clone(&books), caller(), range)))
         .collect();
+    let promoter = tokio::spawn(promoter::promote(Arc::clone(&books), caller()));
     let mut slots = Vec::new();
     for owner in owners {
         slots.push(owner.await.expect("an operator that fails ends the test"));
@@ -113,7 +118,8 @@ pub async fn run(books: Arc<Books>, addresses: Vec<String>, mut rng: fastrand::R
     }
     read_settings(&mut first, &books).await;
     read_slots(&mut first, &books).await;
-    Truth { slots }
+    let promotions = promoter.await.expect("an operator that fails ends the test");
+    Truth { promotions, slots }
 }
 
 /// Brings everything to where a round begins: each register has a value that is known.
@@ -192,18 +198,27 @@ async fn assign_slots(books: Arc<Books>, mut caller: Caller, range: usize) -> u3
             let next = if owner == 0 { target } else { 0 };
             let called = books.clock.now();
             let name = caller.name();
-            let changed =
-                change_slots(&mut caller, &books, name, RANGES[range].clone(), next).await;
-            changed
-                .unwrap_or_else(|status| panic!("slots {:?} to {next}: {status}", RANGES[range]));
-            books.slots[range].wrote(next.into(), called, books.clock.now());
-            owner = next;
+            match change_slots(&mut caller, &books, name, RANGES[range].clone(), next).await {
+                Ok(()) => {
+                    books.slots[range].wrote(next.into(), called, books.clock.now());
+                    owner = next;
+                }
+                // Nothing was changed.
+                Err(status) if is_locked(&status) => {}
+                Err(status) => panic!("slots {:?} to {next}: {status}", RANGES[range]),
+            }
         } else {
             read_slots(&mut caller, &books).await;
         }
         pause(&mut caller).await;
     }
     owner
+}
+
+/// Whether a change of slots was refused as the master of their group is being changed.
+fn is_locked(status: &Status) -> bool {
+    let rule = status.metadata().get("codis-refusal");
+    rule.is_some_and(|rule| ["PROMOTION_UNDER_WAY", "SLOT_BUSY"].iter().any(|name| rule == name))
 }
 
 async fn change_slots(

@@ -24,7 +24,17 @@ pub struct Report {
     faults: BTreeMap<Fault, u32>,
     extent: Extent,
     operations: usize,
+    promotions: u32,
     commands: u64,
+}
+
+impl Report {
+    /// A round in which nothing happened would show nothing.
+    fn check(&self) {
+        let Self { extent, operations, commands, .. } = self;
+        let little = extent.acknowledged < 10 || extent.commands < 10 || extent.epochs < 3;
+        assert!(!little && *operations > 10 && *commands > 100, "too little was done: {self}");
+    }
 }
 
 /// Runs one round.
@@ -57,7 +67,15 @@ pub fn run(world: &mut World, rng: &mut fastrand::Rng, number: u32, length: Dura
         let ended = machine.member.process_mut().ended();
         assert!(ended.is_none(), "a member ended by itself ({ended:?})");
     }
-    Report { faults, extent: journal.check(), operations: books.check(), commands }
+    let report = Report {
+        faults,
+        extent: journal.check(),
+        operations: books.check(),
+        promotions: truth.promotions,
+        commands,
+    };
+    report.check();
+    report
 }
 
 /// Clients of every proxy, with keys in the slots that no operator changes.
@@ -116,11 +134,11 @@ fn key_of(wanted: u32) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { faults, extent, operations, commands } = self;
+        let Self { faults, extent, operations, promotions, commands } = self;
         write!(
             f,
             "{faults:?}; {} changes acknowledged, {} commands and {} epochs compared between members, {operations} \
-             operations on registers, {commands} commands of clients",
+             operations on registers, {promotions} changes of masters, {commands} commands of clients",
             extent.acknowledged, extent.commands, extent.epochs
         )
     }

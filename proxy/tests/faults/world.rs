@@ -1,10 +1,8 @@
 //! Three members, two groups of Redis servers, and two proxies in front of them.
 
 use crate::calls::Caller;
-use codis_proto::admin::v1::sync_progress::Phase;
-use codis_proto::admin::v1::{
-    AddServerRequest, AssignSlotsRequest, CreateGroupRequest, SyncServerRequest,
-};
+use crate::promoter;
+use codis_proto::admin::v1::{AddServerRequest, AssignSlotsRequest, CreateGroupRequest};
 use codis_testbed::{
     Host, Member, MemberOptions, Network, Proxy, ProxyOptions, Redis, RedisOptions, SmallDisk,
     beside, cores,
@@ -118,7 +116,7 @@ async fn set_up(caller: &mut Caller, servers: &[Redis]) {
             });
             added.await.expect("a server can be added");
         }
-        sync(caller, pair[1].address()).await;
+        assert!(promoter::sync(caller, &pair[1].address()).await, "a new server can be synced");
     }
     for (gid, beg, end) in [(1, 0, 449), (2, 450, 899)] {
         let call = Some(caller.name());
@@ -127,19 +125,4 @@ async fn set_up(caller: &mut Caller, servers: &[Redis]) {
         });
         assigned.await.expect("slots can be assigned");
     }
-}
-
-/// Makes a server a replica of its group's master, and waits until it is one.
-async fn sync(caller: &mut Caller, addr: String) {
-    let request = SyncServerRequest { call: Some(caller.name()), addr };
-    let started = caller.call("SyncServer", |mut member| {
-        let request = request.clone();
-        async move { member.sync_server(request).await }
-    });
-    let mut progress = started.await.expect("a server can be synced");
-    let mut last = None;
-    while let Some(step) = progress.message().await.expect("a server is synced to the end") {
-        last = Some(step.phase());
-    }
-    assert_eq!(last, Some(Phase::Done));
 }

@@ -3,7 +3,7 @@
 use codis_proto::admin::v1 as api;
 use tonic::{Request, Status};
 
-use super::{change, groups, view};
+use super::{change, view};
 use crate::server::serving::Serving;
 
 pub(super) async fn list(
@@ -30,10 +30,10 @@ pub(super) async fn assign(
         .await?;
     if let Some(address) = fenced_master {
         serving.servers.prepare_master(&address).await.map_err(|why| {
-            groups::not_fit(
-                serving,
-                format!("slots cannot go to group {gid}: its master {address} does not hold the fence: {why}"),
-            )
+            // It is tried again each second. And this may be a retry of a call that ran: no refusal is true of that.
+            Status::unavailable(format!(
+                "slots cannot go to group {gid} yet: its master {address} does not hold the fence: {why}"
+            ))
         })?;
     }
     change::one(serving, request).await
