@@ -41,6 +41,32 @@ fn a_replica_that_cannot_take_over_leaves_everything_as_it_was() {
     assert_eq!(info(&bed.servers[0][0], "role"), "master");
 }
 
+/// As docs/meta.md says.
+#[test]
+fn a_replica_of_a_master_that_is_gone_serves_as_a_group_of_its_own() {
+    let mut bed = Bed::start(1);
+    bed.sync();
+    let key = key_of(0);
+    let mut client = bed.proxies[0].client();
+    assert_eq!(client.call(&["SET", &key, "kept"]), Value::ok());
+    let [master, replica] = &mut bed.servers[0];
+    eventually("the replica has it", || {
+        replica.client().call(&["GET", &key]) == Value::bulk("kept")
+    });
+    master.kill();
+    let address = replica.address();
+    bed.admin.run(&format!("group del --gid 1 --addr {address} --confirm"));
+    assert_eq!(replica.client().run("REPLICAOF NO ONE"), Value::ok());
+    bed.admin.run("group create --gid 7");
+    bed.admin.run(&format!("group add --gid 7 --addr {address}"));
+    bed.admin.run("slots offline --beg 0 --end 511 --confirm");
+    bed.admin.run("slots assign --beg 0 --end 511 --gid 7");
+    for proxy in &bed.proxies {
+        let mut client = proxy.client();
+        eventually("it serves", || client.call(&["GET", &key]) == Value::bulk("kept"));
+    }
+}
+
 #[test]
 fn a_frozen_proxy_is_shut_out_of_a_promotion_and_serves_the_new_master_when_it_wakes() {
     let bed = Bed::start(1);
