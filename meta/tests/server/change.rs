@@ -185,7 +185,7 @@ async fn slots_go_to_a_master_only_when_it_holds_the_fence() {
     assert_eq!(*member.servers.prepared.lock().expect("sound"), ["a:1"]);
     *member.servers.refusal.lock().expect("sound") = Some("it does not answer".to_owned());
     let status = member.admin().assign_slots(assign(2)).await.expect_err("refused");
-    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert_eq!(status.code(), Code::Unavailable);
     assert!(status.message().contains("a:1 does not hold the fence"), "{}", status.message());
 }
 

@@ -68,9 +68,10 @@ fn a_backup_restored_into_a_new_group_gives_the_same_topology() {
     let group = MemberGroup::start(MemberOptions::founders(&meta(), 3));
     let admin = operator(&group.addresses());
     admin.run(&format!("meta restore {file} --confirm"));
-    for what in ["slots list", "config get"] {
+    // The epoch is another: no proxy of the old group may be ahead of it.
+    for (what, part) in [("slots list", "slots"), ("config get", "settings")] {
         let (old, new) = (json(&bed.admin, what), json(&admin, what));
-        assert_eq!(old, new, "{what}");
+        assert!(old[part].is_array() && old[part] == new[part], "{what}: {old} and {new}");
     }
     let servers = |admin: &Admin| {
         let list = json(admin, "group list");
@@ -113,7 +114,14 @@ fn a_proxy_with_a_member_of_its_own_needs_nothing_else() {
     let mut client = proxy.client();
     eventually("it serves", || client.run("SET a b") == Value::ok());
     proxy.restart();
-    eventually("it serves after a restart", || proxy.client().run("GET a") == Value::bulk("b"));
+    // A connection may still reach the process that was killed, and is reset then.
+    let get = |mut client: codis_testbed::Client| {
+        client.try_send(codis_testbed::encode(&["GET", "a"]))?;
+        client.try_read()
+    };
+    eventually("it serves after a restart", || {
+        proxy.try_client().and_then(get).is_ok_and(|value| value == Value::bulk("b"))
+    });
     assert!(has_group(&admin, 1));
 }
 
