@@ -9,13 +9,17 @@ use codis_proto::meta::v1 as meta;
 use link::member_message::Body as FromMember;
 use link::proxy_message::Body as FromProxy;
 use prost::Message;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
 /// Changes that are made while the streams are open, and the pause between two.
 const CHANGES: usize = 200;
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Streams that are being opened at a time: the proxies of a product do not start in the same instant.
+const OPENING_MAX: usize = 32;
 
 /// Opens `count` streams and makes changes; prints rows of a table.
 pub(crate) async fn measure(group: &Group, count: usize) {
@@ -24,9 +28,11 @@ pub(crate) async fn measure(group: &Group, count: usize) {
     let (reached, mut reports) = mpsc::unbounded_channel();
     let (_keep, stop) = watch::channel(());
     let begin = Instant::now();
+    let opening = Arc::new(Semaphore::new(OPENING_MAX));
     for number in 0..count {
         let address = group.leader_address();
-        tokio::spawn(follow(address, number, reached.clone(), stop.clone()));
+        let turn = Arc::clone(&opening);
+        tokio::spawn(follow(address, number, turn, reached.clone(), stop.clone()));
     }
     // Each reports the topology that it is welcomed with.
     for _ in 0..count {
@@ -72,9 +78,11 @@ pub(crate) async fn measure(group: &Group, count: usize) {
 async fn follow(
     address: String,
     number: usize,
+    turn: Arc<Semaphore>,
     reached: mpsc::UnboundedSender<(usize, u64)>,
     mut stop: watch::Receiver<()>,
 ) {
+    let turn = turn.acquire().await.expect("it is never closed");
     let mut client = LinkClient::connect(format!("http://{address}"))
         .await
         .expect("the leader accepts connections");
@@ -84,6 +92,7 @@ async fn follow(
     send(FromProxy::Register(registration(number)));
     let answer = client.follow(ReceiverStream::new(messages)).await;
     let mut answers = answer.expect("the leader takes the stream").into_inner();
+    drop(turn);
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     loop {
         let message = tokio::select! {

@@ -141,8 +141,8 @@ pub struct Member<M, S> {
     heard: BTreeMap<u64, u64>,
     /// The last forwarded proposal seen of each member's start, so that none is taken twice.
     forwarded: BTreeMap<u64, (u64, u64)>,
-    /// Own proposals without an answer, with the tick at which they end as unknown.
-    proposals: BTreeMap<u64, u64>,
+    /// Own proposals without an answer.
+    proposals: BTreeMap<u64, Waiting>,
     reads: reads::Reads,
     outgoing: transfer::Outgoing,
     incoming: transfer::Incoming,
@@ -153,6 +153,15 @@ pub struct Member<M, S> {
     /// When to try the store again.
     probe_at: u64,
     output: Output,
+}
+
+/// An own proposal that has no answer yet.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    /// The tick at which it ends as unknown.
+    deadline: u64,
+    /// The term in which it was sent on to a leader; none where it was put into the log here.
+    forwarded_in: Option<u64>,
 }
 
 /// The randomized election timeout, drawn here rather than by Raft so that a seed determines it.
@@ -365,14 +374,17 @@ impl<M: StateMachine, S: LogStore> Member<M, S> {
         let proposal =
             ProposalId { member: self.config.id, boot: self.config.boot, sequence: ticket.0 };
         let leader = self.node.raft.leader_id;
+        let mut forwarded_in = None;
         if self.node.raft.state == StateRole::Leader {
             self.place(proposal, request)?;
         } else if leader == 0 {
             return Err(Refusal::NoLeader);
         } else {
             self.send(leader, Body::Forward(Forward { proposal, request }));
+            forwarded_in = Some(self.node.raft.term);
         }
-        self.proposals.insert(ticket.0, self.ticks + self.config.answer_ticks);
+        let deadline = self.ticks + self.config.answer_ticks;
+        self.proposals.insert(ticket.0, Waiting { deadline, forwarded_in });
         Ok(ticket)
     }
 
@@ -436,22 +448,23 @@ impl<M: StateMachine, S: LogStore> Member<M, S> {
     /// Ends what has waited too long.
     fn expire(&mut self) {
         let now = self.ticks;
-        let late: Vec<u64> = self
-            .proposals
-            .iter()
-            .filter(|(_, deadline)| **deadline <= now)
-            .map(|(ticket, _)| *ticket)
-            .collect();
-        for ticket in late {
-            self.proposals.remove(&ticket);
-            self.answer(Ticket(ticket), AnswerKind::Unknown);
-        }
+        self.end_as_unknown(|proposal| proposal.deadline <= now);
         let refusal = match &self.fault {
             Some(fault) => Refusal::Storage(fault.to_string()),
             None => Refusal::NoLeader,
         };
         for ticket in self.reads.expired(now) {
             self.answer(ticket, AnswerKind::Refused(refusal.clone()));
+        }
+    }
+
+    /// Ends the proposals of which `is_over` is true: what became of them is not known.
+    fn end_as_unknown(&mut self, is_over: impl Fn(&Waiting) -> bool) {
+        let over = self.proposals.iter().filter(|(_, proposal)| is_over(proposal));
+        let tickets: Vec<u64> = over.map(|(ticket, _)| *ticket).collect();
+        for ticket in tickets {
+            self.proposals.remove(&ticket);
+            self.answer(Ticket(ticket), AnswerKind::Unknown);
         }
     }
 

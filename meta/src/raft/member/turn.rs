@@ -339,7 +339,14 @@ impl<M: StateMachine, S: LogStore> Member<M, S> {
         let leader = if self.fault.is_some() { 0 } else { raft.leader_id };
         if self.leader.0 != leader || (leader != 0 && self.leader.1 != raft.term) {
             self.leader = (leader, raft.term);
-            self.output.notices.push(Notice::Leader { leader, term: raft.term });
+            let term = raft.term;
+            self.output.notices.push(Notice::Leader { leader, term });
+            if leader != 0 {
+                // What was sent to an earlier leader may have died with it; its sender need not wait any longer.
+                self.end_as_unknown(|proposal| {
+                    proposal.forwarded_in.is_some_and(|sent| sent < term)
+                });
+            }
         }
     }
 }
