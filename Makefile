@@ -1,6 +1,6 @@
 # `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt bench bench-instructions soak fuzz
+.PHONY: help run test lint fmt bench bench-meta bench-instructions soak fuzz
 
 # When make dies, however it dies, the kernel tells the script that stands in for the recipe.
 BOUND := exec setpriv --pdeathsig TERM --
@@ -26,6 +26,9 @@ bench-instructions: ## the engine's instructions a request, against bench/instru
 
 bench: ## CPU and throughput beside nutcracker and a direct connection, then memory; about 10 minutes
 	@scripts/bench.sh
+
+bench-meta: ## the metadata group: how long changes take, how many a second, 1,000 proxies; about a minute
+	@scripts/bench-meta.sh
 
 soak: ## Faults and simulations that `make test` has no time for; CODIS_FAULT_SECONDS=600, SEEDS=1000000
 	@scripts/soak.sh
