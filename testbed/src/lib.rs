@@ -35,7 +35,7 @@ pub use proxy::{Proxy, ProxyOptions, SlotRange};
 pub use redis::{Redis, RedisOptions};
 pub use relay::Relay;
 pub use sandbox::{Sandbox, SmallDisk};
-pub use traffic::Traffic;
+pub use traffic::{Told, Traffic};
 pub use value::Value;
 
 use std::time::{Duration, Instant};

@@ -23,7 +23,7 @@ fn a_promotion_under_load_loses_no_acknowledged_write_and_no_client_gets_an_erro
         };
         eventually("the old master follows the new one", follows);
     }
-    assert!(traffic.stop() > 0);
+    assert!(traffic.stop().done > 0);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::nemesis::{Fault, Nemesis};
 use crate::operators::{self, Books, RANGES, Truth};
 use crate::world::World;
 use codis_proxy::slots::slot;
-use codis_testbed::{Client, Proxy, Traffic, eventually};
+use codis_testbed::{Client, Proxy, Told, Traffic, eventually};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -25,15 +25,15 @@ pub struct Report {
     extent: Extent,
     operations: usize,
     promotions: u32,
-    commands: u64,
+    told: Told,
 }
 
 impl Report {
     /// A round in which nothing happened would show nothing.
     fn check(&self) {
-        let Self { extent, operations, commands, .. } = self;
+        let Self { extent, operations, told, .. } = self;
         let little = extent.acknowledged < 10 || extent.commands < 10 || extent.epochs < 3;
-        assert!(!little && *operations > 10 && *commands > 100, "too little was done: {self}");
+        assert!(!little && *operations > 10 && told.done > 100, "too little was done: {self}");
     }
 }
 
@@ -47,9 +47,11 @@ pub fn run(world: &mut World, rng: &mut fastrand::Rng, number: u32, length: Dura
     let books = Books::new(Arc::clone(&journal));
     let inside = world.runtime.enter();
     let watchers = journal.follow(&addresses);
-    let operators = tokio::spawn(operators::run(Arc::clone(&books), addresses.clone(), rng.fork()));
+    let promotes = number.is_multiple_of(2);
+    let operators =
+        tokio::spawn(operators::run(Arc::clone(&books), addresses.clone(), rng.fork(), promotes));
     drop(inside);
-    let traffic = traffic(&world.proxies, number);
+    let traffic = traffic(&world.proxies, number, promotes);
 
     let mut nemesis = Nemesis::new(&mut world.machines, rng.fork());
     nemesis.run(length);
@@ -57,7 +59,7 @@ pub fn run(world: &mut World, rng: &mut fastrand::Rng, number: u32, length: Dura
 
     books.stop();
     let truth = world.runtime.block_on(operators).expect("no operator failed");
-    let commands = traffic.stop();
+    let told = traffic.stop();
     members_agree(world, &addresses);
     proxies_follow(&world.proxies, &truth);
     for watcher in watchers {
@@ -72,14 +74,14 @@ pub fn run(world: &mut World, rng: &mut fastrand::Rng, number: u32, length: Dura
         extent: journal.check(),
         operations: books.check(),
         promotions: truth.promotions,
-        commands,
+        told,
     };
     report.check();
     report
 }
 
 /// Clients of every proxy, with keys in the slots that no operator changes.
-fn traffic(proxies: &[Proxy], round: u32) -> Traffic {
+fn traffic(proxies: &[Proxy], round: u32, may_fail: bool) -> Traffic {
     let mut clients = Vec::new();
     for (number, proxy) in proxies.iter().enumerate() {
         for client in 0..CLIENTS {
@@ -88,7 +90,7 @@ fn traffic(proxies: &[Proxy], round: u32) -> Traffic {
             clients.push((proxy.client(), keys.take(KEYS).collect()));
         }
     }
-    Traffic::start(clients)
+    if may_fail { Traffic::start_that_may_fail(clients) } else { Traffic::start(clients) }
 }
 
 /// Every member comes to the same topology.
@@ -134,12 +136,12 @@ fn key_of(wanted: u32) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { faults, extent, operations, promotions, commands } = self;
+        let Self { faults, extent, operations, promotions, told } = self;
         write!(
             f,
             "{faults:?}; {} changes acknowledged, {} commands and {} epochs compared between members, {operations} \
-             operations on registers, {promotions} changes of masters, {commands} commands of clients",
-            extent.acknowledged, extent.commands, extent.epochs
+             operations on registers, {promotions} changes of masters, {} commands of clients and {} errors",
+            extent.acknowledged, extent.commands, extent.epochs, told.done, told.errors
         )
     }
 }
