@@ -1,6 +1,6 @@
 //! The proxy.
 
-use crate::{Client, HttpAnswer, PATIENCE, Process, free_port, http_get};
+use crate::{Client, HttpAnswer, PATIENCE, Process, eventually, free_port, http_get};
 use std::fmt::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -140,6 +140,9 @@ impl Proxy {
     /// When it does not come up; with what it printed.
     pub fn restart(&mut self) {
         self.process.kill();
+        // The kernel closes the sockets of a ring some time after the process is gone; until then a connection would
+        // reach nobody, and be reset.
+        eventually("nothing listens any more", || self.try_client().is_err());
         self.process = run(&self.options, self.folder.path());
         self.wait_until_ready();
     }
