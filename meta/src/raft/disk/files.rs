@@ -98,7 +98,8 @@ impl Write for LogWriter {
             let granted = self.disk.grant(buf.len());
             if granted < buf.len() {
                 self.inner.write_all(&buf[..granted])?;
-                return Err(io::Error::from(io::ErrorKind::StorageFull));
+                // The engine knows a full disk by this word, which is that of its own file system.
+                return Err(io::Error::new(io::ErrorKind::StorageFull, "nospace"));
             }
         }
         self.inner.write(buf)

@@ -430,7 +430,12 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
 /// Checks the log's files, says what will be cut, and opens the engine on them.
 fn open_engine(dir: &Path, files: Arc<Files>) -> Result<Engine<Files>, OpenError> {
     fs::create_dir_all(dir).map_err(|error| OpenError::io("create", dir, error))?;
-    for torn in scan::check(dir)?.iter().filter(|torn| torn.bytes > 0) {
+    let found = scan::check(dir)?;
+    for hollow in &found.hollow {
+        tracing::info!("removing {}, which was begun on a full disk", hollow.display());
+        fs::remove_file(hollow).map_err(|error| OpenError::io("remove", hollow, error))?;
+    }
+    for torn in found.torn.iter().filter(|torn| torn.bytes > 0) {
         tracing::warn!(
             "the log ends in a write that was not completed: cutting {} after byte {} ({} bytes of it were written)",
             torn.path.display(),

@@ -39,16 +39,27 @@ pub(super) struct TornTail {
     pub(super) bytes: u64,
 }
 
-/// Checks every file of the log in `dir`. Returns the torn tails, of which there is at most one for
-/// each of the engine's two queues.
+/// What a look at the log's files found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// At most one for each of the engine's two queues.
+    pub(super) torn: Vec<TornTail>,
+    /// Files that were begun and never got a whole header, behind others. They hold nothing: the header is
+    /// written and synced before anything else. A full disk leaves such a file, as the engine then tries to go on in
+    /// a new one, and goes on in the old one when that fails too. They have to go before the engine looks, as it takes the
+    /// newest file alone for the one that may end in a half-done write.
+    pub(super) hollow: Vec<PathBuf>,
+}
+
+/// Checks every file of the log in `dir`.
 ///
 /// # Errors
 ///
 /// The log is damaged before its end, or a file of it is missing.
-pub(super) fn check(dir: &Path) -> Result<Vec<TornTail>, OpenError> {
-    let mut torn = Vec::new();
+pub(super) fn check(dir: &Path) -> Result<Found, OpenError> {
+    let mut found = Found::default();
     for suffix in [".raftlog", ".rewrite"] {
-        let files = files_of(dir, suffix)?;
+        let mut files = files_of(dir, suffix)?;
         let numbers: Vec<u64> = files.keys().copied().collect();
         if let Some(pair) = numbers.windows(2).find(|pair| pair[0] + 1 != pair[1]) {
             let path = dir.join(format!("{:016}{suffix}", pair[0] + 1));
@@ -57,12 +68,28 @@ pub(super) fn check(dir: &Path) -> Result<Vec<TornTail>, OpenError> {
                 "the file is missing, but there are files before and after it".to_owned(),
             ));
         }
-        let newest = numbers.last().copied();
+        while files.len() > 1
+            && let Some(newest) = files.last_entry()
+            && is_hollow(&read(newest.get())?)
+        {
+            found.hollow.push(newest.remove());
+        }
+        let newest = files.keys().next_back().copied();
         for (number, path) in files {
-            torn.extend(check_file(&path, number, Some(number) == newest)?);
+            found.torn.extend(check_file(&path, number, Some(number) == newest)?);
         }
     }
-    Ok(torn)
+    Ok(found)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, OpenError> {
+    fs::read(path).map_err(|error| OpenError::io("read", path, error))
+}
+
+/// Whether a file ends before its header does.
+fn is_hollow(content: &[u8]) -> bool {
+    header(content).is_err()
+        && (content.len() <= HEADER_LEN || content.iter().all(|byte| *byte == 0))
 }
 
 fn files_of(dir: &Path, suffix: &str) -> Result<BTreeMap<u64, PathBuf>, OpenError> {
@@ -79,15 +106,11 @@ fn files_of(dir: &Path, suffix: &str) -> Result<BTreeMap<u64, PathBuf>, OpenErro
 }
 
 fn check_file(path: &Path, number: u64, newest: bool) -> Result<Option<TornTail>, OpenError> {
-    let content = fs::read(path).map_err(|error| OpenError::io("read", path, error))?;
+    let content = read(path)?;
     let mut at = match header(&content) {
         Ok(()) => HEADER_LEN,
         // The header is written and synced before anything else is.
-        Err(_)
-            if newest && (content.len() <= HEADER_LEN || content.iter().all(|byte| *byte == 0)) =>
-        {
-            0
-        }
+        Err(_) if newest && is_hollow(&content) => 0,
         Err(what) => return Err(damaged(path.to_owned(), what)),
     };
     while at > 0
