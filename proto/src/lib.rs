@@ -1,7 +1,10 @@
 //! `codis-proto`: the messages and services of the metadata group, generated from the .proto files of this crate.
-//! They hold data alone; the rules are in the crates that use them.
+//! They hold data alone; the rules are in the crates that use them. What movers of keys and servers say to each other is in
+//! [`moves`].
 //!
 //! Maps are `BTreeMap`s, so that equal messages have equal bytes.
+
+pub mod moves;
 
 /// Every .proto file as an encoded `FileDescriptorSet`, for server reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
@@ -13,6 +16,21 @@ pub const FENCE_KEY: &str = "__codis_fence__";
 /// The key on every master that holds the epoch of the last promotion or sync that a leader began there, so that a
 /// leader of the past can do no harm. Reserved, as the fence is.
 pub const ORDER_KEY: &str = "__codis_order__";
+
+/// The key on every server that keys have moved from or to, which holds the highest term of a leader whose migrator worked there.
+/// Reserved, as the fence is.
+pub const MOVER_KEY: &str = "__codis_mover__";
+
+/// The hash on a source of moves: by target address, the run id of the source for which no earlier MIGRATE can be at
+/// work on that target any more. Reserved, as the fence is.
+pub const CLEAN_KEY: &str = "__codis_clean__";
+
+/// The key on a target of moves that is written before its replicas are waited for. Reserved, as the fence is.
+pub const WAIT_KEY: &str = "__codis_wait__";
+
+/// What the hidden names of big keys begin with, while they are copied. Reserved, as the fence is. The tag puts
+/// all of them into one slot.
+pub const BIG_KEY_PREFIX: &str = "{__codis_big__}:";
 
 macro_rules! packages {
     ($( $(#[$doc:meta])* $name:ident $package:literal; )+) => { $(

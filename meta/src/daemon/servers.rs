@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use codis_proto::admin::v1::ServerFacts;
+use codis_proto::admin::v1::{self as api, ServerFacts};
 
-use crate::drive::DriveHandle;
+use crate::drive::{DriveHandle, SlotWeight};
 use crate::server::Servers;
 
 #[tonic::async_trait]
@@ -20,6 +20,14 @@ impl Servers for DriveHandle {
 
     fn facts(&self) -> Arc<BTreeMap<String, ServerFacts>> {
         DriveHandle::facts(self)
+    }
+
+    fn moves(&self) -> api::Moves {
+        DriveHandle::moves(self)
+    }
+
+    async fn weigh(&self, addr: &str) -> Result<Vec<SlotWeight>, String> {
+        DriveHandle::weigh(self, addr).await
     }
 
     fn troubles(&self) -> Vec<String> {

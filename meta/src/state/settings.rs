@@ -24,6 +24,9 @@ pub enum Setting {
     MigrationInterval,
     MigrationDisabled,
     MigrationDurability,
+    MigrationBatchTime,
+    MigrationBigBytes,
+    MigrationBigElements,
     SentinelClientTimeout,
     SentinelQuorum,
     SentinelParallelSyncs,
@@ -79,7 +82,7 @@ macro_rules! specs {
 }
 
 /// Every setting, by name within its family.
-pub const SPECS: [Spec; 17] = specs! {
+pub const SPECS: [Spec; 20] = specs! {
     BarrierDeadline "barrier_deadline" Values::Time(100 * MS, 60 * SECOND), "2s",
         "How long clients of a slot wait at a barrier before the change is rolled back";
     MigrationMethod "migration_method" Values::Choice(&["sync", "semi-async"]), "semi-async",
@@ -93,13 +96,19 @@ pub const SPECS: [Spec; 17] = specs! {
     MigrationAsyncNumkeys "migration_async_numkeys" Values::Number(1, 1_000_000), "500",
         "The most keys in one step";
     MigrationTimeout "migration_timeout" Values::Time(MS, HOUR), "30s",
-        "How long a step may take";
+        "How long a client may wait for a big key that is moving";
     MigrationInterval "migration_interval" Values::Time(0, SECOND), "0s",
         "The pause between steps";
     MigrationDisabled "migration_disabled" Values::Flag, "false",
-        "No further slot begins to move";
+        "No further slot begins to move, and those that move are left to what clients ask for";
     MigrationDurability "migration_durability" Values::Choice(&["replica", "aof", "none"]), "replica",
         "Where a moved key must be before its old copy goes";
+    MigrationBatchTime "migration_batch_time" Values::Time(MS / 10, SECOND), "1ms",
+        "How long a step may keep the servers; the number of keys in one follows from it";
+    MigrationBigBytes "migration_big_bytes" Values::Size(1 << 10, GB), "1mb",
+        "A larger key moves in pieces";
+    MigrationBigElements "migration_big_elements" Values::Number(100, 1_000_000_000), "10000",
+        "A key of more elements moves in pieces";
     SentinelClientTimeout "sentinel_client_timeout" Values::Time(MS, HOUR), "10s",
         "How long a sentinel may take to answer";
     SentinelQuorum "sentinel_quorum" Values::Number(1, 1000), "2",

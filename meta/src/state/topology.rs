@@ -7,6 +7,9 @@ use std::collections::BTreeSet;
 use super::promotion;
 use super::settings::{self, Setting};
 
+/// How long a source waits for the target within a MIGRATE, and so for how long a frozen target can freeze it, once.
+const MIGRATE_TIMEOUT_MS: u64 = 500;
+
 /// The topology of `data`, at its epoch.
 #[must_use]
 pub fn of(data: &pb::State) -> pb::Topology {
@@ -35,6 +38,7 @@ fn group(group: &pb::Group) -> Option<pb::TopologyGroup> {
         master: master.address.clone(),
         replicas: others.iter().filter(|server| may_serve_reads(server)).map(replica).collect(),
         promoting: promotion::parks(group),
+        has_replicas: group.servers.len() > 1,
     })
 }
 
@@ -59,7 +63,11 @@ fn slot(slot: &pb::Slot, promoting: &BTreeSet<u32>) -> pb::TopologySlot {
         Some((target, Phase::Migrating(_))) => (pb::SlotKind::Migrating, own, target),
     };
     let locked = promoting.contains(&from) || promoting.contains(&to);
-    pb::TopologySlot { kind: kind.into(), from, to, locked }
+    let migrating_since = match phase {
+        Some((_, Phase::Migrating(migrating))) => migrating.epoch,
+        _ => 0,
+    };
+    pb::TopologySlot { kind: kind.into(), from, to, locked, migrating_since }
 }
 
 fn moves(data: &pb::State) -> pb::MoveRules {
@@ -69,7 +77,11 @@ fn moves(data: &pb::State) -> pb::MoveRules {
         _ => pb::Durability::Replica,
     };
     pb::MoveRules {
-        timeout_ms: settings::number(data, Setting::MigrationTimeout) / 1000,
+        timeout_ms: MIGRATE_TIMEOUT_MS,
         durability: durability.into(),
+        big_bytes: settings::number(data, Setting::MigrationBigBytes),
+        big_elements: settings::number(data, Setting::MigrationBigElements),
+        patience_ms: settings::number(data, Setting::BarrierDeadline) / 1000,
+        big_patience_ms: settings::number(data, Setting::MigrationTimeout) / 1000,
     }
 }

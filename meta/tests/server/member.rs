@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use codis_meta::auth::Token;
+use codis_meta::drive::SlotWeight;
 use codis_meta::node::{Node, NodeConfig, Stopper};
 use codis_meta::raft::{Config, DiskStore, Founding, Identity};
 use codis_meta::server::{self, About, Parts, Servers, Services, Tls};
@@ -42,6 +43,9 @@ pub(crate) struct FakeServers {
     pub(crate) troubles: Mutex<Vec<String>>,
     /// The masters that the fence was written on.
     pub(crate) prepared: Mutex<Vec<String>>,
+    pub(crate) moves: Mutex<api::Moves>,
+    /// What slots weigh, by master; the others cannot be walked.
+    pub(crate) weights: Mutex<BTreeMap<String, Vec<SlotWeight>>>,
 }
 
 #[tonic::async_trait]
@@ -63,6 +67,15 @@ impl Servers for FakeServers {
 
     fn facts(&self) -> Arc<BTreeMap<String, api::ServerFacts>> {
         Arc::clone(&self.facts.lock().expect("no test panics with it"))
+    }
+
+    fn moves(&self) -> api::Moves {
+        self.moves.lock().expect("no test panics with it").clone()
+    }
+
+    async fn weigh(&self, addr: &str) -> Result<Vec<SlotWeight>, String> {
+        let weights = self.weights.lock().expect("no test panics with it");
+        weights.get(addr).cloned().ok_or_else(|| format!("{addr} does not answer"))
     }
 
     fn troubles(&self) -> Vec<String> {

@@ -127,7 +127,7 @@ fn read_slot(
     slot: &pb::TopologySlot,
     groups: &[&pb::TopologyGroup],
 ) -> Result<Slot, NotATopology> {
-    let &pb::TopologySlot { kind, from, to, locked } = slot;
+    let &pb::TopologySlot { kind, from, to, locked, migrating_since } = slot;
     let index = |number: u32| {
         let place = groups.binary_search_by_key(&number, |group| group.id);
         let place = place.ok().and_then(|place| u16::try_from(place).ok());

@@ -8,6 +8,7 @@ mod backup;
 mod change;
 mod groups;
 mod members;
+mod moves;
 mod plain;
 mod promote;
 mod proxies;
@@ -160,6 +161,31 @@ impl api::admin_server::Admin for AdminService {
         request: Request<api::OfflineSlotsRequest>,
     ) -> Answer<api::Changed> {
         here!(self, request, change::one)
+    }
+
+    async fn migrate_slots(
+        &self,
+        request: Request<api::MigrateSlotsRequest>,
+    ) -> Answer<api::Changed> {
+        on_leader!(self, request, migrate_slots, moves::migrate)
+    }
+
+    async fn cancel_slots(
+        &self,
+        request: Request<api::CancelSlotsRequest>,
+    ) -> Answer<api::Changed> {
+        here!(self, request, change::one)
+    }
+
+    async fn get_moves(&self, request: Request<api::GetMovesRequest>) -> Answer<api::Moves> {
+        on_leader!(self, request, get_moves, moves::list)
+    }
+
+    async fn rebalance(
+        &self,
+        request: Request<api::RebalanceRequest>,
+    ) -> Answer<api::RebalancePlan> {
+        on_leader!(self, request, rebalance, moves::rebalance)
     }
 
     async fn list_proxies(

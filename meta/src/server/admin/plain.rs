@@ -49,6 +49,13 @@ impl OneChange for api::AssignSlotsRequest {
     }
 }
 
+impl OneChange for api::CancelSlotsRequest {
+    fn take_apart(self) -> (Option<api::Call>, Change) {
+        let slots = Some(pb::SlotRange { first: self.beg, last: self.end });
+        (self.call, Change::SlotActionCancel(pb::SlotActionCancel { slots }))
+    }
+}
+
 impl OneChange for api::OfflineSlotsRequest {
     fn take_apart(self) -> (Option<api::Call>, Change) {
         let slots = Some(pb::SlotRange { first: self.beg, last: self.end });

@@ -174,7 +174,7 @@ mod tests {
         let facts = api::ServerFacts { role: "master".into(), ..Default::default() };
         let server = api::Server { addr: "a:1".into(), facts: Some(facts), ..Default::default() };
         let group = api::Group { gid: 1, servers: vec![server], slots: 1024, ..Default::default() };
-        let slot = pb::Slot { group: 1, action: None };
+        let slot = pb::Slot { group: 1, ..Default::default() };
         let model = pb::Proxy { token: "p".into(), acked_epoch: 7, ..Default::default() };
         let proxy = api::Proxy { model: Some(model), ..Default::default() };
         let member =

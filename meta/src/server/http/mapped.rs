@@ -57,7 +57,7 @@ mod tests {
             kind: kind.into(),
             from,
             to,
-            locked: false,
+            ..Default::default()
         };
         let group = |id, master: &str| pb::TopologyGroup {
             id,

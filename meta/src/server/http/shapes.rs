@@ -419,7 +419,7 @@ mod tests {
 
     #[test]
     fn a_slot_without_an_action_has_an_empty_one() {
-        let slot = Slot::of(3, &pb::Slot { group: 2, action: None });
+        let slot = Slot::of(3, &pb::Slot { group: 2, ..Default::default() });
         assert_eq!(to_value(slot).expect("JSON"), json!({"id": 3, "group_id": 2, "action": {}}));
     }
 
@@ -427,7 +427,7 @@ mod tests {
     fn a_slots_action_has_its_order_state_and_target() {
         let phase = Some(slot_action::Phase::Pending(slot_action::Pending {}));
         let action = pb::SlotAction { target: 4, order: 9, phase, ..Default::default() };
-        let slot = Slot::of(3, &pb::Slot { group: 2, action: Some(action) });
+        let slot = Slot::of(3, &pb::Slot { group: 2, action: Some(action), ..Default::default() });
         let expected = json!({"index": 9, "state": "pending", "target_id": 4});
         assert_eq!(to_value(slot).expect("JSON")["action"], expected);
     }

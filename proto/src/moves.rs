@@ -1,0 +1,105 @@
+//! The move script, by which proxies and the migrator move keys from one server to another: what it is given
+//! and what it answers. See docs/migration.md.
+
+/// The script's text.
+pub const SCRIPT: &str = include_str!("moves/move.lua");
+
+/// The script's SHA1 in hexadecimal, by which EVALSHA calls it.
+pub const SCRIPT_SHA1: &str = "e33ae851dd8d2241f9043f8ad129e8629e6b13f6";
+
+/// The word that an error reply begins with where the source is not clean towards the target. Nothing was done.
+pub const UNCLEAN: &str = "CODISUNCLEAN";
+
+/// The word that an error reply begins with where the outcome of a MIGRATE is not known. The source is unclean now.
+pub const UNKNOWN: &str = "CODISUNKNOWN";
+
+/// What became of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    /// The source does not have it.
+    NotHere,
+    /// It is at the target now.
+    There,
+    /// The target had it before; the source's copy is stale.
+    WasThere,
+    /// It is big, and was left alone.
+    Big,
+    /// It could not be moved; the answer's words say why.
+    Failed,
+    /// The budget of bytes was used up.
+    NotTried,
+}
+
+impl Moved {
+    /// Reads the script's number for a key. `None` for a number that it does not answer.
+    #[must_use]
+    pub fn from_number(number: i64) -> Option<Self> {
+        Some(match number {
+            0 => Self::NotHere,
+            1 => Self::There,
+            2 => Self::WasThere,
+            3 => Self::Big,
+            4 => Self::Failed,
+            5 => Self::NotTried,
+            _ => return None,
+        })
+    }
+}
+
+/// Where keys move to, and by what rules.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The target as the topology has it, `host:port`; its field in the clean hash.
+    pub address: &'a str,
+    /// The database on both sides.
+    pub database: u32,
+    /// The target's password; empty where it asks for none.
+    pub password: &'a str,
+    /// How long the source may wait for the target, in milliseconds.
+    pub timeout_ms: u64,
+    /// Leave the keys on the source.
+    pub copy: bool,
+    /// Keys of more bytes are big.
+    pub big_bytes: u64,
+    /// Keys of more elements are big.
+    pub big_elements: u64,
+    /// After so many bytes no further key is tried.
+    pub budget_bytes: u64,
+}
+
+impl Target<'_> {
+    /// The arguments of EVALSHA (or EVAL, with the text in `script`) for `keys` on the source whose run id is `run_id`.
+    /// `None` where the address is not one that a server can connect to.
+    #[must_use]
+    pub fn arguments(&self, script: Script, run_id: &str, keys: &[&[u8]]) -> Option<Vec<Vec<u8>>> {
+        let (host, port) = self.address.rsplit_once(':')?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let (command, script) = match script {
+            Script::Sha1 => ("EVALSHA", SCRIPT_SHA1),
+            Script::Text => ("EVAL", SCRIPT),
+        };
+        let mut arguments: Vec<Vec<u8>> = vec![command.into(), script.into()];
+        arguments.push(keys.len().to_string().into());
+        arguments.extend(keys.iter().map(|key| key.to_vec()));
+        let copy = if self.copy { "COPY" } else { "-" };
+        arguments.extend([run_id.into(), host.into(), port.into()]);
+        arguments.push(self.database.to_string().into());
+        arguments.push(self.timeout_ms.to_string().into());
+        arguments.push(copy.into());
+        for number in [self.big_bytes, self.big_elements, self.budget_bytes] {
+            arguments.push(number.to_string().into());
+        }
+        arguments.push(self.password.into());
+        arguments.push(self.address.into());
+        Some(arguments)
+    }
+}
+
+/// How the script is named in a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Script {
+    /// By its SHA1; a server that has not seen it answers NOSCRIPT.
+    Sha1,
+    /// By its whole text.
+    Text,
+}

@@ -1,0 +1,88 @@
+-- Moves keys to another server, see docs/migration.md. In one atomic step on the source.
+--
+-- KEYS: the keys, all of the selected database.
+-- ARGV: run id, host, port, database there, timeout in ms, COPY or -, big bytes, big elements,
+--       budget in bytes, password of the target (may be empty), target's address as its field in the clean hash.
+-- Answer: one number for each key, then the bytes that went, then the words of the last failure.
+--   0 not here   1 is at the target now   2 was at the target before   3 big, left alone
+--   4 failed     5 not tried: the budget was used up
+-- With COPY, keys that are 1 or 2 are still here.
+local run, host, port, db, timeout = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local copy = ARGV[6] == 'COPY'
+local big_bytes, big_elements, budget = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local clean = '__codis_clean__'
+
+if redis.call('HGET', clean, ARGV[11]) ~= run then
+  return redis.error_reply('CODISUNCLEAN an earlier MIGRATE to ' .. ARGV[11] .. ' may still be at work')
+end
+
+local count = { list = 'LLEN', set = 'SCARD', zset = 'ZCARD', hash = 'HLEN', stream = 'XLEN' }
+
+local function is_big(key, bytes)
+  if bytes > big_bytes then return true end
+  -- Elements take at least a byte and a half each.
+  if bytes * 2 < big_elements * 3 then return false end
+  local kind = redis.call('TYPE', key)
+  local command = count[kind.ok or kind]
+  return command and redis.call(command, key) > big_elements
+end
+
+local function migrate(keys)
+  local command = { 'MIGRATE', host, port, '', db, timeout }
+  if copy then command[#command + 1] = 'COPY' end
+  if ARGV[10] ~= '' then
+    command[#command + 1] = 'AUTH'
+    command[#command + 1] = ARGV[10]
+  end
+  command[#command + 1] = 'KEYS'
+  for i = 1, #keys do command[#command + 1] = keys[i] end
+  local answer = redis.pcall(unpack(command))
+  return type(answer) == 'table' and answer.err
+end
+
+local answer, some, places, bytes, failure = {}, {}, {}, 0, ''
+for i, key in ipairs(KEYS) do
+  local size = bytes >= budget or redis.call('MEMORY', 'USAGE', key)
+  if size == true then answer[i] = 5
+  elseif not size then answer[i] = 0
+  elseif is_big(key, size) then answer[i] = 3
+  else
+    bytes = bytes + size
+    some[#some + 1] = key
+    places[#places + 1] = i
+    answer[i] = 1
+  end
+end
+
+local function unknown(words)
+  -- HDEL needs no memory, so that it works where SET would not.
+  redis.call('HDEL', clean, ARGV[11])
+  return redis.error_reply('CODISUNKNOWN ' .. words)
+end
+
+if #some > 0 then
+  local words = migrate(some)
+  if words then
+    if string.find(words, 'IOERR', 1, true) then return unknown(words) end
+    -- Others may have gone all the same: each is looked at.
+    for n, key in ipairs(some) do
+      local place = places[n]
+      if copy or redis.call('EXISTS', key) == 1 then
+        local again = migrate({ key })
+        if not again then answer[place] = 1
+        elseif string.find(again, 'IOERR', 1, true) then return unknown(again)
+        elseif string.find(again, 'BUSYKEY', 1, true) then
+          answer[place] = 2
+          if not copy then redis.call('UNLINK', key) end
+        else
+          answer[place] = 4
+          failure = again
+        end
+      end
+    end
+  end
+end
+
+answer[#KEYS + 1] = bytes
+answer[#KEYS + 2] = failure
+return answer
