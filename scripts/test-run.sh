@@ -66,7 +66,8 @@ start() {
     CODIS_RUN_PORT=$(free_port) CODIS_RUN_ADMIN_PORT=$(free_port) CODIS_RUN_META_PORT=$(free_port)
     [ -z "${2:-}" ] || CODIS_RUN_PORT=$2
     export CODIS_RUN_PORT CODIS_RUN_ADMIN_PORT CODIS_RUN_META_PORT
-    make --no-print-directory run <&- >"$output" 2>&1 &
+    # A shell that was started in the background ignores interrupts, and hands that on.
+    env --default-signal=INT make --no-print-directory run <&- >"$output" 2>&1 &
     make_pid=$!
     eventually "make run is ready" starts_or_ends
     all_is_printed || fail "it ended"
