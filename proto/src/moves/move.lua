@@ -12,7 +12,11 @@ local copy = ARGV[6] == 'COPY'
 local big_bytes, big_elements, budget = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local clean = '__codis_clean__'
 
-if redis.call('HGET', clean, ARGV[11]) ~= run then
+-- The mark is in database 0, whatever the keys' is.
+redis.call('SELECT', 0)
+local mark = redis.call('HGET', clean, ARGV[11])
+redis.call('SELECT', db)
+if mark ~= run then
   return redis.error_reply('CODISUNCLEAN an earlier MIGRATE to ' .. ARGV[11] .. ' may still be at work')
 end
 
@@ -56,6 +60,7 @@ end
 
 local function unknown(words)
   -- HDEL needs no memory, so that it works where SET would not.
+  redis.call('SELECT', 0)
   redis.call('HDEL', clean, ARGV[11])
   return redis.error_reply('CODISUNKNOWN ' .. words)
 end

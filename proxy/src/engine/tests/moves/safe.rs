@@ -48,7 +48,7 @@ impl Bed {
         assert_eq!(sent.len(), 1);
         assert_eq!(sent[0][0], "EVAL");
         assert!(sent[0][1].contains("UNLINK"));
-        assert_eq!(sent[0][2..], ["1", "k", "run1", "b:1"]);
+        assert_eq!(sent[0][2..], ["1", "k", "run1", "b:1", "0"]);
         assert_eq!(self.at_b(), [Sent::new(); 0], "it is on both");
         self.a_says(":1\r\n");
         assert_eq!(self.at_b(), [["SET", "k", "v"]]);
