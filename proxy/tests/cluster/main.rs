@@ -10,6 +10,7 @@
 
 mod bed;
 mod changes;
+mod encrypted;
 mod members;
 mod promotion;
 mod proxies;
