@@ -3,6 +3,7 @@
 mod big;
 mod ends;
 mod keys;
+mod model;
 mod retries;
 mod safe;
 
