@@ -111,6 +111,8 @@ impl Drop for Shut<'_> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[tokio::test]
@@ -121,11 +123,9 @@ mod tests {
         let shut = exclusion.shut(2);
         assert!(exclusion.enter(&moment, [2, 3]).is_none());
         assert!(exclusion.enter(&moment, [1, 3]).is_some(), "other groups are not concerned");
-        let emptied = shut.emptied();
-        tokio::pin!(emptied);
-        assert!(futures_util::poll!(&mut emptied).is_pending());
+        assert!(shut.emptied().now_or_never().is_none());
         drop(inside);
-        emptied.await;
+        shut.emptied().await;
     }
 
     #[test]
