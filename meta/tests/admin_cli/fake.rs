@@ -32,7 +32,7 @@ pub(crate) enum Step {
 }
 
 /// What the group holds and has seen.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Held {
     /// What becomes of the calls to come; they succeed when this is empty.
     pub(crate) steps: VecDeque<Step>,
@@ -46,11 +46,40 @@ pub(crate) struct Held {
     pub(crate) ran: usize,
     pub(crate) groups: BTreeMap<u32, Vec<pb::Server>>,
     pub(crate) members: BTreeMap<u64, String>,
+    pub(crate) slots: Vec<meta::Slot>,
+    /// Moves go no further.
+    pub(crate) moves_wait: bool,
+    /// Why group 1 waits.
+    pub(crate) trouble: String,
+    pub(crate) settings: BTreeMap<String, String>,
     pub(crate) restored: Vec<Vec<u8>>,
     pub(crate) proxies_waiting: Vec<String>,
     /// What the last change asked to wait.
     pub(crate) wait_ms: Option<u64>,
     answered: BTreeMap<(u64, u64), pb::Changed>,
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        let slot = meta::Slot { group: 1, ..meta::Slot::default() };
+        Self {
+            steps: VecDeque::new(),
+            without_leader: false,
+            token: None,
+            calls: BTreeMap::new(),
+            ran: 0,
+            groups: BTreeMap::new(),
+            members: BTreeMap::new(),
+            slots: vec![slot; 1024],
+            moves_wait: false,
+            trouble: String::new(),
+            settings: BTreeMap::new(),
+            restored: Vec::new(),
+            proxies_waiting: Vec::new(),
+            wait_ms: None,
+            answered: BTreeMap::new(),
+        }
+    }
 }
 
 /// The group as one or several members serve it.
@@ -81,6 +110,11 @@ impl Fake {
         let facts = pb::ServerFacts { role: role.into(), keys, ..pb::ServerFacts::default() };
         let server = pb::Server { addr: addr.into(), facts: Some(facts), ..pb::Server::default() };
         self.held().groups.entry(gid).or_default().push(server);
+    }
+
+    /// Groups 1 to `count`, the first of which has all slots.
+    pub(crate) fn has_groups(&self, count: u32) {
+        self.held().groups.extend((1..=count).map(|gid| (gid, Vec::new())));
     }
 
     pub(crate) fn serve(&self) -> Served {
@@ -207,8 +241,69 @@ impl Held {
     }
 
     fn list_slots(&self) -> pb::Slots {
-        let slots = vec![meta::Slot { group: 1, action: None }; 1024];
-        pb::Slots { epoch: self.ran as u64, slots }
+        pb::Slots { epoch: self.ran as u64, slots: self.slots.clone() }
+    }
+
+    fn migrate(&mut self, request: &pb::MigrateSlotsRequest) -> Result<(), Status> {
+        let range = (request.beg..=request.end).map(|slot| (slot, request.gid));
+        let moves: Vec<(u32, u32)> = match request.moves.is_empty() {
+            true => range.collect(),
+            false => request.moves.iter().map(|one| (one.slot, one.to)).collect(),
+        };
+        let from = request.from_gid;
+        let count = if request.count == 0 { 1024 } else { request.count as usize };
+        let wanted = |slot: &meta::Slot| from == 0 || slot.group == from;
+        let moves = moves.into_iter().filter(|(slot, _)| wanted(&self.slots[*slot as usize]));
+        for (slot, target) in moves.take(count).collect::<Vec<_>>() {
+            self.group(target)?;
+            let phase = Some(meta::slot_action::Phase::Pending(meta::slot_action::Pending {}));
+            let order = u64::from(slot) + 1;
+            let action = meta::SlotAction { target, order, phase, ..Default::default() };
+            self.slots[slot as usize].action = Some(action);
+        }
+        Ok(())
+    }
+
+    fn list_moves(&self) -> pb::Moves {
+        let moves = (0..).zip(&self.slots).filter_map(|(slot, one)| {
+            let action = Some(one.action.clone()?);
+            Some(pb::Move { slot, from: one.group, action })
+        });
+        let moves: Vec<pb::Move> = moves.collect();
+        let source = pb::MoveSource {
+            gid: 1,
+            addr: "10.0.0.1:6379".into(),
+            doing: "moving".into(),
+            trouble: self.trouble.clone(),
+            ..pb::MoveSource::default()
+        };
+        let sources = if moves.is_empty() { Vec::new() } else { vec![source] };
+        let paused = self.settings.get("migration_disabled").is_some_and(|value| value == "true");
+        pb::Moves { moves, sources, paused, keys_moved: 7, ..pb::Moves::default() }
+    }
+
+    /// A look at the moves is what takes them further here.
+    fn one_slot_moves(&mut self) {
+        if self.moves_wait {
+            return;
+        }
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.action.is_some()) {
+            slot.group = slot.action.take().map_or(slot.group, |action| action.target);
+        }
+    }
+
+    /// The lowest two slots of group 1, or of the group that is drained, go to the last group.
+    fn plan(&self, drained: u32) -> pb::RebalancePlan {
+        let from = if drained == 0 { 1 } else { drained };
+        let to = self.groups.keys().copied().max().unwrap_or_default();
+        let on_it = (0..).zip(&self.slots).filter(|(_, slot)| slot.group == from && from != to);
+        let moves = on_it.take(2).map(|(slot, _)| pb::PlannedMove { slot, from, to });
+        let share = |&gid: &u32| pb::GroupShare { gid, ..pb::GroupShare::default() };
+        pb::RebalancePlan {
+            moves: moves.collect(),
+            shares: self.groups.keys().map(share).collect(),
+            ..pb::RebalancePlan::default()
+        }
     }
 
     fn list_members(&self) -> pb::Members {
@@ -402,6 +497,47 @@ impl Admin for Fake {
         self.change("offline_slots", request, |request| &request.call, |_, _| Ok(())).await
     }
 
+    async fn migrate_slots(
+        &self,
+        request: Request<pb::MigrateSlotsRequest>,
+    ) -> Result<Response<pb::Changed>, Status> {
+        self.change("migrate_slots", request, |request| &request.call, Held::migrate).await
+    }
+
+    async fn cancel_slots(
+        &self,
+        request: Request<pb::CancelSlotsRequest>,
+    ) -> Result<Response<pb::Changed>, Status> {
+        self.change(
+            "cancel_slots",
+            request,
+            |request| &request.call,
+            |held, request| {
+                let range = request.beg as usize..=request.end as usize;
+                held.slots[range].iter_mut().for_each(|slot| slot.action = None);
+                Ok(())
+            },
+        )
+        .await
+    }
+
+    async fn get_moves(
+        &self,
+        request: Request<pb::GetMovesRequest>,
+    ) -> Result<Response<pb::Moves>, Status> {
+        let moves = self.read("get_moves", &request, Held::list_moves)?;
+        self.held().one_slot_moves();
+        Ok(moves)
+    }
+
+    async fn rebalance(
+        &self,
+        request: Request<pb::RebalanceRequest>,
+    ) -> Result<Response<pb::RebalancePlan>, Status> {
+        let drained = request.get_ref().drain_gid;
+        self.read("rebalance", &request, |held| held.plan(drained))
+    }
+
     async fn list_proxies(
         &self,
         request: Request<pb::ListProxiesRequest>,
@@ -420,6 +556,9 @@ impl Admin for Fake {
         &self,
         request: Request<pb::GetMembersRequest>,
     ) -> Result<Response<pb::Members>, Status> {
+        if request.get_ref().local {
+            return Ok(Response::new(pb::Members { leader: 0, ..self.held().list_members() }));
+        }
         self.read("get_members", &request, Held::list_members)
     }
 
@@ -470,7 +609,7 @@ impl Admin for Fake {
         request: Request<pb::BackupRequest>,
     ) -> Result<Response<Self::BackupStream>, Status> {
         self.arrive("backup", &request)?;
-        let chunk = |data: &[u8]| Ok(pb::BackupChunk { data: data.to_vec() });
+        let chunk = |data: &[u8]| Ok(pb::BackupChunk { data: data.to_vec(), id: None });
         Ok(events(BACKUP.chunks(300).map(chunk).collect()))
     }
 
@@ -481,12 +620,23 @@ impl Admin for Fake {
         let step = self.arrive("restore", &request)?;
         let mut chunks = request.into_inner();
         let mut bytes = Vec::new();
+        let mut id = None;
         while let Some(chunk) = chunks.next().await {
-            bytes.extend_from_slice(&chunk?.data);
+            let chunk = chunk?;
+            bytes.extend_from_slice(&chunk.data);
+            id = id.or(chunk.id);
         }
-        self.held().restored.push(bytes);
+        let id = id.ok_or_else(|| Status::invalid_argument("no id"))?;
+        let changed = pb::Changed { epoch: 9, ..pb::Changed::default() };
+        {
+            let mut held = self.held();
+            let first = held.answered.insert((id.client, id.request), changed.clone()).is_none();
+            if first {
+                held.restored.push(bytes);
+            }
+        }
         after(step).await?;
-        Ok(Response::new(pb::Changed { epoch: 9, ..pb::Changed::default() }))
+        Ok(Response::new(changed))
     }
 
     async fn get_settings(
@@ -508,6 +658,15 @@ impl Admin for Fake {
         &self,
         request: Request<pb::SetSettingsRequest>,
     ) -> Result<Response<pb::Changed>, Status> {
-        self.change("set_settings", request, |request| &request.call, |_, _| Ok(())).await
+        self.change(
+            "set_settings",
+            request,
+            |request| &request.call,
+            |held, request| {
+                held.settings.extend(request.values.clone());
+                Ok(())
+            },
+        )
+        .await
     }
 }

@@ -28,7 +28,8 @@ async fn filled(member: &Member) {
     let slots = Some(pb::SlotRange { first: 0, last: 9 });
     member.make(Change::SlotsAssign(pb::SlotsAssign { slots, group: 1 })).await;
     let slots = Some(pb::SlotRange { first: 9, last: 9 });
-    member.make(Change::SlotActionCreate(pb::SlotActionCreate { slots, target: 2 })).await;
+    let create = pb::SlotActionCreate { slots, target: 2, ..Default::default() };
+    member.make(Change::SlotActionCreate(create)).await;
     let register = pb::ProxyRegister {
         product: "demo".into(),
         protocol: 1,
