@@ -56,8 +56,9 @@ pub(super) fn even_slots(groups: &BTreeSet<u32>, slots: &[Slot]) -> Vec<Move> {
 ///
 /// The heaviest group gives the lightest one the largest slot that takes neither past the mean. Whoever is above it at
 /// first stays so by giving, and whoever is below takes no more once it is not: so only those that are too heavy give,
-/// only those that are too light take, and as long as one of the former is too heavy one of the latter is too light. It ends when nobody is above the mean by more than a slot weighs on average:
-/// what comes after would be many moves for little.
+/// only those that are too light take, and as long as one of the former is too heavy one of the latter is too light. It ends when
+/// nobody is above the mean by more than a slot weighs on average; and below the heaviest slot, slots that are lighter than
+/// a quarter of an average one stay: what they would gain is not worth the moves.
 pub(super) fn even_weights(groups: &BTreeSet<u32>, slots: &[Slot]) -> Vec<Move> {
     // All in units of one part of a group's share, so that the mean is a whole number.
     let parts = groups.len() as i128;
@@ -72,18 +73,21 @@ pub(super) fn even_weights(groups: &BTreeSet<u32>, slots: &[Slot]) -> Vec<Move> 
         }
     }
     movable.retain(|group, _| above[group] > 0);
-    let tolerance = total * parts / (slots.len() as i128).max(1);
+    let average = total * parts / (slots.len() as i128).max(1);
+    let heaviest = slots.iter().map(|slot| i128::from(slot.weight) * parts).max().unwrap_or(0);
     let mut moves = Vec::new();
     while let Some((to, missing)) = lightest(&above) {
         let mut givers: Vec<(i128, u32)> = above
             .iter()
-            .filter(|(_, above)| **above > tolerance)
+            .filter(|(_, above)| **above > average)
             .map(|(group, above)| (-above, *group))
             .collect();
         givers.sort_unstable();
         let found = givers.into_iter().find_map(|(surplus, from)| {
-            let slot = fitting(movable.get(&from)?, -surplus, missing)?;
-            Some((from, slot))
+            let surplus = -surplus;
+            let (weight, slot) = fitting(movable.get(&from)?, surplus, missing)?;
+            let is_worth_it = surplus > heaviest || weight * 4 >= average;
+            is_worth_it.then_some((from, (weight, slot)))
         });
         let Some((from, (weight, slot))) = found else { break };
         movable.entry(from).or_default().remove(&(weight, slot));
@@ -132,5 +136,4 @@ pub(super) fn drain(groups: &BTreeSet<u32>, slots: &[Slot], leaving: u32) -> Vec
 }
 
 #[cfg(test)]
-#[path = "plan_tests.rs"]
 mod tests;
