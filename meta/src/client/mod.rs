@@ -21,7 +21,7 @@ pub use error::{ClientError, Unreachable};
 pub use verdict::Verdict;
 
 use crate::auth::Token;
-use crate::transport::{Dialer, reasons};
+use crate::transport::{Dialer, reasons, with_tls_hint};
 
 /// The stub that calls are made on.
 pub type Api = AdminClient<InterceptedService<Channel, Token>>;
@@ -223,10 +223,11 @@ fn trust(path: &Path) -> Result<ClientTlsConfig, ClientError> {
 
 /// What a status says, with what it comes from.
 fn said(status: &Status) -> String {
-    match std::error::Error::source(status) {
+    let said = match std::error::Error::source(status) {
         Some(source) => format!("{}: {}", status.message(), reasons(source)),
         None => status.message().to_owned(),
-    }
+    };
+    with_tls_hint(said, "--tls-ca")
 }
 
 #[cfg(test)]
