@@ -375,7 +375,8 @@ mod tests {
 
     #[test]
     fn movers_of_older_terms_are_found_in_the_list() {
-        let line = |name: &str| format!("id=7 addr=10.0.0.1:5 laddr=10.0.0.2:6379 fd=8 name={name} age=1");
+        let line =
+            |name: &str| format!("id=7 addr=10.0.0.1:5 laddr=10.0.0.2:6379 fd=8 name={name} age=1");
         for (name, older) in [
             ("codis-mover:4", true),
             ("codis-mover:5", false),

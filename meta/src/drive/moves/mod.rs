@@ -48,6 +48,8 @@ use trouble::Trouble;
 
 pub use board::Board;
 pub use exclusion::Exclusion;
+#[cfg(test)]
+pub(super) use exclusion::Moment;
 pub(super) use exclusion::Shut;
 pub(super) use link::older_mover;
 pub use net::{Connection, Net, NetError, Request, Value, request};

@@ -93,7 +93,9 @@ impl<M: Member, S: Servers, N: Net> Copying<'_, '_, M, S, N> {
         let expiring: Vec<Request> = expiring.collect();
         if !expiring.is_empty() && !self.target.field_ttl {
             let what = "HPEXPIREAT";
-            return Err(self.target.refused(what, "it knows no times to live of fields: upgrade it"));
+            return Err(self
+                .target
+                .refused(what, "it knows no times to live of fields: upgrade it"));
         }
         Ok(expiring)
     }

@@ -88,7 +88,9 @@ impl Kind {
         match self {
             // Read as member and score, written as score and member.
             Kind::Zset => {
-                request.extend(piece.chunks_exact(2).flat_map(|pair| [pair[1].clone(), pair[0].clone()]));
+                request.extend(
+                    piece.chunks_exact(2).flat_map(|pair| [pair[1].clone(), pair[0].clone()]),
+                );
             }
             _ => request.extend(piece.iter().cloned()),
         }

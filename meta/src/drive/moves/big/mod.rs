@@ -142,11 +142,8 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         way: &Way<'_>,
         source: &mut Link<N::Connection>,
     ) -> Result<Option<i64>, Trouble> {
-        let ask = vec![
-            request(&["MULTI"]),
-            vec![b"PTTL".to_vec(), way.key.to_vec()],
-            request(&["EXEC"]),
-        ];
+        let ask =
+            vec![request(&["MULTI"]), vec![b"PTTL".to_vec(), way.key.to_vec()], request(&["EXEC"])];
         let done = source.all_well_in(way.database, ask, CALL_MAX).await?.pop();
         let left = done.and_then(Value::into_items);
         // -2 for one that has expired in this very moment.

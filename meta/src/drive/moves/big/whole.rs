@@ -15,8 +15,7 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         let mut source = self.open(&way.plan.source.address).await?;
         let _inside = self.inside(way)?;
         let no_limit = u64::from(u32::MAX) << 20;
-        let rules =
-            Rules { big_bytes: no_limit, big_elements: no_limit, ..way.plan.rules.clone() };
+        let rules = Rules { big_bytes: no_limit, big_elements: no_limit, ..way.plan.rules.clone() };
         let keys = [way.key.to_vec()];
         let run_id = source.run_id.clone();
         let what = (way.database, &keys[..], Script::Text);
