@@ -10,6 +10,7 @@ pub struct Admin {
     binary: PathBuf,
     members: Vec<String>,
     auth: Option<String>,
+    ca: Option<PathBuf>,
 }
 
 /// What a run of [`Admin`] came to.
@@ -27,13 +28,20 @@ impl Admin {
     /// An operator of the group of these members.
     #[must_use]
     pub fn new(binary: &Path, members: &[String]) -> Self {
-        Self { binary: binary.to_owned(), members: members.to_vec(), auth: None }
+        Self { binary: binary.to_owned(), members: members.to_vec(), auth: None, ca: None }
     }
 
     /// The same with a token.
     #[must_use]
     pub fn with_auth(mut self, auth: &str) -> Self {
         self.auth = Some(auth.to_owned());
+        self
+    }
+
+    /// The same that speaks in cipher with members whose certificates are of this authority.
+    #[must_use]
+    pub fn with_ca(mut self, ca: &Path) -> Self {
+        self.ca = Some(ca.to_owned());
         self
     }
 
@@ -47,6 +55,9 @@ impl Admin {
         command.arg(format!("--meta={}", self.members.join(",")));
         if let Some(auth) = &self.auth {
             command.arg(format!("--auth={auth}"));
+        }
+        if let Some(ca) = &self.ca {
+            command.arg("--tls-ca").arg(ca);
         }
         let output = command
             .args(split_words(line))

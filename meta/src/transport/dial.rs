@@ -71,6 +71,19 @@ impl Dialer {
     }
 }
 
+/// What a lost connection said, with a hint where the other side seems to answer in cipher; `key` is where the authority
+/// that it is checked by is named.
+#[must_use]
+pub fn with_tls_hint(said: String, key: &str) -> String {
+    // The first bytes of a TLS alert, read as a frame of HTTP/2.
+    match said.contains("frame with invalid size") {
+        true => {
+            format!("{said}: it may speak TLS alone, name the authority of its certificate ({key})")
+        }
+        false => said,
+    }
+}
+
 /// An error with what caused it, in one line: the outer ones alone say little.
 #[must_use]
 pub fn reasons(error: &dyn Error) -> String {

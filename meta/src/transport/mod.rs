@@ -22,7 +22,7 @@ use crate::auth::Token;
 use crate::node::{Membership, Outbox};
 use crate::raft::Envelope;
 
-pub use dial::{Dialer, reasons};
+pub use dial::{Dialer, reasons, with_tls_hint};
 pub use service::{Hall, MemberService};
 
 /// Bytes of the longest message that members and operators send each other: an image's chunk, a command, a backup.

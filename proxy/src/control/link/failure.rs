@@ -99,7 +99,10 @@ pub(super) fn with_sources(text: &str, error: &dyn Error) -> String {
         }
         source = cause.source();
     }
-    if text.is_empty() { "the connection was lost".into() } else { text }
+    if text.is_empty() {
+        return "the connection was lost".into();
+    }
+    codis_meta::transport::with_tls_hint(text, "meta_tls_ca")
 }
 
 #[cfg(test)]
