@@ -203,7 +203,8 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         }
         let mut troubles = String::new();
         for target in plan.targets.keys().filter(|target| !resting.contains(target)) {
-            let to = |one: &&SlotMove| one.target == *target && !done.iter().any(|d| d.slot == one.slot);
+            let to =
+                |one: &&SlotMove| one.target == *target && !done.iter().any(|d| d.slot == one.slot);
             let moves: Vec<SlotMove> = plan.migrating().filter(to).cloned().collect();
             let why = passed.blocked.get(target);
             match why {
