@@ -202,6 +202,8 @@ pub(super) fn advance(
                 action.phase = Some(Phase::Pending(Pending {}));
                 action.failure = text::reason(&change.reason);
             }
+            // Nothing is in its way any more.
+            Step::Note if change.reason.is_empty() => action.failure.clear(),
             Step::Note => action.failure = text::reason(&change.reason),
             Step::Unspecified => {}
         }

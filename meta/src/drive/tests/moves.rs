@@ -15,7 +15,8 @@ use super::fixture::{Meta, number_at, redis, replicate, until};
 /// Queues the slots from `first` to `last` for group `target`.
 pub(super) async fn queue(meta: &Meta, first: u32, last: u32, target: u32) {
     let slots = Some(pb::SlotRange { first, last });
-    meta.ok(Change::SlotActionCreate(pb::SlotActionCreate { slots, target })).await;
+    let change = pb::SlotActionCreate { slots, target, ..Default::default() };
+    meta.ok(Change::SlotActionCreate(change)).await;
 }
 
 /// A member with group 1 of `from` and all slots, and group 2 of `to`.
