@@ -1,6 +1,10 @@
 //! Which pending slots may get ready now: by rising order over all sources, as many as the settings let move at a time.
+//!
+//! Between two groups slots go one way at a time. What a proxy sent by a connection that was lost may come late, and is
+//! told from what may still run by the clean mark of its source alone; so the mark of one direction is removed
+//! before the other begins (docs/migration.md).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,13 +24,14 @@ pub(super) struct Admission {
 /// Actions are told apart by their orders.
 #[derive(Debug)]
 struct Inner {
-    getting_ready: BTreeSet<u64>,
+    /// With the groups that they go from and to.
+    getting_ready: BTreeMap<u64, (u32, u32)>,
     rests: Rests<u64>,
 }
 
 impl Default for Admission {
     fn default() -> Self {
-        let inner = Inner { getting_ready: BTreeSet::new(), rests: Rests::new(REST_MIN, REST_MAX) };
+        let inner = Inner { getting_ready: BTreeMap::new(), rests: Rests::new(REST_MIN, REST_MAX) };
         Self { inner: Mutex::new(inner) }
     }
 }
@@ -44,7 +49,7 @@ impl Admission {
         let taken = plan.active + inner.getting_ready.len() as u64;
         let room = plan.rules.parallel_slots.saturating_sub(taken);
         let free = |order: &u64| {
-            !inner.getting_ready.contains(order) && !inner.rests.is_resting(order, now)
+            !inner.getting_ready.contains_key(order) && !inner.rests.is_resting(order, now)
         };
         let chosen: BTreeSet<u64> = plan
             .queue
@@ -53,10 +58,16 @@ impl Admission {
             .filter(free)
             .take(usize::try_from(room).unwrap_or(usize::MAX))
             .collect();
-        let is_chosen =
-            |one: &&SlotMove| one.phase == Phase::Pending && chosen.contains(&one.order);
+        let source = plan.source.group;
+        let is_chosen = |one: &&SlotMove| {
+            let against = (one.target, source);
+            one.phase == Phase::Pending
+                && chosen.contains(&one.order)
+                && !plan.opposed.contains(&one.target)
+                && !inner.getting_ready.values().any(|way| *way == against)
+        };
         let slots: Vec<SlotMove> = plan.moves.iter().filter(is_chosen).cloned().collect();
-        inner.getting_ready.extend(slots.iter().map(|one| one.order));
+        inner.getting_ready.extend(slots.iter().map(|one| (one.order, (source, one.target))));
         Admitted { admission: self, slots }
     }
 

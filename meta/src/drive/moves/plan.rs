@@ -1,6 +1,6 @@
 //! What the state says of the slots that leave a group.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use codis_proto::meta::v1 as pb;
@@ -103,6 +103,10 @@ pub(super) struct Plan {
     pub(super) active: u64,
     /// The pending slots of all sources whose groups are at rest, by rising order.
     pub(super) queue: Vec<(u32, u64)>,
+    /// The groups from which slots come to this one now: none goes to them meanwhile.
+    pub(super) opposed: BTreeSet<u32>,
+    /// The fence that every master must hold.
+    pub(super) fence: u64,
 }
 
 impl Plan {
@@ -120,6 +124,9 @@ impl Plan {
         let queue = all
             .iter()
             .filter(|(from, one)| one.phase == Phase::Pending && rests(from) && rests(&one.target));
+        let comes =
+            |(_, one): &&(u32, SlotMove)| one.phase != Phase::Pending && one.target == source;
+        let opposed = all.iter().filter(comes).map(|(from, _)| *from).collect();
         let active = all.iter().filter(|(_, one)| one.phase != Phase::Pending).count();
         Some(Plan {
             source: places.get(&source)?.clone(),
@@ -131,6 +138,8 @@ impl Plan {
             moves,
             rules: Rules::of(state),
             active: active as u64,
+            opposed,
+            fence: state.fence_epoch,
         })
     }
 
