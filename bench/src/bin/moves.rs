@@ -261,7 +261,7 @@ impl Seen {
 }
 
 fn histogram() -> Histogram<u64> {
-    Histogram::new(3).expect("three digits are few enough")
+    Histogram::new_with_bounds(1, 60_000_000, 3).expect("these are bounds that can be")
 }
 
 fn pace(

@@ -100,7 +100,7 @@ fn no_password_is_shown() {
     assert!(!shown.to_string().contains("hunter2"));
     assert_eq!(shown["coordinator_auth"], "");
     assert_eq!(shown.get("product_auth"), None);
-    assert_eq!(shown["migration_parallel_slots"], 100);
+    assert_eq!(shown["migration_parallel_slots"], 1024);
 }
 
 #[test]

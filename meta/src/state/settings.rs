@@ -87,7 +87,7 @@ pub const SPECS: [Spec; 20] = specs! {
         "How long clients of a slot wait at a barrier before the change is rolled back";
     MigrationMethod "migration_method" Values::Choice(&["sync", "semi-async"]), "semi-async",
         "Taken for Codis's sake; keys always move in batches";
-    MigrationParallelSlots "migration_parallel_slots" Values::Number(1, 1024), "100",
+    MigrationParallelSlots "migration_parallel_slots" Values::Number(1, 1024), "1024",
         "How many slots may prepare or migrate at a time";
     MigrationAsyncMaxbulks "migration_async_maxbulks" Values::Number(1, 1_000_000), "200",
         "The most elements of a big key in one step";
