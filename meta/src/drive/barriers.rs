@@ -1,11 +1,11 @@
 //! Bringing a barrier about: waiting for the proxies' acknowledgements, and fencing those that give none.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use codis_proto::meta::v1 as pb;
-use tokio::time::{Instant, sleep, timeout_at};
+use futures_util::future::{Either, select};
 
-use super::Context;
 use super::fence::{self, FenceError};
 use super::member::{Lost, Member};
 use super::server::Servers;
@@ -63,32 +63,34 @@ pub(super) struct Fencing {
 ///
 /// For the first half of the time a proxy may acknowledge by itself, as fencing costs it its connections. What is known
 /// to take a fence gets it at once.
-pub(super) async fn bring_about<M: Member, S: Servers>(
-    context: &Context<M, S>,
+///
+/// `left` is how long clients may still wait. The clock comes in as `sleep`, so that all of it can be simulated.
+pub(super) async fn bring_about<M: Member, S: Servers, Slept: Future<Output = ()>>(
+    (member, servers, sleep): (&M, &S, &impl Fn(Duration) -> Slept),
     barrier: &Barrier,
-    deadline: Instant,
+    left: Duration,
     fencing: &mut Fencing,
     applied: u64,
 ) -> Result<Option<String>, Lost> {
-    let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return Ok(Some(reason(&barrier.waiting, fencing)));
     }
     let grace = left.saturating_sub(barrier.length / 2);
     let tokens = if grace.is_zero() { &barrier.waiting.tokens } else { &barrier.leaving };
     if tokens.is_empty() && barrier.waiting.fence_epoch == 0 {
-        context.member.applied_beyond(applied, if grace.is_zero() { left } else { grace }).await;
+        member.applied_beyond(applied, if grace.is_zero() { left } else { grace }).await;
         return Ok(None);
     }
     let epoch = barrier.epoch.max(barrier.waiting.fence_epoch);
-    match timeout_at(deadline, fence::fence(context, epoch, tokens)).await {
-        Ok(Ok(())) => fencing.failure = None,
-        Ok(Err(FenceError::Lost(lost))) => return Err(lost),
-        Ok(Err(FenceError::Failed(why))) => {
+    let fence = pin!(fence::fence(member, servers, epoch, tokens));
+    match select(fence, pin!(sleep(left))).await {
+        Either::Left((Ok(()), _)) => fencing.failure = None,
+        Either::Left((Err(FenceError::Lost(lost)), _)) => return Err(lost),
+        Either::Left((Err(FenceError::Failed(why)), _)) => {
             fencing.failure = Some(why);
             sleep(PAUSE.min(left)).await;
         }
-        Err(_) => fencing.failure = Some("the masters did not answer in time".to_owned()),
+        Either::Right(_) => fencing.failure = Some("the masters did not answer in time".to_owned()),
     }
     Ok(None)
 }

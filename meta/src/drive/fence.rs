@@ -66,20 +66,21 @@ impl Plan {
 
 /// Fences the proxies `tokens` at epoch `least` or later, on every master.
 pub(super) async fn fence<M: Member, S: Servers>(
-    context: &Context<M, S>,
+    member: &M,
+    servers: &S,
     least: u64,
     tokens: &[String],
 ) -> Result<(), FenceError> {
     let mut fenced: BTreeMap<String, u64> = BTreeMap::new();
     for _ in 0..ATTEMPTS_MAX {
         let wanted = tokens.to_vec();
-        let plan = context.member.look(move |state| Plan::of(state, least, &wanted)).await?;
+        let plan = member.look(move |state| Plan::of(state, least, &wanted)).await?;
         let open = plan.masters.iter().filter(|master| fenced.get(*master) != Some(&plan.fence));
         let open: Vec<String> = open.cloned().collect();
-        shut_out(context, &open, plan.fence, tokens).await?;
+        shut_out(servers, &open, plan.fence, tokens).await?;
         fenced.extend(open.into_iter().map(|master| (master, plan.fence)));
         let change = pb::FenceAdvance { epoch: plan.fence, tokens: plan.tokens };
-        match context.member.step(Change::FenceAdvance(change), plan.epoch).await? {
+        match member.step(Change::FenceAdvance(change), plan.epoch).await? {
             Ok(_) => return Ok(()),
             // The topology, another fence or the list of proxies changed meanwhile.
             Err(
@@ -95,15 +96,15 @@ pub(super) async fn fence<M: Member, S: Servers>(
 }
 
 /// Writes the fence on each of the masters and kills what is older.
-async fn shut_out<M: Member, S: Servers>(
-    context: &Context<M, S>,
+async fn shut_out<S: Servers>(
+    servers: &S,
     masters: &[String],
     fence: u64,
     tokens: &[String],
 ) -> Result<(), FenceError> {
     let mut calls = Vec::new();
     for master in masters {
-        calls.push(shut_out_of(context, master, fence, tokens));
+        calls.push(shut_out_of(servers, master, fence, tokens));
     }
     let outcomes = stream::iter(calls).buffer_unordered(MASTERS_AT_A_TIME);
     let outcomes: Vec<_> = outcomes.collect().await;
@@ -115,15 +116,15 @@ async fn shut_out<M: Member, S: Servers>(
     Err(FenceError::Failed(format!("no fence on every master: {}", failures.join("; "))))
 }
 
-async fn shut_out_of<M: Member, S: Servers>(
-    context: &Context<M, S>,
+async fn shut_out_of<S: Servers>(
+    servers: &S,
     master: &str,
     fence: u64,
     tokens: &[String],
 ) -> Result<(), ServerError> {
-    context.servers.raise(master, Marks { fence, order: 0 }).await?;
+    servers.raise(master, Marks { fence, order: 0 }).await?;
     if !tokens.is_empty() {
-        let killed = context.servers.kill_older(master, tokens, fence).await?;
+        let killed = servers.kill_older(master, tokens, fence).await?;
         tracing::info!("{master} is fenced at epoch {fence}, {killed} connections were killed");
     }
     Ok(())
@@ -140,7 +141,7 @@ pub(super) async fn run<M: Member, S: Servers>(context: &Context<M, S>) {
             context.member.applied_beyond(applied, PAUSE_MAX).await;
             continue;
         }
-        let failure = match fence(context, epoch, &tokens).await {
+        let failure = match fence(&context.member, &context.servers, epoch, &tokens).await {
             Ok(()) => None,
             Err(FenceError::Lost(_)) => Some(PAUSE_MIN),
             Err(FenceError::Failed(why)) => {

@@ -19,10 +19,10 @@ const STEP_MAX: Duration = Duration::from_secs(2);
 /// leads next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this member leads no more, or the group does not answer")]
-pub(super) struct Lost;
+pub struct Lost;
 
 /// See the module's head.
-pub(super) trait Member: Clone + Send + Sync + 'static {
+pub trait Member: Clone + Send + Sync + 'static {
     /// Looks at the newest state of the group, if this member leads.
     fn look<T: Send + 'static>(
         &self,

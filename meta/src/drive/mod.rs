@@ -11,7 +11,7 @@
 //! - **What is destroyed was named by an operator.** A server that has data of its own is made a replica by a sync
 //!   only, never in passing.
 //!
-//! [`promotion`], [`sync`] and [`fence`] are the three things that are driven, [`poll`] is the asking, [`check`]
+//! [`promotion`], [`sync`], [`fence`] and [`moves`] are the things that are driven, [`poll`] is the asking, [`check`]
 //! looks at a server before it is added. [`server`] and [`member`] are the two sides that they
 //! stand between, as traits; [`wire`] is the servers over sockets, [`info`] reads what they tell.
 
@@ -21,6 +21,7 @@ mod fence;
 mod follow;
 mod info;
 mod member;
+pub mod moves;
 mod poll;
 mod promotion;
 mod server;
@@ -38,10 +39,12 @@ use codis_proto::admin::v1::{self as api, ServerFacts};
 use tokio::task::JoinHandle;
 
 use crate::node::Node;
-use member::Member;
-use server::Servers;
+use moves::{Board, Exclusion, Net, Sockets};
 use troubles::Troubles;
 use wire::RedisServers;
+
+pub use member::{Lost, Member};
+pub use server::{Guard, Marks, Seen, ServerError, Servers};
 
 /// What all parts of the driver share.
 struct Context<M, S> {
@@ -49,7 +52,10 @@ struct Context<M, S> {
     servers: S,
     facts: Mutex<Arc<BTreeMap<String, ServerFacts>>>,
     troubles: Troubles,
-    moves: Mutex<api::Moves>,
+    sockets: Sockets,
+    /// Keeps promotions and moves of a group apart.
+    exclusion: Exclusion,
+    board: Board,
 }
 
 impl<M: Member, S: Servers> Context<M, S> {
@@ -59,7 +65,9 @@ impl<M: Member, S: Servers> Context<M, S> {
             servers,
             facts: Mutex::default(),
             troubles: Troubles::default(),
-            moves: Mutex::default(),
+            sockets: Sockets::default(),
+            exclusion: Exclusion::default(),
+            board: Board::default(),
         }
     }
 
@@ -89,6 +97,7 @@ pub struct DriveHandle {
 
 struct Running {
     context: Arc<Context<Node, RedisServers>>,
+    product_auth: String,
     task: JoinHandle<()>,
 }
 
@@ -104,9 +113,9 @@ impl Drop for Running {
 /// tokio runtime.
 #[must_use]
 pub fn start(node: Node, product_auth: String) -> DriveHandle {
-    let context = Arc::new(Context::new(node, RedisServers::new(product_auth)));
-    let task = tokio::spawn(work::run(Arc::clone(&context)));
-    DriveHandle { running: Arc::new(Running { context, task }) }
+    let context = Arc::new(Context::new(node, RedisServers::new(product_auth.clone())));
+    let task = tokio::spawn(work::run(Arc::clone(&context), product_auth.clone()));
+    DriveHandle { running: Arc::new(Running { context, product_auth, task }) }
 }
 
 impl DriveHandle {
@@ -138,7 +147,8 @@ impl DriveHandle {
     /// `moves` is empty here.
     #[must_use]
     pub fn moves(&self) -> api::Moves {
-        self.running.context.moves.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let context = &self.running.context;
+        context.board.show(context.sockets.now())
     }
 
     /// How many keys and bytes each slot has on a master, by a walk over all of its keys.
@@ -146,7 +156,8 @@ impl DriveHandle {
     /// # Errors
     /// The server could not be walked: a sentence that says why.
     pub async fn weigh(&self, addr: &str) -> Result<Vec<SlotWeight>, String> {
-        Err(format!("{addr} cannot be weighed"))
+        let Running { context, product_auth, .. } = &*self.running;
+        moves::weigh(&context.sockets, addr, product_auth).await
     }
 
     /// What the driver cannot do, or finds other than it should be: a sentence each.

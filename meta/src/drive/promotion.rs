@@ -4,7 +4,8 @@
 //!
 //! 1. *Preparing.* Proxies acknowledge E or are fenced there; then no client's command is on its way to the
 //!    group.
-//! 2. *Prepared.* The order E is written on the previous master. It is the last write of all: when it has come to the
+//! 2. *Prepared.* No slot's keys move to or from the group any more: those of this leader are waited for, those of
+//!    older ones are shut out of the servers that run their moves. Then the order E is written on the previous master. It is the last write of all: when it has come to the
 //!    target, so has everything before it, since replication keeps the order of writes. No offsets are compared; those
 //!    of two servers mean nothing to each other once one has restarted.
 //! 3. The target stops following **if its order is exactly E**, checked by the target itself in one transaction.
@@ -28,6 +29,7 @@
 //! is no lower than any, and Finished is proposed for a topology of epoch S only. No proxy that knows the new
 //! master has a topology of S or older.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use codis_proto::meta::v1 as pb;
@@ -37,6 +39,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::follow;
 use super::member::{Lost, Member};
+use super::moves::Shut;
 use super::server::{Guard, Marks, Seen, ServerError, Servers};
 use super::{Context, barriers};
 
@@ -56,6 +59,9 @@ pub(super) struct View {
     pub(super) phase: Phase,
     pub(super) servers: Vec<String>,
     pub(super) barrier: barriers::Barrier,
+    /// The servers at which keys that come to the group or leave it are moved: the previous master, and the masters of
+    /// groups whose slots come.
+    moved_at: Vec<String>,
     /// The epoch of the whole state.
     state_epoch: u64,
 }
@@ -78,6 +84,7 @@ impl View {
             phase,
             servers: group.servers.iter().map(|server| server.address.clone()).collect(),
             barrier: barriers::Barrier::of(state, promotion.epoch, deadline_unix_ms),
+            moved_at: moved_at(state, id, &promotion.previous),
             state_epoch: state.epoch,
         })
     }
@@ -93,6 +100,21 @@ impl View {
     }
 }
 
+/// See [`View::moved_at`].
+fn moved_at(state: &pb::State, group: u32, previous: &str) -> Vec<String> {
+    let comes = |slot: &&pb::Slot| {
+        slot.action.as_ref().is_some_and(|action| {
+            let moves = matches!(action.phase, Some(pb::slot_action::Phase::Migrating(_)));
+            moves && action.target == group
+        })
+    };
+    let sources: BTreeSet<u32> =
+        state.slots.iter().filter(comes).map(|slot| slot.group).collect();
+    let masters = sources.iter().filter_map(|id| state.groups.get(id)?.servers.first());
+    let masters = masters.map(|server| server.address.clone());
+    std::iter::once(previous.to_owned()).chain(masters).collect()
+}
+
 /// What a leader knows of a promotion beside the state.
 struct Attempt {
     epoch: u64,
@@ -101,16 +123,22 @@ struct Attempt {
     checked: bool,
     /// The target may have been told to stop following.
     told: bool,
+    /// No key moves to or from the previous master any more.
+    without_movers: bool,
+    /// The leader's term.
+    term: u64,
     fence: barriers::Fencing,
 }
 
 impl Attempt {
-    fn new(view: &View, now_unix_ms: u64) -> Attempt {
+    fn new(view: &View, now_unix_ms: u64, term: u64) -> Attempt {
         Attempt {
             epoch: view.epoch,
             deadline: Instant::now() + view.barrier.left(now_unix_ms),
             checked: false,
             told: false,
+            without_movers: false,
+            term,
             fence: barriers::Fencing::default(),
         }
     }
@@ -133,20 +161,24 @@ impl Attempt {
 pub(super) async fn drive<M: Member, S: Servers>(
     context: &Context<M, S>,
     id: u32,
+    term: u64,
 ) -> Result<(), Lost> {
     let mut attempt: Option<Attempt> = None;
+    let mut shut = None;
     loop {
         let applied = context.member.applied();
         let view = context.member.look(move |state| View::of(state, id)).await?;
         let Some(view) = view else { return Ok(()) };
-        let fresh = || Attempt::new(&view, context.member.unix_ms());
+        // To the end, as the moves must look anew at who is the master.
+        let shut = shut.get_or_insert_with(|| context.exclusion.shut(id));
+        let fresh = || Attempt::new(&view, context.member.unix_ms(), term);
         let attempt = match &mut attempt {
             Some(attempt) if attempt.epoch == view.epoch => attempt,
             other => other.insert(fresh()),
         };
         let failed = match view.phase {
             Phase::Preparing(_) => preparing(context, &view, attempt, applied).await?,
-            Phase::Prepared(_) => prepared(context, &view, attempt).await?,
+            Phase::Prepared(_) => prepared(context, &view, attempt, shut).await?,
             Phase::Finished(_) => {
                 finished(context, &view).await?;
                 None
@@ -175,8 +207,9 @@ async fn preparing<M: Member, S: Servers>(
         advance(context, view, pb::PromoteStep::Prepared, 0).await?;
         return Ok(None);
     }
-    let deadline = attempt.deadline;
-    barriers::bring_about(context, &view.barrier, deadline, &mut attempt.fence, applied).await
+    let left = attempt.deadline.saturating_duration_since(Instant::now());
+    let means = (&context.member, &context.servers, &sleep);
+    barriers::bring_about(means, &view.barrier, left, &mut attempt.fence, applied).await
 }
 
 /// Looks at the target and its master, and whether the one follows the other.
@@ -214,8 +247,9 @@ async fn prepared<M: Member, S: Servers>(
     context: &Context<M, S>,
     view: &View,
     attempt: &mut Attempt,
+    shut: &Shut<'_>,
 ) -> Result<Option<String>, Lost> {
-    let reason = match hand_over(context, view, attempt).await? {
+    let reason = match hand_over(context, view, attempt, shut).await? {
         Ok(()) => return Ok(None),
         Err(reason) => reason,
     };
@@ -231,6 +265,7 @@ async fn hand_over<M: Member, S: Servers>(
     context: &Context<M, S>,
     view: &View,
     attempt: &mut Attempt,
+    shut: &Shut<'_>,
 ) -> Result<Result<(), String>, Lost> {
     let seen = match attempt.in_time(context.servers.look(&view.target)).await {
         Ok(seen) => seen,
@@ -241,6 +276,9 @@ async fn hand_over<M: Member, S: Servers>(
         }
     };
     if !view.is_detached(&seen) {
+        if let Err(reason) = keep_movers_off(context, view, attempt, shut).await {
+            return Ok(Err(reason));
+        }
         if let Err(reason) = catch_up(context, view, attempt).await {
             return Ok(Err(reason));
         }
@@ -253,6 +291,29 @@ async fn hand_over<M: Member, S: Servers>(
         }
     }
     name_target(context, view, attempt).await
+}
+
+/// Sees to it that no key moves to or from the previous master any more, whoever moves it: what came after the order
+/// would be lost, or come back.
+async fn keep_movers_off<M: Member, S: Servers>(
+    context: &Context<M, S>,
+    view: &View,
+    attempt: &mut Attempt,
+    shut: &Shut<'_>,
+) -> Result<(), String> {
+    if attempt.without_movers {
+        return Ok(());
+    }
+    let all_off = async {
+        shut.emptied().await;
+        for address in &view.moved_at {
+            context.servers.keep_movers_off(address, attempt.term).await?;
+        }
+        Ok(())
+    };
+    attempt.in_time(all_off).await?;
+    attempt.without_movers = true;
+    Ok(())
 }
 
 /// Writes the order on the previous master, and says whether it has come to the target.

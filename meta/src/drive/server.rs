@@ -9,20 +9,22 @@ use codis_proto::admin::v1::ServerFacts;
 
 /// The numbers under the reserved keys of a server. Neither ever goes back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Marks {
+pub struct Marks {
     /// No proxy with an older topology uses the server; 0 for none.
-    pub(super) fence: u64,
+    pub fence: u64,
     /// No promotion or sync that is older touches the server; 0 for none.
-    pub(super) order: u64,
+    pub order: u64,
 }
 
 /// A server at one moment.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Seen {
+pub struct Seen {
     /// What its INFO says.
-    pub(super) facts: ServerFacts,
+    pub facts: ServerFacts,
     /// `None` where it answers INFO alone: it loads its data, or is a sentinel.
-    pub(super) marks: Option<Marks>,
+    pub marks: Option<Marks>,
+    /// How many reserved keys of moves it holds.
+    pub keys_of_moves: u64,
 }
 
 impl Seen {
@@ -49,16 +51,17 @@ impl Seen {
         self.marks.unwrap_or_default().order
     }
 
-    /// How many keys of clients it has, in all databases.
+    /// How many keys of clients it has, in all databases. Copies of big keys that are being made count as such.
     pub(super) fn keys_of_clients(&self) -> u64 {
         let Marks { fence, order } = self.marks.unwrap_or_default();
-        self.facts.keys.saturating_sub(u64::from(fence > 0) + u64::from(order > 0))
+        let own = u64::from(fence > 0) + u64::from(order > 0) + self.keys_of_moves;
+        self.facts.keys.saturating_sub(own)
     }
 }
 
 /// What the order on a server must be for a command to run there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Guard {
+pub enum Guard {
     /// This very order: the server has the data that the order came with.
     Exactly(u64),
     /// This order, an older one or none.
@@ -77,7 +80,7 @@ impl Guard {
 
 /// Something could not be done at a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ServerError {
+pub enum ServerError {
     /// Nothing came back, and it is not known whether it ran.
     #[error("{address} does not answer ({why})")]
     Silent {
@@ -112,7 +115,7 @@ pub(super) enum ServerError {
 ///
 /// Each call ends within about a second. Dropping a call does not mean that nothing of it runs: what the
 /// server has received, it may do later.
-pub(super) trait Servers: Send + Sync + 'static {
+pub trait Servers: Send + Sync + 'static {
     /// Looks at a server.
     fn look(&self, address: &str) -> impl Future<Output = Result<Seen, ServerError>> + Send;
 
@@ -138,6 +141,13 @@ pub(super) trait Servers: Send + Sync + 'static {
         tokens: &[String],
         epoch: u64,
     ) -> impl Future<Output = Result<usize, ServerError>> + Send;
+
+    /// Shuts the moves of leaders before `term` out of a master: what they have sent has run or never will.
+    fn keep_movers_off(
+        &self,
+        address: &str,
+        term: u64,
+    ) -> impl Future<Output = Result<(), ServerError>> + Send;
 
     /// How many databases a server has; `None` where it does not tell.
     fn databases(

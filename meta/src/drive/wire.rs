@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use codis_proto::{FENCE_KEY, ORDER_KEY};
+use codis_proto::{CLEAN_KEY, FENCE_KEY, MOVER_KEY, ORDER_KEY, WAIT_KEY};
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError,
@@ -18,6 +18,7 @@ use redis::{
 use tokio::time::timeout;
 
 use super::info;
+use super::moves::older_mover;
 use super::server::{Guard, Marks, Seen, ServerError, Servers};
 
 /// How long a server may take for one call, connecting included.
@@ -27,7 +28,7 @@ const CALL_MAX: Duration = Duration::from_secs(1);
 ///
 /// The DEL is for a master that is full: it refuses a script's SET for lack of memory, unless the script has
 /// written before. An epoch must get through, and takes no memory to speak of.
-const RAISE: &str = "\
+pub(super) const RAISE: &str = "\
 local held = {}
 for i, key in ipairs(KEYS) do
   local now = redis.call('GET', key) or '0'
@@ -108,12 +109,16 @@ impl Servers for RedisServers {
     async fn look(&self, address: &str) -> Result<Seen, ServerError> {
         self.call(address, "INFO", async |mut connection| {
             let mut questions = pipe();
-            questions.cmd("INFO").cmd("MGET").arg(FENCE_KEY).arg(ORDER_KEY).ignore_errors();
+            questions.cmd("INFO").cmd("MGET").arg(FENCE_KEY).arg(ORDER_KEY);
+            questions.cmd("EXISTS").arg(MOVER_KEY).arg(CLEAN_KEY).arg(WAIT_KEY).ignore_errors();
             let answers: Vec<RedisResult<Value>> = questions.query_async(&mut connection).await?;
             let mut answers = answers.into_iter();
             let info: String = redis::from_redis_value(next(&mut answers)?)?;
             let marks = next(&mut answers).ok().and_then(|value| read_marks(value).ok());
-            Ok(Seen { facts: info::parse(&info), marks })
+            let keys_of_moves = next(&mut answers).ok();
+            let keys_of_moves = keys_of_moves.and_then(|value| redis::from_redis_value(value).ok());
+            let keys_of_moves = keys_of_moves.unwrap_or(0);
+            Ok(Seen { facts: info::parse(&info), marks, keys_of_moves })
         })
         .await
     }
@@ -168,6 +173,27 @@ impl Servers for RedisServers {
             Ok(killed)
         })
         .await
+    }
+
+    async fn keep_movers_off(&self, address: &str, term: u64) -> Result<(), ServerError> {
+        let what = "the script that raises its mark of moves";
+        let held = self.call(address, what, async |mut connection| {
+            let mut script = cmd("EVAL");
+            script.arg(RAISE).arg(1).arg(MOVER_KEY).arg(term);
+            let held: Vec<u64> = script.query_async(&mut connection).await?;
+            let list = cmd("CLIENT").arg("LIST").to_owned();
+            let list: String = list.query_async(&mut connection).await?;
+            for id in list.lines().filter_map(|line| older_mover(line, term)) {
+                kill(&id.to_string()).query_async::<usize>(&mut connection).await?;
+            }
+            Ok(held.first().copied().unwrap_or(0))
+        });
+        let held = held.await?;
+        if held > term {
+            let why = format!("{MOVER_KEY} is {held}, the leader of term {term} has a newer one");
+            return Err(ServerError::Refused { address: address.to_owned(), what, why });
+        }
+        Ok(())
     }
 
     async fn databases(&self, address: &str) -> Result<Option<u32>, ServerError> {

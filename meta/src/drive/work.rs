@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::member::Member;
+use super::moves::Mover;
 use super::server::Servers;
 use super::wire::RedisServers;
 use super::{Context, fence, poll, promotion, sync};
@@ -21,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs for as long as the member does.
-pub(super) async fn run(context: Arc<Context<Node, RedisServers>>) {
+pub(super) async fn run(context: Arc<Context<Node, RedisServers>>, password: String) {
     let mut standing = context.member.standing();
     loop {
         let term = match standing.wait_for(|standing| standing.leads).await {
@@ -30,29 +31,32 @@ pub(super) async fn run(context: Arc<Context<Node, RedisServers>>) {
         };
         let over = standing.wait_for(|standing| !standing.leads || standing.term != term);
         // What is under way ends here, in the middle: what it has sent may still run, and is guarded.
+        let Context { member, servers, sockets, exclusion, board, .. } = &*context;
+        let mover = Mover::new((member, servers, sockets), exclusion, board, &password, term);
         tokio::select! {
-            () = lead(&context) => {}
+            () = async { tokio::join!(lead(&context, term), mover.run()); } => {}
             _ = over => {}
         }
+        context.board.clear();
         context.publish(std::collections::BTreeMap::new());
         context.troubles.clear();
     }
 }
 
-/// All that a leader does. Does not end by itself.
-pub(super) async fn lead<M: Member, S: Servers>(context: &Arc<Context<M, S>>) {
-    tokio::join!(poll::run(context), fence::run(context), drive_groups(context));
+/// All that the leader of a term does but moving slots. Does not end by itself.
+pub(super) async fn lead<M: Member, S: Servers>(context: &Arc<Context<M, S>>, term: u64) {
+    tokio::join!(poll::run(context), fence::run(context), drive_groups(context, term));
 }
 
 /// Keeps a task running for each group that has something under way.
-async fn drive_groups<M: Member, S: Servers>(context: &Arc<Context<M, S>>) {
+async fn drive_groups<M: Member, S: Servers>(context: &Arc<Context<M, S>>, term: u64) {
     let mut tasks = JoinSet::new();
     let mut driven = BTreeSet::new();
     loop {
         let applied = context.member.applied();
         let groups = context.member.peek(groups_under_way).await.unwrap_or_default();
         for id in groups.into_iter().filter(|id| driven.insert(*id)).collect::<Vec<_>>() {
-            tasks.spawn(drive_group(Arc::clone(context), id));
+            tasks.spawn(drive_group(Arc::clone(context), id, term));
         }
         tokio::select! {
             biased;
@@ -73,8 +77,12 @@ fn groups_under_way(state: &pb::State) -> Vec<u32> {
 }
 
 /// Drives what is under way in a group, to its end; answers the group.
-async fn drive_group<M: Member, S: Servers>(context: Arc<Context<M, S>>, id: u32) -> u32 {
-    let result = match promotion::drive(&context, id).await {
+async fn drive_group<M: Member, S: Servers>(
+    context: Arc<Context<M, S>>,
+    id: u32,
+    term: u64,
+) -> u32 {
+    let result = match promotion::drive(&context, id, term).await {
         Ok(()) => sync::drive(&context, id).await,
         lost => lost,
     };

@@ -8,7 +8,7 @@ use super::promotion;
 use super::settings::{self, Setting};
 
 /// How long a source waits for the target within a MIGRATE, and so for how long a frozen target can freeze it, once.
-const MIGRATE_TIMEOUT_MS: u64 = 500;
+pub(crate) const MIGRATE_TIMEOUT_MS: u64 = 500;
 
 /// The topology of `data`, at its epoch.
 #[must_use]

@@ -8,3 +8,5 @@ mod promotion;
 mod simulation;
 mod sync;
 mod wire;
+mod contents;
+mod moves;

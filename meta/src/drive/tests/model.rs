@@ -66,7 +66,7 @@ impl Server {
             info,
             ..ServerFacts::default()
         };
-        Seen { facts, marks: Some(self.marks()) }
+        Seen { facts, marks: Some(self.marks()), keys_of_moves: 0 }
     }
 }
 
@@ -290,6 +290,10 @@ impl Servers for ModelServers {
             Ok(before - server.connections.len())
         })
         .await
+    }
+
+    async fn keep_movers_off(&self, address: &str, _: u64) -> Result<(), ServerError> {
+        self.send(address, |_, _| Ok(())).await
     }
 
     async fn databases(&self, _: &str) -> Result<Option<u32>, ServerError> {

@@ -68,7 +68,7 @@ fn change_leader(world: &Shared, leaders: &mut Vec<JoinHandle<()>>) {
     };
     let member = ModelMember { world: Arc::clone(world), id };
     let context = Arc::new(Context::new(member, ModelServers(Arc::clone(world))));
-    leaders.push(tokio::spawn(async move { work::lead(&context).await }));
+    leaders.push(tokio::spawn(async move { work::lead(&context, id).await }));
 }
 
 /// What operators do: promote a server, sync what does not follow, and sometimes something that they should not.

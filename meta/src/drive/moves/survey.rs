@@ -1,0 +1,214 @@
+//! Looking through servers before slots move: what the target has of them, and how much there is to move.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use codis_proto::BIG_KEY_PREFIX;
+
+use super::exclusion::Moment;
+use super::net::{Net, Request, Value};
+use super::plan::{Place, Plan, SlotMove};
+use super::slot::{is_hidden, is_reserved, slot};
+use super::trouble::Trouble;
+use super::walk::{Page, Walk};
+use super::{Member, Mover, Servers};
+
+/// How many keys are named in a reason, and how much of each.
+const NAMED_MAX: usize = 3;
+const NAME_BYTES_MAX: usize = 40;
+
+/// Keys of a slot on its target that nobody has left over there.
+#[derive(Debug, Default)]
+pub(super) struct Foreign {
+    count: u64,
+    named: Vec<(u32, Vec<u8>)>,
+}
+
+/// A target as it was found.
+#[derive(Debug)]
+pub(super) struct Looked {
+    /// The run that it was found in.
+    pub(super) run_id: String,
+    /// By slot.
+    pub(super) foreign: BTreeMap<u32, Foreign>,
+}
+
+/// What is to move.
+#[derive(Debug, Default)]
+pub(super) struct Weighed {
+    pub(super) keys: u64,
+    pub(super) bytes: u64,
+    /// Keys that are big by their bytes, with their databases.
+    pub(super) big: Vec<(u32, Vec<u8>)>,
+}
+
+impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
+    /// Looks for keys of the slots on their target, and removes there what is left over.
+    pub(super) async fn look_at_target(
+        &self,
+        plan: &Plan,
+        moment: &Moment,
+        target: &Place,
+        slots: &[SlotMove],
+    ) -> Result<Looked, Trouble> {
+        let mut link = self.open(&target.address).await?;
+        let mut looked = Looked { run_id: link.run_id.clone(), foreign: BTreeMap::new() };
+        let leftovers: BTreeMap<u32, bool> =
+            slots.iter().map(|one| (one.slot, one.leftovers)).collect();
+        let mut walk = Walk::begin(&mut link).await?.with_reserved();
+        let mut removals: Vec<(u32, Request)> = Vec::new();
+        let mut removed = 0;
+        loop {
+            let inside = self.exclusion.enter(moment, [plan.source.group, target.group]);
+            let _inside = inside.ok_or(Trouble::Stale)?;
+            let (answers, page) = walk.next(&mut link, std::mem::take(&mut removals)).await?;
+            for answer in answers {
+                match answer {
+                    Value::Error(why) => return Err(link.refused("UNLINK", &why)),
+                    answer => removed += answer.integer().unwrap_or(0),
+                }
+            }
+            let Some(page) = page else { break };
+            let old = self.judge(page, &leftovers, &mut looked.foreign);
+            removals.extend(unlink(old));
+        }
+        if removed > 0 {
+            let address = &target.address;
+            tracing::info!("{removed} keys that earlier moves had left on {address} were removed");
+        }
+        Ok(looked)
+    }
+
+    /// Those of a page that are to be removed; foreign ones are counted.
+    fn judge(
+        &self,
+        page: Page,
+        leftovers: &BTreeMap<u32, bool>,
+        foreign: &mut BTreeMap<u32, Foreign>,
+    ) -> Page {
+        let Page { database, keys } = page;
+        let is_old = |key: &Vec<u8>| {
+            if is_hidden(key) {
+                return hidden_term(key).is_none_or(|term| term < self.term);
+            }
+            if is_reserved(key) {
+                return false;
+            }
+            let number = slot(key);
+            match leftovers.get(&number) {
+                None => false,
+                Some(true) => true,
+                Some(false) => {
+                    let foreign = foreign.entry(number).or_default();
+                    foreign.count += 1;
+                    if foreign.named.len() < NAMED_MAX {
+                        foreign.named.push((database, key.clone()));
+                    }
+                    false
+                }
+            }
+        };
+        Page { database, keys: keys.into_iter().filter(is_old).collect() }
+    }
+
+    /// Counts what the source has of the slots.
+    pub(super) async fn weigh_source(
+        &self,
+        plan: &Plan,
+        slots: &BTreeSet<u32>,
+    ) -> Result<Weighed, Trouble> {
+        let mut link = self.open(&plan.source.address).await?;
+        let mut walk = Walk::begin(&mut link).await?;
+        let mut weighed = Weighed::default();
+        let mut asked = Page::default();
+        loop {
+            let usages = asked.keys.iter().map(|key| (asked.database, memory_usage(key)));
+            let (answers, page) = walk.next(&mut link, usages.collect()).await?;
+            for (answer, key) in answers.into_iter().zip(std::mem::take(&mut asked.keys)) {
+                // Nil for one that has gone meanwhile.
+                if let Value::Error(why) = &answer {
+                    return Err(link.refused("MEMORY USAGE", why));
+                }
+                let Some(bytes) = answer.integer().and_then(|bytes| u64::try_from(bytes).ok())
+                else {
+                    continue;
+                };
+                weighed.keys += 1;
+                weighed.bytes += bytes;
+                if bytes > plan.rules.big_bytes {
+                    weighed.big.push((asked.database, key));
+                }
+            }
+            let Some(page) = page else { return Ok(weighed) };
+            asked.database = page.database;
+            asked.keys = page.keys.into_iter().filter(|key| slots.contains(&slot(key))).collect();
+        }
+    }
+}
+
+fn unlink(page: Page) -> Option<(u32, Request)> {
+    if page.keys.is_empty() {
+        return None;
+    }
+    let mut request = vec![b"UNLINK".to_vec()];
+    request.extend(page.keys);
+    Some((page.database, request))
+}
+
+pub(super) fn memory_usage(key: &[u8]) -> Request {
+    vec![b"MEMORY".to_vec(), b"USAGE".to_vec(), key.to_vec()]
+}
+
+/// The term in the name of a hidden key.
+fn hidden_term(key: &[u8]) -> Option<u64> {
+    let rest = key.strip_prefix(BIG_KEY_PREFIX.as_bytes())?;
+    std::str::from_utf8(rest).ok()?.split(':').next()?.parse().ok()
+}
+
+impl Foreign {
+    /// Why the slot waits, and what to do.
+    pub(super) fn reason(&self, address: &str) -> String {
+        let named: Vec<String> =
+            self.named.iter().map(|(database, key)| format!("{} (db {database})", shown(key))).collect();
+        let more = if self.count > named.len() as u64 { ", ..." } else { "" };
+        let first = self.named.first();
+        let (database, key) = first.map_or((0, &[][..]), |(database, key)| (*database, &key[..]));
+        let at = match address.rsplit_once(':') {
+            Some((host, port)) if !address.starts_with('/') => format!("-h {host} -p {port}"),
+            _ => format!("-s {address}"),
+        };
+        format!(
+            "{address} has {} keys of this slot that no move has left there: {}{more}. Save what is wanted and remove \
+             them, each as in: redis-cli {at} -n {database} UNLINK {}. Then the slot moves by itself",
+            self.count,
+            named.join(", "),
+            shown(key),
+        )
+    }
+}
+
+/// A key as a shell and redis-cli take it, cut off where it is long.
+fn shown(key: &[u8]) -> String {
+    let text: String = key.escape_ascii().to_string();
+    let cut: String = text.chars().take(NAME_BYTES_MAX).collect();
+    if cut.len() < text.len() { format!("\"{cut}...\"") } else { format!("\"{cut}\"") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_names_some_keys_and_the_command_that_removes_them() {
+        let named = vec![(0, b"a\x00b".to_vec()), (3, vec![b'x'; 100])];
+        let reason = Foreign { count: 9, named }.reason("10.0.0.2:6379");
+        assert!(reason.contains("has 9 keys") && reason.contains(r#""a\x00b" (db 0)"#), "{reason}");
+        assert!(reason.contains("redis-cli -h 10.0.0.2 -p 6379 -n 0 UNLINK"), "{reason}");
+        assert!(reason.len() < 500, "{reason}");
+    }
+
+    #[test]
+    fn the_term_of_a_hidden_key_is_in_its_name() {
+        assert_eq!(hidden_term(format!("{BIG_KEY_PREFIX}17:3").as_bytes()), Some(17));
+        assert_eq!(hidden_term(format!("{BIG_KEY_PREFIX}x").as_bytes()), None);
+    }
+}
