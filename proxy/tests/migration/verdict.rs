@@ -3,7 +3,6 @@
 use crate::history::What;
 use crate::leader::desk::lock;
 use crate::plan::{Bug, Plan, Trouble};
-use crate::server::reply::Reply;
 use crate::world::{Event, World};
 use codis_proto::{
     BIG_KEY_PREFIX, CLEAN_KEY, FENCE_KEY, MOVER_KEY, ORDER_KEY, WAIT_KEY,
@@ -169,9 +168,4 @@ impl World {
         }
         Ok(())
     }
-}
-
-/// Whether an error says that nothing of the request has run.
-pub(crate) fn has_not_run(reply: &Reply) -> bool {
-    matches!(reply, Reply::Error(words) if !words.contains("may have run"))
 }

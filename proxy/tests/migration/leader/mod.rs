@@ -42,7 +42,6 @@ impl Wake for Woken {
 
 /// A connection of a leader.
 pub(crate) struct Line {
-    leader: usize,
     wire: usize,
     /// Who waits for it to be connected.
     connecting: Option<u64>,
@@ -132,7 +131,6 @@ impl World {
                 let server = self.server_at(&address);
                 let wire = self.connect(Wire::new(server, Near::Leader { call: id }));
                 let line = Line {
-                    leader,
                     wire,
                     connecting: Some(id),
                     waiting: None,
@@ -263,10 +261,6 @@ impl World {
             line.lost = true;
             self.reply_to(id, Answer::Replies(Err(NetError("no answer in time".into()))));
         }
-    }
-
-    pub(crate) fn leader_of_line(&self, call: u64) -> Option<usize> {
-        self.lines.get(&call).map(|line| line.leader)
     }
 }
 

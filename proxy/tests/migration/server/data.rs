@@ -86,13 +86,6 @@ impl Data {
         self.keys.get(place)
     }
 
-    /// To change it. It counts as changed.
-    pub(crate) fn get_mut(&mut self, place: &Place) -> Option<&mut Entry> {
-        let entry = self.keys.get_mut(place)?;
-        *self.changes.entry(place.clone()).or_default() += 1;
-        Some(entry)
-    }
-
     pub(crate) fn put(&mut self, place: Place, value: Value, expires: Option<u64>) {
         if let Some(at) = expires {
             self.next_end = if self.next_end == 0 { at } else { self.next_end.min(at) };

@@ -4,7 +4,7 @@
 //! target takes.
 
 use super::reply::Reply;
-use mlua::{Function, Lua, MultiValue, Thread, ThreadStatus, Value};
+use mlua::{Function, Lua, MultiValue, Thread, Value};
 use std::collections::HashMap;
 
 /// What scripts find, as Redis has it.
@@ -76,7 +76,7 @@ impl Scripts {
 
     fn resume(&self, running: &Running, args: impl mlua::IntoLuaMulti) -> Step {
         match running.0.resume::<MultiValue>(args) {
-            Ok(values) if running.0.status() == ThreadStatus::Resumable => {
+            Ok(values) if running.0.is_resumable() => {
                 let call: Vec<Vec<u8>> = values.iter().map(argument).collect();
                 match call.as_slice() {
                     [raise, words] if raise == b"raise" => {

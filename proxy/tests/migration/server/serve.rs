@@ -67,7 +67,7 @@ impl World {
                 self.wires[wire].input.drain(..length);
                 let now_ms = self.now_ms();
                 self.servers[server].data.expire(now_ms);
-                if let Some(reply) = self.handle(server, wire, &request) {
+                if let Some(reply) = self.take_request(server, wire, &request) {
                     self.answer(wire, &reply);
                 }
                 self.wake_server(server);
@@ -85,7 +85,7 @@ impl World {
     }
 
     /// Runs a request of a connection; `None` where the answer takes its time.
-    fn handle(&mut self, server: usize, wire: usize, args: &Request) -> Option<Reply> {
+    fn take_request(&mut self, server: usize, wire: usize, args: &Request) -> Option<Reply> {
         let name = args[0].to_ascii_uppercase();
         let client = &mut self.wires[wire].client;
         client.command = String::from_utf8_lossy(&args[0]).to_ascii_lowercase();
