@@ -126,6 +126,7 @@ impl World {
     }
 
     fn check_end(&mut self) -> Result<(), String> {
+        self.finish_turns()?;
         let waiting = self.clients.iter().filter(|client| !client.is_done()).count();
         if waiting > 0 {
             return Err(format!("{waiting} clients wait for ever"));
