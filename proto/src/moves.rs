@@ -95,6 +95,22 @@ impl Target<'_> {
     }
 }
 
+/// The script that drops the old copies of keys whose new ones are safe at the target. Like the move script it does so
+/// on a clean source alone, so that one which comes late, from a connection that was lost, finds the mark gone.
+const UNLINK: &str = "if redis.call('HGET', '__codis_clean__', ARGV[2]) ~= ARGV[1] then \
+     return redis.error_reply('CODISUNCLEAN an earlier MIGRATE to ' .. ARGV[2] .. ' may still be at work') end \
+     return redis.call('UNLINK', unpack(KEYS))";
+
+/// The arguments of EVAL that drop `keys` on the source whose run id is `run_id`, once they are safe at `address`.
+#[must_use]
+pub fn unlink_arguments(run_id: &str, address: &str, keys: &[&[u8]]) -> Vec<Vec<u8>> {
+    let mut arguments: Vec<Vec<u8>> = vec!["EVAL".into(), UNLINK.into()];
+    arguments.push(keys.len().to_string().into());
+    arguments.extend(keys.iter().map(|key| key.to_vec()));
+    arguments.extend([run_id.into(), address.into()]);
+    arguments
+}
+
 /// How the script is named in a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Script {

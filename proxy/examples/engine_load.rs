@@ -115,6 +115,7 @@ impl Driver {
             id: number as u32 + 1,
             master: Arc::from(format!("127.0.0.1:{number}")),
             replicas: Vec::new(),
+            has_replicas: false,
         });
         let slots = (0..SLOT_COUNT).map(|slot| Slot {
             state: SlotState::Stable(GroupIndex((slot % BACKENDS) as u16)),
@@ -124,6 +125,7 @@ impl Driver {
             epoch: 1,
             groups: groups.collect(),
             slots: slots.collect(),
+            moves: None,
         }));
         engine.finish_turn();
         let mut numbers = Vec::new();

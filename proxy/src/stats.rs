@@ -123,6 +123,29 @@ pub struct BackendStats {
     pub ping_us: u32,
 }
 
+/// Counters of keys that left their group because requests named them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MoveStats {
+    /// Requests that waited for their keys.
+    pub requests_waited: u64,
+    /// Keys that a source was asked to move.
+    pub keys_asked: u64,
+    /// Keys of those that were there, and moved.
+    pub keys_moved: u64,
+    /// Keys that could not be moved, each time that somebody was told so.
+    pub failures: u64,
+}
+
+impl MoveStats {
+    /// Adds another shard's counters to these.
+    pub fn merge(&mut self, other: &Self) {
+        self.requests_waited += other.requests_waited;
+        self.keys_asked += other.keys_asked;
+        self.keys_moved += other.keys_moved;
+        self.failures += other.failures;
+    }
+}
+
 /// Counters of one shard at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct ShardStats {
@@ -146,6 +169,8 @@ pub struct ShardStats {
     pub client_output_bytes: u64,
     /// Protocol errors made by clients.
     pub protocol_errors: u64,
+    /// Of slots that migrate.
+    pub moves: MoveStats,
     /// Turns of the ring.
     pub turns: u64,
     /// User and system CPU time that the shard's thread has used, in microseconds.

@@ -25,6 +25,8 @@ pub struct Group {
     pub master: Address,
     /// Replicas that may serve reads, in sets of falling preference (same data center first).
     pub replicas: Vec<Vec<Address>>,
+    /// Whether it has servers beside its master, even if none of them may serve reads.
+    pub has_replicas: bool,
 }
 
 /// An index into [`Topology::groups`].
@@ -51,7 +53,37 @@ pub enum SlotState {
         from: GroupIndex,
         /// The group that serves the slot.
         to: GroupIndex,
+        /// The epoch at which it began, which names this move and no other.
+        since: u64,
     },
+}
+
+/// When a moved key counts as safe at its new group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// A replica has it, where the group has replicas.
+    Replica,
+    /// The master has it in its append-only file.
+    Aof,
+    /// The master has it.
+    None,
+}
+
+/// How the keys of a slot that migrates are moved. See docs/migration.md.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MoveRules {
+    /// How long the source may wait for the target within one step, in milliseconds.
+    pub timeout_ms: u64,
+    /// When the old copy may go.
+    pub durability: Durability,
+    /// A key of more bytes is big: it is left to the migrator.
+    pub big_bytes: u64,
+    /// The same for one of more elements.
+    pub big_elements: u64,
+    /// How long a request waits for keys that cannot be moved yet, in milliseconds.
+    pub patience_ms: u64,
+    /// How long one waits for a big key.
+    pub big_patience_ms: u64,
 }
 
 /// One slot of a topology.
@@ -72,6 +104,8 @@ pub struct Topology {
     pub groups: Vec<Group>,
     /// One entry for each slot, `SLOT_COUNT` of them.
     pub slots: Vec<Slot>,
+    /// How keys are moved; `None` where nobody has said, and slots that migrate cannot be served.
+    pub moves: Option<MoveRules>,
 }
 
 impl Topology {
@@ -79,7 +113,7 @@ impl Topology {
     #[must_use]
     pub fn offline() -> Self {
         let slot = Slot { state: SlotState::Offline, locked: false };
-        Self { epoch: 0, groups: Vec::new(), slots: vec![slot; SLOT_COUNT] }
+        Self { epoch: 0, groups: Vec::new(), slots: vec![slot; SLOT_COUNT], moves: None }
     }
 
     /// The group at `index`.

@@ -3,7 +3,7 @@
 use codis_proxy::config::{ProxyConfig, Secret};
 use codis_proxy::engine::{Effect, Engine, Segment, Settings};
 use codis_proxy::slots::SLOT_COUNT;
-use codis_proxy::topology::{Group, GroupIndex, Slot, SlotState, Topology};
+use codis_proxy::topology::{Durability, Group, GroupIndex, MoveRules, Slot, SlotState, Topology};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -314,11 +314,13 @@ impl Driver {
                 id: 1,
                 master: address(if which & 1 == 0 { "a:1" } else { "b:1" }),
                 replicas: Vec::new(),
+                has_replicas: which & 2 == 0,
             },
             Group {
                 id: 2,
                 master: address("c:1"),
                 replicas: if which & 2 == 0 { Vec::new() } else { vec![vec![address("d:1")]] },
+                has_replicas: which & 2 == 0,
             },
         ];
         let slots = (0..SLOT_COUNT).map(|slot| {
@@ -326,7 +328,11 @@ impl Driver {
             let state = match (which >> 2) % 8 {
                 1 if slot % 3 == 0 => SlotState::Offline,
                 2 if slot % 3 == 0 => SlotState::Preparing { from: group, to: group },
-                3 if slot % 3 == 0 => SlotState::Migrating { from: group, to: group },
+                3 if slot % 3 == 0 => SlotState::Migrating {
+                    from: group,
+                    to: GroupIndex(1 - group.0),
+                    since: u64::from(which),
+                },
                 _ => SlotState::Stable(group),
             };
             Slot { state, locked: (which >> 2) % 8 == 4 && slot % 2 == 0 }
@@ -335,6 +341,14 @@ impl Driver {
             epoch: self.epoch,
             slots: slots.collect(),
             groups,
+            moves: (which & 32 == 0).then_some(MoveRules {
+                timeout_ms: 500,
+                durability: Durability::Replica,
+                big_bytes: 1 << 20,
+                big_elements: 10_000,
+                patience_ms: 2_000,
+                big_patience_ms: 30_000,
+            }),
         }));
     }
 

@@ -34,8 +34,8 @@ pub(super) fn merge(current: &Topology, json: &str) -> Result<Topology, String> 
             SlotState::Preparing { from, to } => {
                 SlotState::Preparing { from: moved(from), to: moved(to) }
             }
-            SlotState::Migrating { from, to } => {
-                SlotState::Migrating { from: moved(from), to: moved(to) }
+            SlotState::Migrating { from, to, since } => {
+                SlotState::Migrating { from: moved(from), to: moved(to), since }
             }
         };
         merged.slots[id] = Slot { state, locked };
@@ -57,6 +57,7 @@ fn group_index(groups: &mut Vec<Group>, group: &Group, given: bool) -> GroupInde
     let known = &mut groups[place];
     if !group.replicas.is_empty() && (given || known.replicas.is_empty()) {
         known.replicas.clone_from(&group.replicas);
+        known.has_replicas = true;
     }
     GroupIndex(place.try_into().expect("two groups a slot at most fit an index of 16 bits"))
 }

@@ -1,6 +1,6 @@
 //! The counters of all shards as one.
 
-use crate::stats::{BackendState, BackendStats, CommandStats, Histogram, ShardStats};
+use crate::stats::{BackendState, BackendStats, CommandStats, Histogram, MoveStats, ShardStats};
 use std::collections::BTreeMap;
 
 /// Sums over all shards.
@@ -24,6 +24,7 @@ pub(super) struct Totals {
     pub(super) output_bytes: u64,
     /// Protocol errors made by clients.
     pub(super) protocol_errors: u64,
+    pub(super) moves: MoveStats,
 }
 
 /// One server, as the topology names it.
@@ -158,6 +159,7 @@ impl Totals {
         self.bytes_out += shard.client_bytes_out;
         self.output_bytes += shard.client_output_bytes;
         self.protocol_errors += shard.protocol_errors;
+        self.moves.merge(&shard.moves);
     }
 
     /// The sum of one counter over all commands.

@@ -4,6 +4,7 @@
 //! The rules of failure are in [`super::failure`]; this file holds the parts.
 
 use super::Settings;
+use super::moves::RunId;
 use super::output::{Output, Pool, Segment};
 use crate::command::CommandId;
 use crate::resp::reply::Scanner;
@@ -26,6 +27,8 @@ pub(super) enum Kind {
     Ping,
     /// It says what a command is; the sequence is its place in the list of learned ones.
     Learn,
+    /// It is about keys that move; the sequence is the call, the session which of its replies this is.
+    Move,
 }
 
 /// A request that was given to a backend and has no reply yet.
@@ -95,6 +98,8 @@ pub(super) struct Backend {
     pub(super) state: State,
     /// The topology has no more use for it; it goes when nothing is in flight.
     pub(super) retired: bool,
+    /// Nothing but waits for the server's replicas goes there.
+    pub(super) waits: bool,
     /// In the list of backends with output.
     pub(super) dirty: bool,
     pub(super) in_flight: VecDeque<InFlight>,
@@ -132,6 +137,8 @@ pub(super) struct Backend {
     /// When it was last asked to answer a PING.
     pub(super) pinged_us: u64,
     pub(super) last_error: String,
+    /// What the server called itself on this connection.
+    pub(super) run_id: RunId,
     pub(super) counters: Counters,
 }
 
@@ -151,6 +158,7 @@ impl Backend {
             database,
             state: State::Idle,
             retired: false,
+            waits: false,
             dirty: false,
             in_flight: VecDeque::new(),
             output: Output::default(),
@@ -171,6 +179,7 @@ impl Backend {
             timer_us: 0,
             pinged_us: 0,
             last_error: String::new(),
+            run_id: RunId::Unknown,
             counters: Counters::default(),
         }
     }
@@ -337,6 +346,7 @@ impl Backend {
         self.scanner = Scanner::default();
         self.partial = Vec::new();
         self.streaming = false;
+        self.run_id = RunId::Unknown;
         std::mem::take(&mut self.in_flight)
     }
 

@@ -80,7 +80,9 @@ impl Engine {
         let streamed = std::mem::take(&mut source.streaming);
         // The first byte, which tells an error, is long gone when pieces were passed on; no error
         // is that long.
-        if streamed && entry.kind == Kind::Part {
+        if streamed && entry.kind == Kind::Move {
+            self.on_move_reply(entry.sequence, entry.session, b"");
+        } else if streamed && entry.kind == Kind::Part {
             // Its session was cut, and nobody will read what it is put together to.
             self.on_part(entry.sequence, entry.session as u16, b"");
         } else if streamed {
@@ -118,6 +120,7 @@ impl Engine {
                 (gather.session, gather.held())
             }
             Kind::Ping | Kind::Learn => return source.partial.extend_from_slice(piece),
+            Kind::Move => return self.on_move_piece(backend, &entry, piece),
             Kind::Reply | Kind::Silent => (entry.session, 0),
         };
         let target = &mut self.sessions[session as usize];
@@ -144,6 +147,22 @@ impl Engine {
         self.after_output(session);
     }
 
+    /// A piece of a reply about keys that move: held until its end has come, where it is still wanted.
+    #[cold]
+    fn on_move_piece(&mut self, backend: u32, entry: &InFlight, piece: &[u8]) {
+        let source = &mut self.backends[backend as usize];
+        if source.streaming {
+            return;
+        }
+        source.partial.extend_from_slice(piece);
+        let held = source.partial.len();
+        if !self.holds_piece(entry.sequence, held) {
+            let source = &mut self.backends[backend as usize];
+            source.partial = Vec::new();
+            source.streaming = true;
+        }
+    }
+
     /// Takes a whole reply to where it belongs.
     #[inline(never)]
     fn complete(&mut self, backend: u32, entry: &InFlight, reply: &[u8]) {
@@ -162,6 +181,7 @@ impl Engine {
             Kind::Part => self.on_part(entry.sequence, entry.session as u16, reply),
             Kind::Ping => self.on_pong(backend, entry),
             Kind::Learn => self.on_facts(entry.sequence, reply),
+            Kind::Move => self.on_move_reply(entry.sequence, entry.session, reply),
         }
     }
 
@@ -283,7 +303,7 @@ impl Engine {
             && target.stall != Stall::None
             && target.flags.raise(Flags::RESUMABLE)
         {
-            self.resumable.push(session);
+            self.resumable.push_back(session);
         }
     }
 

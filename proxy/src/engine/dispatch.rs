@@ -1,7 +1,7 @@
 //! From a session's bytes to requests, and from each request to where it is answered.
 
 use super::backend::{Body, InFlight, State};
-use super::route::{NoRoute, is_reserved};
+use super::route::{NoRoute, Way, is_reserved};
 use super::session::{Flags, Session, Stall};
 use super::{CutReason, Effect, Engine};
 use crate::command::{self, CommandId, LookupError, Route};
@@ -105,6 +105,8 @@ impl Engine {
         self.consume_input(session);
         let target = &mut self.sessions[session as usize];
         target.flags.unset(Flags::RUNNING);
+        self.end_wait_unless_stalled(session);
+        let target = &mut self.sessions[session as usize];
         if target.stall == Stall::None && target.flags.has(Flags::PAUSED) {
             target.flags.unset(Flags::PAUSED);
             if !target.flags.has(Flags::EOF | Flags::CLOSING) {
@@ -382,7 +384,7 @@ impl Engine {
                 if keys.iter().any(|key| is_reserved(request.arg(*key as usize))) {
                     self.refuse_reserved(session, id)
                 } else if keys[1..].iter().all(same) {
-                    self.forward(session, id, slot, request)
+                    self.forward(session, id, slot, &keys, request)
                 } else {
                     let text = "CROSSSLOT Keys in request don't hash to the same slot";
                     self.reject(session, id, text)
@@ -405,14 +407,23 @@ impl Engine {
         if is_reserved(request.arg(1)) {
             return self.refuse_reserved(session, id);
         }
-        self.forward(session, id, slot, request)
+        self.forward(session, id, slot, &[1], request)
     }
 
-    fn forward(&mut self, session: u32, id: CommandId, slot: u16, request: &Request<'_>) -> Flow {
+    fn forward(
+        &mut self,
+        session: u32,
+        id: CommandId,
+        slot: u16,
+        keys: &[u32],
+        request: &Request<'_>,
+    ) -> Flow {
         let database = self.sessions[session as usize].database;
-        match self.route(slot, database, command::is_read_only(id)) {
-            Ok(backend) => self.send(session, backend, id, request),
-            Err(reason) => self.no_route(session, id, slot, reason),
+        let read_only = command::is_read_only(id);
+        match self.route(slot, database, read_only) {
+            Way::To(backend) => self.send(session, backend, id, request),
+            Way::Follow => self.follow(session, id, slot, keys, read_only, request),
+            Way::Nowhere(reason) => self.no_route(session, id, slot, reason),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::backend::{Body, InFlight, Kind};
 use super::dispatch::{Flow, since_us};
-use super::route::is_reserved;
+use super::route::{Way, is_reserved};
 use super::{CutReason, Engine};
 use crate::command::{CommandId, Split};
 use crate::resp::reply::{Scan, Scanner, short_element};
@@ -166,20 +166,30 @@ impl Engine {
         let read_only = crate::command::is_read_only(command);
         plan.backends.clear();
         plan.order.clear();
+        let mut unmoved = Vec::new();
         for key in (1..request.len()).step_by(stride) {
             let slot = slots::slot(request.arg(key));
             let found = match self.routes.shortcut(slot, database) {
-                Some(backend) => Ok(backend),
+                Some(backend) => Way::To(backend),
                 None if is_reserved(request.arg(key)) => {
                     return Err(self.refuse_reserved(session, command));
                 }
                 None => self.route(slot, database, read_only),
             };
             let backend = match found {
-                Ok(backend) if self.backends[backend as usize].takes_requests() => backend,
-                Ok(backend) => return Err(self.refuse_down(session, command, backend)),
-                Err(reason) => return Err(self.no_route(session, command, slot, reason)),
+                Way::To(backend) => backend,
+                Way::Follow => match self.moved_to(slot, database, request.arg(key)) {
+                    Some(backend) => backend,
+                    None => {
+                        unmoved.push(request.arg(key));
+                        continue;
+                    }
+                },
+                Way::Nowhere(reason) => return Err(self.no_route(session, command, slot, reason)),
             };
+            if !self.backends[backend as usize].takes_requests() {
+                return Err(self.refuse_down(session, command, backend));
+            }
             let part = match plan.backends.iter().position(|known| *known == backend) {
                 Some(part) => part,
                 None => {
@@ -188,6 +198,10 @@ impl Engine {
                 }
             };
             plan.order.push(part as u16);
+        }
+        if !unmoved.is_empty() {
+            let read = (read_only && request.len() == 2).then_some(request);
+            return Err(self.wait_for_keys(session, command, &unmoved, read));
         }
         Ok(())
     }

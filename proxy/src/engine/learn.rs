@@ -7,7 +7,7 @@
 use super::Engine;
 use super::backend::{Body, InFlight, Kind, State};
 use super::dispatch::{Flow, since_us};
-use super::route::is_reserved;
+use super::route::{Way, is_reserved};
 use super::session::Stall;
 use crate::command::CommandId;
 use crate::resp::reply::{Scan, Scanner};
@@ -105,6 +105,7 @@ impl Engine {
             backend.state == State::Ready
                 && !backend.replica
                 && !backend.retired
+                && !backend.waits
                 && !self.is_full(*index as u32)
         })?;
         Some(index as u32)
@@ -154,8 +155,13 @@ impl Engine {
         self.sessions[session as usize].last_command = command;
         let database = self.sessions[session as usize].database;
         match self.route(slot, database, facts.read_only) {
-            Ok(backend) => self.send(session, backend, command, request),
-            Err(reason) => self.no_route(session, command, slot, reason),
+            Way::To(backend) => self.send(session, backend, command, request),
+            Way::Follow => {
+                let keys = (facts.first..=last).step_by(facts.step.max(1) as usize);
+                let keys: Vec<u32> = keys.map(|key| key as u32).collect();
+                self.follow(session, command, slot, &keys, facts.read_only, request)
+            }
+            Way::Nowhere(reason) => self.no_route(session, command, slot, reason),
         }
     }
 }

@@ -27,6 +27,7 @@ mod gather;
 mod handshake;
 mod learn;
 mod local;
+mod moves;
 mod output;
 mod route;
 mod session;
@@ -44,10 +45,11 @@ pub use settings::Settings;
 
 use crate::command::{COMMANDS, CommandId};
 use crate::resp::request::Progress;
-use crate::stats::CommandStats;
+use crate::stats::{CommandStats, MoveStats};
 use backend::Backend;
 use gather::{Gather, Plan, SpareParts};
 use learn::Learned;
+use moves::Moves;
 use output::Pool;
 use route::Routes;
 use session::{Flags, Session, Stall};
@@ -55,7 +57,7 @@ use settle::Settling;
 use slab::Slab;
 use slowlog::Slowlog;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -94,6 +96,7 @@ struct Counters {
     protocol_errors: u64,
     unknown_commands: u64,
     cut: [u64; CUT_REASONS.len()],
+    moves: MoveStats,
 }
 
 /// The engine of one shard. See the module's documentation.
@@ -114,6 +117,7 @@ pub struct Engine {
     backends_made: u64,
     routes: Routes,
     settling: Settling,
+    moves: Moves,
     pool: Pool,
     random: fastrand::Rng,
 
@@ -121,7 +125,7 @@ pub struct Engine {
     dirty_sessions: Vec<u32>,
     dirty_backends: Vec<u32>,
     /// Sessions whose stall may be over.
-    resumable: Vec<u32>,
+    resumable: VecDeque<u32>,
     /// Sessions that wait for a slot.
     parked: Vec<u32>,
     timers: BinaryHeap<Reverse<(u64, u32)>>,
@@ -160,12 +164,13 @@ impl Engine {
             backends_made: 0,
             routes: Routes::new(),
             settling: Settling::new(),
+            moves: Moves::default(),
             pool: Pool::default(),
             random: fastrand::Rng::with_seed(seed),
             effects: Vec::new(),
             dirty_sessions: Vec::new(),
             dirty_backends: Vec::new(),
-            resumable: Vec::new(),
+            resumable: VecDeque::new(),
             parked: Vec::new(),
             timers: BinaryHeap::new(),
             sweep_us: u64::MAX,
@@ -254,6 +259,7 @@ impl Engine {
         let target = &mut self.sessions[session as usize];
         target.flags.set(Flags::GONE | Flags::DEAD);
         target.release(&mut self.pool);
+        self.forget_wait(session);
         self.release_if_gone(session);
         if self.sessions.is_empty() {
             self.pool.shrink();
@@ -297,8 +303,14 @@ impl Engine {
         if self.settling.pending {
             self.settle();
         }
-        while let Some(session) = self.resumable.pop() {
-            self.resume(session);
+        loop {
+            while let Some(session) = self.resumable.pop_front() {
+                self.resume(session);
+            }
+            if !self.moves.pending() {
+                break;
+            }
+            self.send_moves();
         }
     }
 
@@ -395,7 +407,7 @@ impl Engine {
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
         let timer = self.timers.peek().map_or(u64::MAX, |Reverse((at, _))| *at);
-        let next = timer.min(self.sweep_us);
+        let next = timer.min(self.sweep_us).min(self.moves.due_us());
         (next != u64::MAX).then_some(next)
     }
 
@@ -409,6 +421,9 @@ impl Engine {
             if self.backends.get(backend as usize).is_some_and(|target| target.timer_us == at) {
                 self.backend_timer(backend);
             }
+        }
+        if self.moves.due_us() <= self.now_us {
+            self.end_pauses();
         }
         if self.sweep_us <= self.now_us {
             self.sweep();

@@ -5,27 +5,46 @@ use super::backend::{Backend, State};
 use crate::slots::{self, SLOT_COUNT};
 use crate::topology::{Address, SlotState, Topology};
 use ahash::AHashMap;
-use codis_proto::{FENCE_KEY, ORDER_KEY};
+use codis_proto::{BIG_KEY_PREFIX, CLEAN_KEY, FENCE_KEY, MOVER_KEY, ORDER_KEY, WAIT_KEY};
 use std::sync::Arc;
 
 /// No backend yet.
 const NONE: u32 = u32::MAX;
 
-/// The keys that the metadata group keeps on each master. Clients must not touch them.
-const RESERVED_KEYS: [&str; 2] = [FENCE_KEY, ORDER_KEY];
+/// The keys that the metadata group and movers of keys have on servers. Clients must not touch them.
+const RESERVED_KEYS: [&str; 5] = [FENCE_KEY, ORDER_KEY, MOVER_KEY, CLEAN_KEY, WAIT_KEY];
 
-/// Whether a key is the metadata group's own.
+/// What each of them begins with; hardly any other key does.
+const RESERVED_START: &[u8] = b"__codis_";
+
+/// Whether a key is the metadata group's own, or a mover's.
+#[inline]
 pub(super) fn is_reserved(key: &[u8]) -> bool {
-    RESERVED_KEYS.iter().any(|reserved| reserved.as_bytes() == key)
+    if key.starts_with(RESERVED_START) {
+        RESERVED_KEYS.iter().any(|reserved| reserved.as_bytes() == key)
+    } else {
+        key.starts_with(BIG_KEY_PREFIX.as_bytes())
+    }
+}
+
+/// The slots of all reserved keys: the prefix of the hidden keys is a tag.
+fn reserved_slots() -> [u16; RESERVED_KEYS.len() + 1] {
+    let mut slots = [slots::slot(BIG_KEY_PREFIX.as_bytes()); RESERVED_KEYS.len() + 1];
+    for (slot, key) in slots.iter_mut().zip(RESERVED_KEYS) {
+        *slot = slots::slot(key.as_bytes());
+    }
+    slots
 }
 
 /// What a slot's requests meet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Route {
     /// No group serves the slot.
     Offline,
     /// The slot's keys are on their way; this proxy cannot follow them.
     Moving,
+    /// Requests go to the one master, once their keys have left the other: indexes in `servers`.
+    Migrating { from: u16, to: u16 },
     /// Requests wait.
     Parked,
     /// The index of the master in `servers`, and of the group's replicas in `replicas`.
@@ -40,12 +59,15 @@ pub(super) struct Server {
     replica: bool,
     /// By database and place: `database * parallel + slot % parallel`.
     backends: Vec<u32>,
+    /// The connection that waits for the server's replicas, and does nothing else.
+    waiter: u32,
 }
 
 impl Server {
     /// The connections that there are.
     pub(super) fn connections(&self) -> impl Iterator<Item = u32> {
-        self.backends.iter().copied().filter(|backend| *backend != NONE)
+        let all = self.backends.iter().chain([&self.waiter]).copied();
+        all.filter(|backend| *backend != NONE)
     }
 }
 
@@ -64,8 +86,19 @@ pub(super) struct Routes {
     /// reserved keys never have one: whoever takes it does not look at the key.
     shortcuts: Box<[u32; SLOT_COUNT]>,
     /// The slots of the reserved keys.
-    reserved: [u16; RESERVED_KEYS.len()],
+    reserved: [u16; RESERVED_KEYS.len() + 1],
     pub(super) topology: Arc<Topology>,
+}
+
+/// Where a request of a slot goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// To this backend.
+    To(u32),
+    /// To wherever its keys are: the slot migrates.
+    Follow,
+    /// Nowhere.
+    Nowhere(NoRoute),
 }
 
 /// Why a request cannot be sent to a backend.
@@ -87,7 +120,7 @@ impl Routes {
             replicas: vec![Vec::new()],
             groups: Vec::new(),
             shortcuts: Box::new([NONE; SLOT_COUNT]),
-            reserved: RESERVED_KEYS.map(|key| slots::slot(key.as_bytes())),
+            reserved: reserved_slots(),
             topology: Arc::new(Topology::offline()),
         }
     }
@@ -113,9 +146,23 @@ impl Routes {
             _ if slot.locked => Route::Parked,
             SlotState::Offline => Route::Offline,
             SlotState::Preparing { .. } => Route::Parked,
-            SlotState::Migrating { .. } => Route::Moving,
+            SlotState::Migrating { from, to, .. } => {
+                let groups = (self.groups[usize::from(from.0)], self.groups[usize::from(to.0)]);
+                match (self.topology.moves, groups) {
+                    (
+                        Some(_),
+                        (Route::Server { master: from, .. }, Route::Server { master: to, .. }),
+                    ) => Route::Migrating { from, to },
+                    _ => Route::Moving,
+                }
+            }
             SlotState::Stable(group) => self.groups[usize::from(group.0)],
         }
+    }
+
+    /// A server's address.
+    pub(super) fn address(&self, server: u16) -> Address {
+        Arc::clone(&self.servers[usize::from(server)].address)
     }
 }
 
@@ -135,14 +182,27 @@ impl ServerList {
             return *index;
         }
         let index = self.servers.len() as u16;
-        let backends = match self.old.get_mut(address) {
+        let old = self.old.get_mut(address);
+        let waiter = old.as_ref().map_or(NONE, |old| old.waiter);
+        let backends = match old {
             Some(old) if old.replica == replica || self.same_places => {
+                old.waiter = NONE;
                 std::mem::take(&mut old.backends)
             }
             // What is left behind is retired.
-            _ => Vec::new(),
+            Some(old) => {
+                old.waiter = NONE;
+                Vec::new()
+            }
+            None => Vec::new(),
         };
-        self.servers.push(Server { address: Arc::clone(address), group, replica, backends });
+        self.servers.push(Server {
+            address: Arc::clone(address),
+            group,
+            replica,
+            backends,
+            waiter,
+        });
         self.by_address.insert(Arc::clone(address), index);
         index
     }
@@ -166,6 +226,7 @@ impl Engine {
         }
         self.release_returned();
         self.install_routes();
+        self.keep_moves_true();
         self.connect_masters();
         self.connect_fenced();
         self.wake_parked();
@@ -210,7 +271,9 @@ impl Engine {
     fn install_routes(&mut self) {
         for slot in 0..SLOT_COUNT {
             self.routes.slots[slot] = match self.routes.newest(slot) {
-                Route::Server { .. } if self.settling.waits(slot) => Route::Parked,
+                Route::Server { .. } | Route::Migrating { .. } if self.settling.waits(slot) => {
+                    Route::Parked
+                }
                 route => route,
             };
         }
@@ -252,12 +315,7 @@ impl Engine {
 
     /// The backend for a slot's request.
     #[inline]
-    pub(super) fn route(
-        &mut self,
-        slot: u16,
-        database: u16,
-        read_only: bool,
-    ) -> Result<u32, NoRoute> {
+    pub(super) fn route(&mut self, slot: u16, database: u16, read_only: bool) -> Way {
         match self.routes.slots[usize::from(slot) % SLOT_COUNT] {
             Route::Server { master, replicas } => {
                 if replicas != 0
@@ -265,7 +323,7 @@ impl Engine {
                     && !self.settings.primary_only
                     && let Some(backend) = self.replica(replicas, slot, database)
                 {
-                    return Ok(backend);
+                    return Way::To(backend);
                 }
                 let backend = self.backend_at(master, database, slot);
                 if database == 0
@@ -274,11 +332,12 @@ impl Engine {
                 {
                     self.routes.shortcuts[usize::from(slot) % SLOT_COUNT] = backend;
                 }
-                Ok(backend)
+                Way::To(backend)
             }
-            Route::Parked => Err(NoRoute::Parked),
-            Route::Offline => Err(NoRoute::Offline),
-            Route::Moving => Err(NoRoute::Moving),
+            Route::Migrating { .. } => Way::Follow,
+            Route::Parked => Way::Nowhere(NoRoute::Parked),
+            Route::Offline => Way::Nowhere(NoRoute::Offline),
+            Route::Moving => Way::Nowhere(NoRoute::Moving),
         }
     }
 
@@ -305,7 +364,7 @@ impl Engine {
     /// It is chosen by slot: two requests of a session for one key must meet on one connection, or
     /// they could overtake each other.
     #[inline]
-    fn backend_at(&mut self, server: u16, database: u16, slot: u16) -> u32 {
+    pub(super) fn backend_at(&mut self, server: u16, database: u16, slot: u16) -> u32 {
         let entry = &self.routes.servers[usize::from(server)];
         let parallel = if entry.replica {
             self.settings.replica_parallel
@@ -322,16 +381,35 @@ impl Engine {
 
     #[cold]
     fn make_backend(&mut self, server: u16, database: u16, place: usize) -> u32 {
+        let index = self.insert_backend(server, database);
         let entry = &mut self.routes.servers[usize::from(server)];
-        let address = Arc::clone(&entry.address);
-        self.backends_made += 1;
-        let serial = self.backends_made;
-        let backend = Backend::new(serial, address, entry.group, entry.replica, database);
-        let index = self.backends.insert(backend) as u32;
         if entry.backends.len() <= place {
             entry.backends.resize(place + 1, NONE);
         }
         entry.backends[place] = index;
         index
+    }
+
+    fn insert_backend(&mut self, server: u16, database: u16) -> u32 {
+        let entry = &self.routes.servers[usize::from(server)];
+        let address = Arc::clone(&entry.address);
+        self.backends_made += 1;
+        let serial = self.backends_made;
+        let backend = Backend::new(serial, address, entry.group, entry.replica, database);
+        self.backends.insert(backend) as u32
+    }
+
+    /// The connection that waits for the replicas of the server at this address; made on first use. `None` where
+    /// the topology has no such server.
+    pub(super) fn waiter(&mut self, address: &Address) -> Option<u32> {
+        let server = self.routes.servers.iter().position(|server| server.address == *address)?;
+        let known = self.routes.servers[server].waiter;
+        if known != NONE {
+            return Some(known);
+        }
+        let index = self.insert_backend(server as u16, 0);
+        self.backends[index as usize].waits = true;
+        self.routes.servers[server].waiter = index;
+        Some(index)
     }
 }

@@ -86,6 +86,8 @@ pub(super) enum Stall {
     Backend,
     /// Its slot is locked or about to move.
     Parked,
+    /// Its keys are leaving their source.
+    Move,
     /// A server has been asked what its command is.
     Learning,
     /// The control thread has yet to answer the last request.

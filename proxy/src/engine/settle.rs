@@ -12,10 +12,10 @@
 //! turn, and only while there are any.
 
 use super::backend::Backend;
-use super::route::{Route, Server};
+use super::route::Route;
 use super::{Effect, Engine};
 use crate::slots::SLOT_COUNT;
-use crate::topology::{Group, SlotState, Topology};
+use crate::topology::{Address, Group, SlotState, Topology};
 use ahash::AHashMap;
 use slab::Slab;
 
@@ -51,6 +51,8 @@ struct Drain {
     before: u64,
     /// The group whose servers they were sent to.
     group: Group,
+    /// See [`Serving::from`].
+    from: Option<(Address, u64)>,
     /// Those that are not met.
     marks: Vec<Mark>,
 }
@@ -82,18 +84,44 @@ impl Settling {
     }
 }
 
-/// The group that a slot's requests are sent to.
-fn serving(topology: &Topology, slot: usize) -> Option<&Group> {
-    let slot = topology.slots[slot];
-    match slot.state {
-        SlotState::Stable(group) if !slot.locked => Some(topology.group(group)),
-        _ => None,
+impl Drain {
+    fn serving(&self) -> Serving<'_> {
+        let from = self.from.as_ref().map(|(master, since)| (master, *since));
+        Serving { group: &self.group, from }
     }
 }
 
-/// Whether a slot that goes from one of the groups to the other stays on its servers.
-fn same_servers(one: &Group, other: &Group, primary_only: bool) -> bool {
-    one.master == other.master && (primary_only || one.replicas == other.replicas)
+/// The servers that a slot's requests are sent to.
+#[derive(Debug, Clone, Copy)]
+struct Serving<'a> {
+    group: &'a Group,
+    /// Where the slot migrates: the master that its keys leave, and which move it is.
+    from: Option<(&'a Address, u64)>,
+}
+
+impl<'a> Serving<'a> {
+    /// By a topology; `None` where requests go nowhere.
+    fn of(topology: &'a Topology, slot: usize) -> Option<Self> {
+        let slot = topology.slots[slot];
+        match slot.state {
+            _ if slot.locked => None,
+            SlotState::Stable(group) => Some(Self { group: topology.group(group), from: None }),
+            SlotState::Migrating { from, to, since } if topology.moves.is_some() => Some(Self {
+                group: topology.group(to),
+                from: Some((&topology.group(from).master, since)),
+            }),
+            _ => None,
+        }
+    }
+
+    /// Whether a slot that goes from the one to the other stays where it is.
+    fn same(self, other: Serving<'_>, primary_only: bool) -> bool {
+        // The keys of a slot that migrates are never looked for at replicas.
+        let no_replicas = primary_only || self.from.is_some();
+        self.group.master == other.group.master
+            && self.from == other.from
+            && (no_replicas || self.group.replicas == other.group.replicas)
+    }
 }
 
 impl Engine {
@@ -101,28 +129,37 @@ impl Engine {
     /// present topology still.
     pub(super) fn begin_drains(&mut self, next: &Topology) {
         let present = std::sync::Arc::clone(&self.routes.topology);
-        let mut begun: AHashMap<(u16, u16), u32> = AHashMap::new();
+        let mut begun: AHashMap<(Route, u64), u32> = AHashMap::new();
         for slot in 0..SLOT_COUNT {
-            let Route::Server { master, replicas } = self.routes.slots[slot] else { continue };
-            let Some(group) = serving(&present, slot) else { continue };
-            let stays = serving(next, slot)
-                .is_some_and(|then| same_servers(group, then, self.settings.primary_only));
+            let route = self.routes.slots[slot];
+            if !matches!(route, Route::Server { .. } | Route::Migrating { .. }) {
+                continue;
+            }
+            let Some(serving) = Serving::of(&present, slot) else { continue };
+            let stays = Serving::of(next, slot)
+                .is_some_and(|then| serving.same(then, self.settings.primary_only));
             if !stays {
-                let drain = begun
-                    .entry((master, replicas))
-                    .or_insert_with(|| self.begin_drain(group, master, replicas));
+                let since = serving.from.map_or(0, |(_, since)| since);
+                let drain =
+                    begun.entry((route, since)).or_insert_with(|| self.begin_drain(serving, route));
                 self.settling.waits[slot] = *drain;
             }
         }
         self.settling.pending = true;
     }
 
-    /// Marks what is in flight at a group's servers; `NONE` if nothing is.
-    fn begin_drain(&mut self, group: &Group, master: u16, replicas: u16) -> u32 {
-        let replicas = self.routes.replicas[usize::from(replicas)].iter().flatten();
-        let servers =
-            replicas.chain([&master]).map(|server| &self.routes.servers[usize::from(*server)]);
-        let connections = servers.flat_map(Server::connections);
+    /// Marks what is in flight at the servers of a route; `NONE` if nothing is.
+    fn begin_drain(&mut self, serving: Serving<'_>, route: Route) -> u32 {
+        let servers: Vec<u16> = match route {
+            Route::Server { master, replicas } => {
+                let replicas = self.routes.replicas[usize::from(replicas)].iter().flatten();
+                replicas.copied().chain([master]).collect()
+            }
+            Route::Migrating { from, to } => vec![from, to],
+            Route::Offline | Route::Moving | Route::Parked => Vec::new(),
+        };
+        let servers = servers.iter().map(|server| &self.routes.servers[usize::from(*server)]);
+        let connections = servers.flat_map(|server| server.connections());
         let marks = connections.filter_map(|backend| {
             let target = &self.backends[backend as usize];
             let in_flight = !target.in_flight.is_empty();
@@ -133,7 +170,9 @@ impl Engine {
             return NONE;
         }
         let before = self.routes.topology.epoch;
-        self.settling.drains.insert(Drain { before, group: group.clone(), marks }) as u32
+        let group = serving.group.clone();
+        let from = serving.from.map(|(master, since)| (Address::clone(master), since));
+        self.settling.drains.insert(Drain { before, group, from, marks }) as u32
     }
 
     /// Lets slots go on that have come back to the servers that they waited for: requests meet on the
@@ -143,8 +182,8 @@ impl Engine {
         for slot in 0..SLOT_COUNT {
             let Some(drain) = settling.drains.get(settling.waits[slot] as usize) else { continue };
             let goes_on = |mark: &Mark| mark.backend(backends).is_none_or(|kept| !kept.retired);
-            let returned = serving(&routes.topology, slot)
-                .is_some_and(|group| same_servers(&drain.group, group, settings.primary_only));
+            let returned = Serving::of(&routes.topology, slot)
+                .is_some_and(|now| drain.serving().same(now, settings.primary_only));
             if returned && drain.marks.iter().all(goes_on) {
                 settling.waits[slot] = NONE;
             }
@@ -199,7 +238,9 @@ impl Engine {
         for slot in 0..SLOT_COUNT {
             let newest = self.routes.newest(slot);
             let expected = match newest {
-                Route::Server { .. } if settling.waits(slot) => Route::Parked,
+                Route::Server { .. } | Route::Migrating { .. } if settling.waits(slot) => {
+                    Route::Parked
+                }
                 route => route,
             };
             if self.routes.slots[slot] != expected {

@@ -23,6 +23,7 @@ impl Engine {
             client_bytes_out: self.counters.client_bytes_out,
             client_output_bytes: self.sessions.iter().map(|(_, s)| s.reply_bytes() as u64).sum(),
             protocol_errors: self.counters.protocol_errors,
+            moves: self.counters.moves,
             commands: COMMANDS
                 .iter()
                 .chain([CommandId::LEARNED.command()])

@@ -1,6 +1,7 @@
 //! The engine by hand: single situations that the simulation found or that it cannot reach.
 
 mod fence;
+mod moves;
 mod settle;
 
 use super::*;
@@ -36,8 +37,10 @@ fn one_group(epoch: u64, master: &str, replicas: &[&str]) -> Arc<Topology> {
             id: 1,
             master: Arc::from(master),
             replicas: if set.is_empty() { vec![] } else { vec![set] },
+            has_replicas: false,
         }],
         slots: vec![slot; SLOT_COUNT],
+        moves: None,
     })
 }
 
@@ -144,7 +147,10 @@ impl Rig {
     /// The index of the one backend that is connected with this address and database.
     fn backend(&self, address: &str, database: u16) -> u32 {
         let mut found = self.engine.backends.iter().filter(|(_, backend)| {
-            &*backend.address == address && backend.database == database && !backend.retired
+            &*backend.address == address
+                && backend.database == database
+                && !backend.retired
+                && !backend.waits
         });
         let (index, _) = found.next().expect("a backend");
         assert!(found.next().is_none(), "two backends");

@@ -95,7 +95,7 @@ impl<'a> Entry<'a> {
             (Some(from), Some(to)) if from == to => {
                 return Err(self.wrong("migrate_from", "it is the group of backend_addr"));
             }
-            (Some(from), Some(to)) => SlotState::Migrating { from, to },
+            (Some(from), Some(to)) => SlotState::Migrating { from, to, since: 0 },
         };
         if !replicas.is_empty() {
             let to = to.ok_or_else(|| self.wrong("replica_groups", "backend_addr is missing"))?;
@@ -154,7 +154,12 @@ impl<'a> Entry<'a> {
         let by_master = || groups.iter().position(|group| group.master == address);
         let known = by_number.or_else(by_master);
         let Some(index) = known else {
-            groups.push(Group { id: number, master: address, replicas: Vec::new() });
+            groups.push(Group {
+                id: number,
+                master: address,
+                replicas: Vec::new(),
+                has_replicas: false,
+            });
             return Ok(Some(index_of(groups.len() - 1)));
         };
         let group = &mut groups[index];
@@ -201,6 +206,7 @@ impl<'a> Entry<'a> {
         replicas: Vec<Vec<Address>>,
     ) -> Result<(), FillslotsError> {
         if group.replicas.is_empty() {
+            group.has_replicas = true;
             group.replicas = replicas;
         } else if group.replicas != replicas {
             let what = format!("another slot names other replicas of \"{}\"", group.master);
@@ -233,7 +239,7 @@ fn slot_to_json(topology: &Topology, id: usize, slot: Slot) -> Value {
         SlotState::Offline => (None, None, false),
         SlotState::Stable(group) => (Some(group), None, false),
         SlotState::Preparing { from, .. } => (Some(from), None, true),
-        SlotState::Migrating { from, to } => (Some(to), Some(from), false),
+        SlotState::Migrating { from, to, .. } => (Some(to), Some(from), false),
     };
     if slot.locked || waits {
         object.insert("locked".into(), json!(true));
@@ -288,14 +294,21 @@ mod tests {
         assert_eq!(
             topology.groups,
             [
-                Group { id: 1, master: "127.0.0.1:6380".into(), replicas },
-                Group { id: 2, master: "127.0.0.1:6381".into(), replicas: Vec::new() },
+                Group { id: 1, master: "127.0.0.1:6380".into(), replicas, has_replicas: true },
+                Group {
+                    id: 2,
+                    master: "127.0.0.1:6381".into(),
+                    replicas: Vec::new(),
+                    has_replicas: false,
+                },
             ]
         );
         let (one, two) = (GroupIndex(0), GroupIndex(1));
         let expected = |id| match id {
             0 | 1023 => Slot { state: SlotState::Stable(one), locked: false },
-            7 => Slot { state: SlotState::Migrating { from: one, to: two }, locked: true },
+            7 => {
+                Slot { state: SlotState::Migrating { from: one, to: two, since: 0 }, locked: true }
+            }
             _ => Slot { state: SlotState::Offline, locked: false },
         };
         assert_eq!(topology.slots, (0..SLOT_COUNT).map(expected).collect::<Vec<_>>());

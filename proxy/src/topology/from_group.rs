@@ -3,7 +3,7 @@
 //! The group checks all that it accepts, so what is refused here comes from a program at fault or from bytes that
 //! were changed on the way. A proxy that worked by it would send requests to the wrong servers.
 
-use super::{Address, Group, GroupIndex, Slot, SlotState, Topology};
+use super::{Address, Durability, Group, GroupIndex, MoveRules, Slot, SlotState, Topology};
 use crate::address::check_server;
 use crate::slots::SLOT_COUNT;
 use codis_proto::meta::v1 as pb;
@@ -58,6 +58,9 @@ pub enum NotATopology {
         /// The group that serves it.
         to: u32,
     },
+    /// A rule of moves that this program does not know.
+    #[error("{0} is no durability of moves")]
+    Durability(i32),
 }
 
 /// What the proxy of data center `datacenter` makes of the group's `topology`: the groups that slots name, each
@@ -79,6 +82,24 @@ pub fn from_group(topology: &pb::Topology, datacenter: &str) -> Result<Topology,
         epoch: topology.epoch,
         slots: slots.map(|(id, slot)| read_slot(id, slot, &named)).collect::<Result<_, _>>()?,
         groups: named.iter().map(|group| read_group(group, datacenter)).collect(),
+        moves: topology.moves.as_ref().map(read_rules).transpose()?,
+    })
+}
+
+fn read_rules(rules: &pb::MoveRules) -> Result<MoveRules, NotATopology> {
+    let durability = match pb::Durability::try_from(rules.durability) {
+        Ok(pb::Durability::Replica) => Durability::Replica,
+        Ok(pb::Durability::Aof) => Durability::Aof,
+        Ok(pb::Durability::None) => Durability::None,
+        Err(_) => return Err(NotATopology::Durability(rules.durability)),
+    };
+    Ok(MoveRules {
+        timeout_ms: rules.timeout_ms,
+        durability,
+        big_bytes: rules.big_bytes,
+        big_elements: rules.big_elements,
+        patience_ms: rules.patience_ms,
+        big_patience_ms: rules.big_patience_ms,
     })
 }
 
@@ -118,6 +139,7 @@ fn read_group(group: &pb::TopologyGroup, datacenter: &str) -> Group {
         id: group.id,
         master: Arc::from(group.master.as_str()),
         replicas: sets.map(addresses).collect(),
+        has_replicas: group.has_replicas,
     }
 }
 
@@ -142,7 +164,7 @@ fn read_slot(
             SlotState::Preparing { from: index(from)?, to: index(to)? }
         }
         Ok(pb::SlotKind::Migrating) if moves => {
-            SlotState::Migrating { from: index(from)?, to: index(to)? }
+            SlotState::Migrating { from: index(from)?, to: index(to)?, since: migrating_since }
         }
         _ => return Err(wrong),
     };

@@ -50,6 +50,7 @@ impl Operator {
                 groups.push(Group {
                     id: home as u32 + 1,
                     master: Arc::clone(&addresses[0]),
+                    has_replicas: !replicas.is_empty(),
                     replicas,
                 });
             }
@@ -59,12 +60,12 @@ impl Operator {
             let state = match doing {
                 Doing::Stable | Doing::Locked => SlotState::Stable(group),
                 Doing::Preparing => SlotState::Preparing { from: group, to: group },
-                Doing::Migrating => SlotState::Migrating { from: group, to: group },
+                Doing::Migrating => SlotState::Migrating { from: group, to: group, since: 1 },
                 Doing::Offline => SlotState::Offline,
             };
             Slot { state, locked: doing == Doing::Locked }
         });
-        Arc::new(Topology { epoch: self.epoch, slots: slots.collect(), groups })
+        Arc::new(Topology { epoch: self.epoch, slots: slots.collect(), groups, moves: None })
     }
 
     /// The topology that serves nothing.

@@ -49,6 +49,18 @@ static BY_SHARD: &[Row<ShardStats>] = &[
     counter("codis_protocol_errors_total", "Protocol errors made by clients.", |s| {
         s.protocol_errors as f64
     }),
+    counter("codis_moves_requests_waited_total", "Requests that waited for their keys.", |s| {
+        s.moves.requests_waited as f64
+    }),
+    counter("codis_moves_keys_asked_total", "Keys that a source was asked to move.", |s| {
+        s.moves.keys_asked as f64
+    }),
+    counter("codis_moves_keys_moved_total", "Keys moved because requests named them.", |s| {
+        s.moves.keys_moved as f64
+    }),
+    counter("codis_moves_failures_total", "Keys that could not be moved.", |s| {
+        s.moves.failures as f64
+    }),
     counter("codis_shard_turns_total", "Turns of the shard's ring.", |s| s.turns as f64),
     counter("codis_shard_cpu_user_seconds_total", "CPU time of the shard in user space.", |s| {
         s.cpu_user_us as f64 / 1e6

@@ -244,6 +244,10 @@ fn proxy(fields: &mut Fields, state: &State, snapshot: &Snapshot) {
     fields.put("slots_locked", topology.slots.iter().filter(|slot| slot.locked).count());
     fields.put("commands_failed", totals.sum(|stats| stats.fails));
     fields.put("protocol_errors", totals.protocol_errors);
+    fields.put("moves_requests_waited", totals.moves.requests_waited);
+    fields.put("moves_keys_asked", totals.moves.keys_asked);
+    fields.put("moves_keys_moved", totals.moves.keys_moved);
+    fields.put("moves_failures", totals.moves.failures);
     for (reason, count) in &totals.sessions_cut {
         fields.put(format_args!("sessions_cut_{}", reason.replace([' ', '-'], "_")), count);
     }

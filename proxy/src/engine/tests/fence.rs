@@ -161,9 +161,18 @@ fn a_reply_to_the_handshake_that_does_not_end_is_not_gathered_for_ever() {
 fn the_reserved_keys_are_refused_however_they_are_named() {
     let mut rig = Rig::new(settings());
     let backend = rig.backend("a:1", 0);
-    for key in ["__codis_fence__", "__codis_order__"] {
+    for key in [
+        "__codis_fence__",
+        "__codis_order__",
+        "__codis_mover__",
+        "__codis_clean__",
+        "__codis_wait__",
+        "{__codis_big__}:7:1",
+        "{__codis_big__}:",
+    ] {
         // A neighbour in the same slot first: what it leaves behind must not let the key through.
-        let neighbour = format!("{{{key}}}");
+        let tag = String::from_utf8_lossy(crate::slots::tag(key.as_bytes())).into_owned();
+        let neighbour = format!("{{{tag}}}");
         let mut requests = Vec::new();
         for request in [
             "GET @",
@@ -171,11 +180,12 @@ fn the_reserved_keys_are_refused_however_they_are_named() {
             "DEL @",
             "MGET a @",
             "MSET a 1 @ 2",
-            "RENAME @ {@}x",
+            "RENAME @ {#}x",
             "EVAL x 1 @",
-            "SORT {@}x STORE @",
+            "SORT {#}x STORE @",
         ] {
-            let args: Vec<String> = request.split(' ').map(|arg| arg.replace('@', key)).collect();
+            let args: Vec<String> =
+                request.split(' ').map(|arg| arg.replace('@', key).replace('#', &tag)).collect();
             let args: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
             let mut bytes = Vec::new();
             crate::resp::write::request(&mut bytes, &args);

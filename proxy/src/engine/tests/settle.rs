@@ -9,12 +9,14 @@ fn groups(epoch: u64, masters: &[&str], slots: &[(&str, SlotState)]) -> Topology
         id: index as u32 + 1,
         master: Arc::from(*master),
         replicas: Vec::new(),
+        has_replicas: false,
     };
     let first = Slot { state: SlotState::Stable(GroupIndex(0)), locked: false };
     let mut topology = Topology {
         epoch,
         groups: masters.iter().enumerate().map(group).collect(),
         slots: vec![first; SLOT_COUNT],
+        moves: None,
     };
     for (key, state) in slots {
         topology.slots[usize::from(crate::slots::slot(key.as_bytes()))].state = *state;

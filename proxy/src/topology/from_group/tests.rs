@@ -23,6 +23,7 @@ fn small() -> pb::Topology {
         master: master.into(),
         replicas,
         promoting: false,
+        has_replicas: id == 2,
     };
     pb::Topology {
         epoch: 7,
@@ -62,15 +63,41 @@ fn replicas_of_the_proxys_own_data_center_come_first() {
 }
 
 #[test]
+fn the_rules_of_moves_are_taken_and_a_topology_without_them_has_none() {
+    assert_eq!(from_group(&small(), "").expect("a good topology").moves, None);
+    let mut topology = small();
+    topology.moves = Some(pb::MoveRules {
+        timeout_ms: 1,
+        durability: pb::Durability::Aof.into(),
+        big_bytes: 2,
+        big_elements: 3,
+        patience_ms: 4,
+        big_patience_ms: 5,
+    });
+    let expected = MoveRules {
+        timeout_ms: 1,
+        durability: Durability::Aof,
+        big_bytes: 2,
+        big_elements: 3,
+        patience_ms: 4,
+        big_patience_ms: 5,
+    };
+    let taken = from_group(&topology, "").expect("a good topology");
+    assert_eq!(taken.moves, Some(expected));
+    assert!(taken.groups[0].has_replicas);
+}
+
+#[test]
 fn nonsense_is_refused_with_what_is_wrong() {
     type Damage = fn(&mut pb::Topology);
-    let cases: [(Damage, &str); 10] = [
+    let cases: [(Damage, &str); 11] = [
         (|t| t.slots.truncate(1023), "it has 1023 slots, not 1024"),
         (|t| t.slots[9] = stable(3), "slot 9 is on group 3, which it does not list"),
         (|t| t.slots[9] = stable(0), "slot 9 cannot be of kind 1 from group 0 to group 0"),
         (|t| t.slots[9].to = 1, "slot 9 cannot be of kind 0 from group 0 to group 1"),
         (|t| t.slots[0].from = 1, "slot 0 cannot be of kind 1 from group 1 to group 2"),
         (|t| t.slots[0].kind = 4, "slot 0 cannot be of kind 4 from group 0 to group 2"),
+        (|t| t.moves = Some(pb::MoveRules { durability: 9, ..Default::default() }), "9 is no"),
         (|t| t.groups[0].id = 2, "group 2 is listed twice, or is not between 1 and 9999"),
         (|t| t.groups[0].id = 10_000, "group 10000 is listed twice, or is not"),
         (|t| t.groups[0].master.clear(), "group 1: \"\" is not an address"),
@@ -86,6 +113,7 @@ fn nonsense_is_refused_with_what_is_wrong() {
             from: 2,
             to: 2,
             locked: false,
+            migrating_since: 7,
         };
     });
     assert_eq!(onto_itself, "slot 0 cannot be of kind 3 from group 2 to group 2");
@@ -95,13 +123,15 @@ fn nonsense_is_refused_with_what_is_wrong() {
 fn back(topology: &Topology) -> (Vec<pb::TopologySlot>, BTreeMap<u32, Vec<String>>) {
     let id = |index: GroupIndex| topology.group(index).id;
     let slot = |slot: &Slot| {
-        let (kind, from, to) = match slot.state {
-            SlotState::Offline => (pb::SlotKind::Offline, 0, 0),
-            SlotState::Stable(group) => (pb::SlotKind::Stable, 0, id(group)),
-            SlotState::Preparing { from, to } => (pb::SlotKind::Preparing, id(from), id(to)),
-            SlotState::Migrating { from, to } => (pb::SlotKind::Migrating, id(from), id(to)),
+        let (kind, from, to, migrating_since) = match slot.state {
+            SlotState::Offline => (pb::SlotKind::Offline, 0, 0, 0),
+            SlotState::Stable(group) => (pb::SlotKind::Stable, 0, id(group), 0),
+            SlotState::Preparing { from, to } => (pb::SlotKind::Preparing, id(from), id(to), 0),
+            SlotState::Migrating { from, to, since } => {
+                (pb::SlotKind::Migrating, id(from), id(to), since)
+            }
         };
-        pb::TopologySlot { kind: kind.into(), from, to, locked: slot.locked }
+        pb::TopologySlot { kind: kind.into(), from, to, locked: slot.locked, migrating_since }
     };
     let servers = |group: &Group| {
         let mut replicas: Vec<String> =
@@ -213,7 +243,7 @@ proptest! {
     ) {
         let mut topology = small();
         topology.groups[0].id = id;
-        topology.slots[slot] = pb::TopologySlot { kind, from, to, locked: true };
+        topology.slots[slot] = pb::TopologySlot { kind, from, to, locked: true, migrating_since: 3 };
         let _ = from_group(&topology, "east");
     }
 }

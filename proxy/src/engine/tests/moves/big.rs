@@ -1,0 +1,145 @@
+//! Big keys: reads go on at the source, the rest waits.
+
+use super::*;
+
+impl Bed {
+    /// Asks for the key k, which the source says is big.
+    fn ask_big(&mut self, words: &str) {
+        self.ask(words);
+        assert_eq!(self.moved_keys(), ["k"]);
+        self.script_says(&[3], "");
+    }
+}
+
+#[test]
+fn a_read_goes_on_at_the_source_and_its_answer_waits_for_that_of_exists() {
+    let mut bed = Bed::ready();
+    bed.ask_big("GET k");
+    assert_eq!(bed.at_a(), [["GET", "k"], ["EXISTS", "k"]]);
+    bed.a_says("$5\r\nvalue\r\n");
+    assert_eq!(bed.replies(), "");
+    bed.a_says(":1\r\n");
+    assert_eq!(bed.replies(), "$5\r\nvalue\r\n");
+    assert_eq!(bed.at_b(), [Sent::new(); 0]);
+    // The next one need not ask whether it is big.
+    bed.ask("STRLEN k");
+    assert_eq!(bed.at_a(), [["STRLEN", "k"], ["EXISTS", "k"]]);
+    bed.a_says(":5\r\n:1\r\n");
+    assert_eq!(bed.replies(), ":5\r\n");
+}
+
+#[test]
+fn an_error_that_the_source_answers_is_the_answer() {
+    let mut bed = Bed::ready();
+    bed.ask_big("GET k");
+    bed.at_a();
+    bed.a_says("-WRONGTYPE Operation against a key\r\n:1\r\n");
+    assert_eq!(bed.replies(), "-WRONGTYPE Operation against a key\r\n");
+}
+
+#[test]
+fn an_answer_to_which_exists_says_no_is_dropped_and_the_read_goes_the_common_way() {
+    let mut bed = Bed::ready();
+    bed.ask_big("GET k");
+    bed.at_a();
+    bed.a_says("$-1\r\n:0\r\n");
+    assert_eq!(bed.replies(), "");
+    assert_eq!(bed.moved_keys(), ["k"]);
+    bed.script_says(&[0], "");
+    assert_eq!(bed.at_b(), [["GET", "k"]]);
+    bed.b_says("$5\r\nvalue\r\n");
+    assert_eq!(bed.replies(), "$5\r\nvalue\r\n");
+}
+
+#[test]
+fn a_source_that_is_lost_during_the_read_fails_it() {
+    let mut bed = Bed::ready();
+    bed.ask_big("GET k");
+    bed.at_a();
+    bed.a_says("$5\r\nvalue\r\n");
+    let a = bed.rig.backend("a:1", 0);
+    bed.rig.engine.on_backend_closed(a, "reset");
+    assert!(bed.error().contains("the server a:1 was lost"));
+}
+
+#[test]
+fn writes_and_requests_of_several_keys_wait_until_the_key_has_left() {
+    for words in ["SET k v", "MGET k first", "APPEND k v"] {
+        let mut bed = Bed::ready();
+        bed.ask_big(words);
+        assert_eq!(bed.at_a(), [Sent::new(); 0]);
+        bed.pass(5);
+        assert_eq!(bed.moved_keys(), ["k"]);
+        bed.script_says(&[3], "");
+        // A read of it does not wait.
+        let writer = bed.other_session();
+        bed.ask("GET k");
+        assert_eq!(bed.at_a(), [["GET", "k"], ["EXISTS", "k"]]);
+        bed.a_says("$1\r\nx\r\n:1\r\n");
+        assert_eq!(bed.replies(), "$1\r\nx\r\n");
+        bed.rig.session = writer;
+        bed.pass(10);
+        assert_eq!(bed.moved_keys(), ["k"]);
+        bed.script_says(&[0], "");
+        assert_eq!(bed.at_b(), [words.split(' ').collect::<Vec<_>>()]);
+    }
+}
+
+#[test]
+fn a_write_that_has_waited_too_long_for_a_big_key_fails() {
+    let mut bed = Bed::ready();
+    bed.ask_big("SET k v");
+    for _ in 0..RULES.big_patience_ms / 5 - 1 {
+        bed.pass(5);
+        if !bed.at_a().is_empty() {
+            bed.script_says(&[3], "");
+        }
+    }
+    assert_eq!(bed.replies(), "");
+    bed.pass(5);
+    bed.at_a();
+    bed.script_says(&[3], "");
+    assert!(bed.error().contains("it is big"));
+}
+
+#[test]
+fn a_big_key_that_nobody_waits_for_is_not_asked_about() {
+    let mut bed = Bed::ready();
+    bed.ask_big("GET k");
+    bed.at_a();
+    bed.a_says("$1\r\nx\r\n:1\r\n");
+    bed.pass(1000);
+    assert_eq!(bed.at_a(), [Sent::new(); 0]);
+    assert_eq!(bed.rig.engine.next_deadline().filter(|at| *at <= bed.rig.engine.now_us), None);
+}
+
+#[test]
+fn an_answer_that_comes_in_pieces_is_held_and_one_that_is_too_large_ends_the_session() {
+    let mut settings = settings();
+    settings.output_bytes_hard = 100_000;
+    let mut bed = Bed::with(settings, RULES);
+    bed.learn();
+    bed.ask_big("GET k");
+    bed.at_a();
+    bed.a_says("$50000\r\n");
+    for _ in 0..5 {
+        bed.a_says(&"x".repeat(10_000));
+        assert_eq!(bed.replies(), "");
+    }
+    bed.a_says("\r\n:1\r\n");
+    assert_eq!(bed.replies().len(), 50_000 + 10);
+    bed.ask("GET k");
+    bed.at_a();
+    bed.a_says("$200000\r\n");
+    for _ in 0..20 {
+        bed.rig.engine.on_backend_bytes(bed.rig.backend("a:1", 0), "x".repeat(10_000).as_bytes());
+    }
+    let effects = bed.serve();
+    assert_eq!(effects.last(), Some(&Effect::CloseClient { session: bed.rig.session }));
+    bed.rig.engine.on_client_closed(bed.rig.session);
+    bed.a_says("\r\n:1\r\n");
+    // The connection goes on.
+    bed.rig.session = bed.rig.engine.on_client_open(9, None);
+    bed.ask("GET m");
+    assert_eq!(bed.moved_keys(), ["m"]);
+}
