@@ -194,7 +194,10 @@ impl World {
             // It is the first in its session's queue since then.
             let since = asked.since.max(target.last_reply);
             target.last_reply = self.now;
-            if asked.operations.len() == 1 {
+            // Writes to a big key wait until it has moved.
+            if let [(key, _)] = asked.operations.as_slice()
+                && !key.large
+            {
                 self.check_wait(client, since);
             }
             self.take_reply(client, asked, reply);
@@ -317,7 +320,9 @@ impl World {
                 _ => {
                     let length_ms = self.rng.u64(1..400);
                     args.push(length_ms.to_string().into_bytes());
-                    self.histories.call(&key.place, What::Vanish, now + 1000 * length_ms, None);
+                    // Servers count whole milliseconds.
+                    let end = (now / 1000 + length_ms) * 1000;
+                    self.histories.call(&key.place, What::Vanish, end, None);
                     What::Expire(None)
                 }
             };

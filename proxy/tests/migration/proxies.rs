@@ -237,6 +237,9 @@ impl World {
 
     fn finish_turn(&mut self, node: usize) -> Result<(), String> {
         let target = &mut self.nodes[node];
+        if target.engine.next_deadline().is_some_and(|due| due <= self.now) {
+            target.engine.on_tick();
+        }
         target.engine.finish_turn();
         let emptied = std::mem::take(&mut target.effects);
         let mut effects = target.engine.take_effects(emptied);

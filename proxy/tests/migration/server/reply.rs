@@ -1,7 +1,7 @@
 //! What servers answer and are asked, as values and as bytes.
 
 /// A reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Reply {
     Nil,
     Int(i64),
@@ -9,6 +9,14 @@ pub(crate) enum Reply {
     Bulk(Vec<u8>),
     Error(String),
     Array(Vec<Reply>),
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes);
+        write!(out, "{}", bytes[..bytes.len().min(200)].escape_ascii())
+    }
 }
 
 impl Reply {
