@@ -18,6 +18,11 @@ impl World {
         self.plan.trouble != Trouble::None && !self.healed
     }
 
+    /// Whether servers may be other than they should be.
+    pub(crate) fn servers_may_fail(&self) -> bool {
+        self.faults_may_happen() && self.plan.trouble != Trouble::Proxies
+    }
+
     pub(crate) fn fault(&mut self) {
         if self.healed {
             return;
@@ -118,15 +123,16 @@ impl World {
     /// A server loses what a single one would: all since its snapshot, what its replica had not got, or a key.
     fn lose_data(&mut self, server: usize, pause: u64) {
         let before = self.truths();
-        let kept: Option<Data> = match self.rng.u8(..3) {
-            0 => self.servers[server].snapshot.clone(),
-            1 => self.servers[server].replica.clone(),
-            _ => None,
+        let copies = self.copies_at(server);
+        let (kept, failed_over) = match self.rng.u8(..3) {
+            0 => (self.servers[server].snapshot.clone(), false),
+            1 => (self.servers[server].replica.clone(), true),
+            _ => (None, false),
         };
         match kept {
             Some(data) => {
                 self.crash(server, pause);
-                self.tell(|| format!("server {server} has lost data"));
+                self.tell(|| format!("server {server} has lost data, to its replica: {failed_over}"));
                 self.servers[server].data = data;
                 let now_ms = self.now_ms();
                 self.servers[server].data.expire(now_ms);
@@ -140,6 +146,30 @@ impl World {
             }
         }
         self.note_losses(before);
+        if !failed_over {
+            self.note_lost_copies(server, copies);
+        }
+    }
+
+    /// The keys that a server has a copy of, whose old copies are still where they come from.
+    fn copies_at(&self, server: usize) -> Vec<Key> {
+        let group = self.servers[server].group;
+        let is_copy = |key: &&Key| {
+            let (owner, from) = self.owners(&key.place.1);
+            let has = |group: u32| self.servers[group as usize - 1].data.get(&key.place).is_some();
+            owner == group && has(owner) && from.is_some_and(has)
+        };
+        self.plan.keys.iter().filter(is_copy).cloned().collect()
+    }
+
+    /// A copy that is gone may have been the one that counts: the old one goes by what was known before. A replica that was
+    /// waited for has it, so that nothing of the kind is allowed to a server that fails over.
+    fn note_lost_copies(&mut self, server: usize, copies: Vec<Key>) {
+        for key in copies {
+            if self.servers[server].data.get(&key.place).is_none() {
+                self.histories.call(&key.place, What::Becomes(None), self.now, None);
+            }
+        }
     }
 
     /// What each key is, by whoever has the say.
@@ -161,7 +191,24 @@ impl World {
         for ((key, before), (_, after)) in before.into_iter().zip(after) {
             if before != after {
                 self.histories.now(&key.place, What::Becomes(after), self.now);
+            } else if key.large {
+                self.note_old_copy(&key);
             }
+        }
+    }
+
+    /// A big key is read at its source until its copy at the target is known to be safe; where the source has lost some of it,
+    /// reads may show what is left until then.
+    fn note_old_copy(&mut self, key: &Key) {
+        let (owner, from) = self.owners(&key.place.1);
+        let value = |group: u32| {
+            let entry = self.servers[group as usize - 1].data.get(&key.place);
+            entry.map(|entry| entry.value.clone())
+        };
+        let (there, here) = (value(owner), from.and_then(value));
+        if there.is_some() && here.is_some() && there != here {
+            self.histories.call(&key.place, What::Becomes(here), self.now, None);
+            self.histories.call(&key.place, What::Becomes(there), self.now, None);
         }
     }
 

@@ -83,6 +83,7 @@ impl Group {
 impl World {
     /// Applies a command, and tells everyone of what came of it.
     pub(crate) fn apply(&mut self, change: Change, expect_epoch: u64) -> pb::Outcome {
+        self.tell(|| format!("the group applies {change:?}"));
         let (outcome, before, after) = {
             let mut group = lock(&self.group);
             let before = group.state.epoch();
@@ -98,6 +99,7 @@ impl World {
             let outcome = group.state.apply_command(index, &command);
             (outcome, before, group.state.epoch())
         };
+        self.tell(|| format!("  epoch {after}: {:?}", outcome.result));
         if after > before {
             self.publish();
         }

@@ -137,6 +137,7 @@ impl World {
         }
         target.received = epoch;
         target.saved = epoch;
+        self.tell(|| format!("proxy {proxy} gets epoch {epoch}"));
         let topology = self.topology(epoch);
         let first = proxy * self.plan.shards;
         for node in first..first + self.plan.shards {
@@ -159,6 +160,7 @@ impl World {
         if epoch > target.acked {
             target.acked = epoch;
             let life = target.life;
+            self.tell(|| format!("proxy {proxy} acknowledges {epoch}"));
             self.soon(GROUP_US_MAX, Event::Ack { proxy, life, epoch });
         }
     }

@@ -67,6 +67,8 @@ impl World {
                 self.wires[wire].input.drain(..length);
                 let now_ms = self.now_ms();
                 self.servers[server].data.expire(now_ms);
+                let near = self.wires[wire].near;
+                self.tell(|| format!("server {server} runs for {near:?}: {}", shown(&request)));
                 if let Some(reply) = self.take_request(server, wire, &request) {
                     self.answer(wire, &reply);
                 }
@@ -81,6 +83,7 @@ impl World {
         if !target.killed {
             reply.encode(&mut target.back);
             self.wake_returning(wire);
+            self.tell(|| format!("  answered on {wire}: {reply:?}"));
         }
     }
 
@@ -354,7 +357,9 @@ impl World {
     /// WAIT: the replica has everything after a while, or the time is up before.
     fn wait_for_replica(&mut self, server: usize, wire: usize, args: &Request) -> Option<Reply> {
         let patience_us = 1000 * number(&args[2]).unwrap_or(0) as u64;
-        let lag = self.rng.u64(..LAG_US_MAX) * if self.rng.u8(..8) == 0 { 20 } else { 1 };
+        // Now and then longer than anyone waits.
+        let slow = self.servers_may_fail() && self.rng.u8(..8) == 0;
+        let lag = self.rng.u64(..LAG_US_MAX) * if slow { 20 } else { 1 };
         let has_replica = self.servers[server].replica.is_some();
         let follows = has_replica && lag < patience_us;
         let run = self.servers[server].runs;
