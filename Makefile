@@ -1,6 +1,6 @@
 # `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt bench bench-meta bench-instructions soak fuzz
+.PHONY: help run test lint fmt bench bench-meta bench-moves bench-instructions soak fuzz
 
 # When make dies, however it dies, the kernel tells the script that stands in for the recipe.
 BOUND := exec setpriv --pdeathsig TERM --
@@ -29,6 +29,9 @@ bench: ## CPU and throughput beside nutcracker and a direct connection, then mem
 
 bench-meta: ## the metadata group: how long changes take, how many a second, 1,000 proxies; about a minute
 	@scripts/bench-meta.sh
+
+bench-moves: ## moves of slots: keys a second, what clients notice, big keys; about three minutes
+	@scripts/bench-moves.sh
 
 soak: ## Faults and simulations that `make test` has no time for; CODIS_FAULT_SECONDS=600, SEEDS=1000000
 	@scripts/soak.sh

@@ -5,7 +5,7 @@
 pub const SCRIPT: &str = include_str!("moves/move.lua");
 
 /// The script's SHA1 in hexadecimal, by which EVALSHA calls it.
-pub const SCRIPT_SHA1: &str = "b96360385b2bb509f9ef6db8e109570df06099f5";
+pub const SCRIPT_SHA1: &str = "bdc8d0ce1f4a66283aa9052e09ab20a07946f319";
 
 /// The word that an error reply begins with where the source is not clean towards the target. Nothing was done.
 pub const UNCLEAN: &str = "CODISUNCLEAN";
@@ -20,7 +20,7 @@ pub enum Moved {
     NotHere,
     /// It is at the target now.
     There,
-    /// The target had it before; the source's copy is stale.
+    /// The target had it before; the source's copy is stale. With COPY it may also be this call that put it there.
     WasThere,
     /// It is big, and was left alone.
     Big,
@@ -97,17 +97,25 @@ impl Target<'_> {
 
 /// The script that drops the old copies of keys whose new ones are safe at the target. Like the move script it does so
 /// on a clean source alone, so that one which comes late, from a connection that was lost, finds the mark gone.
-const UNLINK: &str = "if redis.call('HGET', '__codis_clean__', ARGV[2]) ~= ARGV[1] then \
-     return redis.error_reply('CODISUNCLEAN an earlier MIGRATE to ' .. ARGV[2] .. ' may still be at work') end \
+const UNLINK: &str = "redis.call('SELECT', 0) \
+     local mark = redis.call('HGET', '__codis_clean__', ARGV[2]) \
+     redis.call('SELECT', ARGV[3]) \
+     if mark ~= ARGV[1] then return redis.error_reply('CODISUNCLEAN an earlier MIGRATE to ' .. ARGV[2] .. ' may still be at work') end \
      return redis.call('UNLINK', unpack(KEYS))";
 
-/// The arguments of EVAL that drop `keys` on the source whose run id is `run_id`, once they are safe at `address`.
+/// The arguments of EVAL that drop `keys` of `database` on the source whose run id is `run_id`, once they are safe at
+/// `address`.
 #[must_use]
-pub fn unlink_arguments(run_id: &str, address: &str, keys: &[&[u8]]) -> Vec<Vec<u8>> {
+pub fn unlink_arguments(
+    run_id: &str,
+    address: &str,
+    database: u32,
+    keys: &[&[u8]],
+) -> Vec<Vec<u8>> {
     let mut arguments: Vec<Vec<u8>> = vec!["EVAL".into(), UNLINK.into()];
     arguments.push(keys.len().to_string().into());
     arguments.extend(keys.iter().map(|key| key.to_vec()));
-    arguments.extend([run_id.into(), address.into()]);
+    arguments.extend([run_id.into(), address.into(), database.to_string().into()]);
     arguments
 }
 

@@ -66,8 +66,24 @@ const REQUESTS: [&str; 12] = [
     "QUIT\r\n",
 ];
 
-const REPLIES: [&str; 6] =
-    ["+OK\r\n", "$-1\r\n", "$3\r\nabc\r\n", "*2\r\n$1\r\na\r\n$-1\r\n", ":1\r\n", "-ERR no\r\n"];
+const REPLIES: [&str; 15] = [
+    "+OK\r\n",
+    "$-1\r\n",
+    "$3\r\nabc\r\n",
+    "*2\r\n$1\r\na\r\n$-1\r\n",
+    ":1\r\n",
+    "-ERR no\r\n",
+    // What is answered about keys that move.
+    "$12\r\nrun_id:run\r\n\r\n",
+    "*3\r\n:1\r\n:9\r\n$0\r\n\r\n",
+    "*3\r\n:3\r\n:9\r\n$0\r\n\r\n",
+    "*3\r\n:4\r\n:9\r\n$2\r\nno\r\n",
+    "*4\r\n:2\r\n:5\r\n:9\r\n$0\r\n\r\n",
+    "-CODISUNCLEAN no\r\n",
+    "-NOSCRIPT no\r\n",
+    "$20\r\nconnected_slaves:0\r\n\r\n",
+    ":0\r\n",
+];
 
 /// Feeds the engine the events that the bytes stand for.
 pub fn run(data: &[u8]) {

@@ -10,8 +10,10 @@
 
 mod bed;
 mod changes;
+mod dataset;
 mod encrypted;
 mod members;
+mod moves;
 mod promotion;
 mod proxies;
 mod refusals;

@@ -40,7 +40,7 @@ impl Bug {
         }
         let (from, to) = match self {
             Self::SourceWins => ("if copy then command[", "command[#command + 1] = 'REPLACE' if copy then command["),
-            Self::UnknownForgotten => ("clean('HDEL')", ""),
+            Self::UnknownForgotten => ("'HDEL'", "'HGET'"),
             _ => return text,
         };
         let changed = moves::SCRIPT.replacen(from, to, 1);

@@ -185,7 +185,8 @@ impl Engine {
             };
             let keys: Vec<&[u8]> =
                 jobs.iter().map(|job| &*self.moves.jobs[*job as usize].key).collect();
-            let arguments = moves::unlink_arguments(run_id, &target, &keys);
+            let database = u32::from(first.place.database);
+            let arguments = moves::unlink_arguments(run_id, &target, database, &keys);
             for job in &jobs {
                 self.moves.jobs[*job as usize].step = Step::Called;
             }

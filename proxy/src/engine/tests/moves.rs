@@ -3,6 +3,7 @@
 mod big;
 mod ends;
 mod keys;
+mod model;
 mod retries;
 mod safe;
 
@@ -21,6 +22,9 @@ const RULES: MoveRules = MoveRules {
 
 /// A request, argument by argument.
 type Sent = Vec<String>;
+
+/// No request.
+const NOTHING: [Sent; 0] = [];
 
 /// An engine whose slots migrate.
 struct Bed {
@@ -203,7 +207,7 @@ impl Bed {
     fn error(&mut self) -> String {
         let error = self.replies();
         assert!(error.starts_with("-ERR ") && error.lines().count() == 1, "{error:?}");
-        assert_eq!(self.at_b(), [Sent::new(); 0]);
+        assert_eq!(self.at_b(), NOTHING);
         error
     }
 }

@@ -20,7 +20,7 @@ fn a_read_goes_on_at_the_source_and_its_answer_waits_for_that_of_exists() {
     assert_eq!(bed.replies(), "");
     bed.a_says(":1\r\n");
     assert_eq!(bed.replies(), "$5\r\nvalue\r\n");
-    assert_eq!(bed.at_b(), [Sent::new(); 0]);
+    assert_eq!(bed.at_b(), NOTHING);
     // The next one need not ask whether it is big.
     bed.ask("STRLEN k");
     assert_eq!(bed.at_a(), [["STRLEN", "k"], ["EXISTS", "k"]]);
@@ -67,7 +67,7 @@ fn writes_and_requests_of_several_keys_wait_until_the_key_has_left() {
     for words in ["SET k v", "MGET k first", "APPEND k v"] {
         let mut bed = Bed::ready();
         bed.ask_big(words);
-        assert_eq!(bed.at_a(), [Sent::new(); 0]);
+        assert_eq!(bed.at_a(), NOTHING);
         bed.pass(5);
         assert_eq!(bed.moved_keys(), ["k"]);
         bed.script_says(&[3], "");
@@ -109,7 +109,7 @@ fn a_big_key_that_nobody_waits_for_is_not_asked_about() {
     bed.at_a();
     bed.a_says("$1\r\nx\r\n:1\r\n");
     bed.pass(1000);
-    assert_eq!(bed.at_a(), [Sent::new(); 0]);
+    assert_eq!(bed.at_a(), NOTHING);
     assert_eq!(bed.rig.engine.next_deadline().filter(|at| *at <= bed.rig.engine.now_us), None);
 }
 

@@ -10,13 +10,13 @@ fn an_unclean_source_is_asked_again_more_and_more_seldom_until_patience_is_over(
     loop {
         assert_eq!(bed.moved_keys(), ["k"]);
         bed.a_says("-CODISUNCLEAN an earlier MIGRATE to b:1 may still be at work\r\n");
-        assert_eq!(bed.at_a(), [Sent::new(); 0], "not at once");
+        assert_eq!(bed.at_a(), NOTHING, "not at once");
         if passed == RULES.patience_ms {
             break;
         }
         let next = pause.min(RULES.patience_ms - passed);
         bed.pass(next - 1);
-        assert_eq!(bed.at_a(), [Sent::new(); 0], "too early, {passed}");
+        assert_eq!(bed.at_a(), NOTHING, "too early, {passed}");
         bed.pass(1);
         passed += next;
         pause = (2 * pause).min(50);
@@ -62,7 +62,7 @@ fn one_clients_patience_is_not_anothers() {
         }
     }
     assert!(bed.replies().contains("CODISUNCLEAN"));
-    assert_eq!(bed.at_a(), [Sent::new(); 0], "nobody waits any more");
+    assert_eq!(bed.at_a(), NOTHING, "nobody waits any more");
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_source_that_does_not_say_its_run_id_moves_nothing() {
         bed.at_a();
         bed.a_says(reply);
         bed.error();
-        assert_eq!(bed.at_a(), [Sent::new(); 0]);
+        assert_eq!(bed.at_a(), NOTHING);
         bed.ask("SET k v");
         assert_eq!(bed.at_a(), [["INFO", "server"]]);
     }
