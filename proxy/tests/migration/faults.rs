@@ -30,7 +30,7 @@ impl World {
         let server = self.rng.usize(..self.servers.len());
         let pause = PAUSES_US[self.rng.usize(..3)];
         let pause = self.rng.u64(..pause);
-        match (self.plan.trouble, self.rng.u8(..14)) {
+        match (self.plan.trouble, self.rng.u8(..16)) {
             (Trouble::None, _) => {}
             (Trouble::Losses, 0..5) => self.lose_data(server, pause),
             (Trouble::Proxies, 0..7) | (_, 0..2) => {
@@ -56,6 +56,7 @@ impl World {
                 self.at(self.now + pause, Event::Relieve(server));
             }
             (_, 8..11) => self.cut_some(server),
+            (_, 11 | 12) => self.stall_some(server, pause),
             _ => self.depose(pause),
         }
     }
@@ -222,6 +223,17 @@ impl World {
                 self.tell(|| format!("connection {wire} to server {server} is cut"));
                 self.close(wire);
                 self.near_lost(wire);
+            }
+        }
+    }
+
+    /// Packets of connections to a server are lost.
+    fn stall_some(&mut self, server: usize, pause: u64) {
+        self.tell(|| format!("connections to server {server} stall for {pause}"));
+        for wire in 0..self.wires.len() {
+            let target = &mut self.wires[wire];
+            if target.server == server && target.connected && self.rng.bool() {
+                target.stalled_us = self.now + pause;
             }
         }
     }

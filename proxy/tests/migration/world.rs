@@ -7,12 +7,13 @@ use crate::leader::desk::{SharedDesk, lock};
 use crate::leader::{Leader, Lines};
 use crate::plan::Plan;
 use crate::proxies::{Backend, Node, Proxy};
+use crate::server::data::Place;
 use crate::server::lua::Scripts;
 use crate::server::{Near, Server, Wire};
 use codis_proto::meta::v1::command::Change;
 use codis_proxy::topology::Topology;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::{Arc, Mutex};
 
 /// More events than any run needs: one that has them goes round in circles.
@@ -82,6 +83,8 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     pub(crate) clients: Vec<Client>,
     pub(crate) histories: Histories,
+    /// By server: what requests named that ran though their proxies had given them up.
+    pub(crate) late: BTreeSet<(usize, Place)>,
     /// A summary of everything that happened, to compare runs.
     pub(crate) trace: u64,
     /// What happened, for whoever looks into a failure.
@@ -119,6 +122,7 @@ impl World {
             nodes: Vec::new(),
             clients: clients.collect(),
             histories: Histories::default(),
+            late: BTreeSet::new(),
             trace: 0,
             story: std::env::var("CODIS_SIM_SEED").is_ok().then(Vec::new),
             plan,

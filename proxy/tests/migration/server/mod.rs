@@ -105,6 +105,8 @@ pub(crate) struct Wire {
     pub(crate) killed: bool,
     /// The near end is gone, or knows that the server's is.
     pub(crate) over: bool,
+    /// What is on the way, either way, stays there until then: packets are lost and sent again.
+    pub(crate) stalled_us: u64,
     pub(crate) arriving: bool,
     pub(crate) returning: bool,
     pub(crate) client: Client,
@@ -136,6 +138,7 @@ impl Wire {
             back: Vec::new(),
             killed: false,
             over: false,
+            stalled_us: 0,
             arriving: false,
             returning: false,
             client: Client::default(),

@@ -69,11 +69,23 @@ impl World {
                 self.servers[server].data.expire(now_ms);
                 let near = self.wires[wire].near;
                 self.tell(|| format!("server {server} runs for {near:?}: {}", shown(&request)));
+                self.note_late(server, wire, &request);
                 if let Some(reply) = self.take_request(server, wire, &request) {
                     self.answer(wire, &reply);
                 }
                 self.wake_server(server);
             }
+        }
+    }
+
+    /// A proxy has given a connection up, and what it had sent runs all the same. Its client was told that nobody knows; but it may
+    /// leave a key on a server that its slot has left meanwhile.
+    fn note_late(&mut self, server: usize, wire: usize, request: &Request) {
+        let target = &self.wires[wire];
+        if target.over && matches!(target.near, Near::Backend { .. }) {
+            let database = target.client.database;
+            let places = request[1..].iter().map(|key| (server, (database, key.clone())));
+            self.late.extend(places);
         }
     }
 
@@ -444,6 +456,11 @@ impl World {
         if target.killed {
             return;
         }
+        if target.stalled_us > self.now {
+            target.arriving = true;
+            let then = target.stalled_us;
+            return self.at(then, Event::Arrive(wire));
+        }
         target.input.extend(target.flying.drain(..count));
         let (more, server) = (!target.flying.is_empty(), target.server);
         if more {
@@ -460,10 +477,11 @@ impl World {
         if target.over {
             return;
         }
-        if self.near_is_frozen(wire) {
-            let target = &mut self.wires[wire];
-            target.returning = true;
-            return self.at(self.now + 1_000, Event::Return(wire));
+        let frozen_us = if self.near_is_frozen(wire) { self.now + 1_000 } else { 0 };
+        let then = frozen_us.max(self.wires[wire].stalled_us);
+        if then > self.now {
+            self.wires[wire].returning = true;
+            return self.at(then, Event::Return(wire));
         }
         let target = &mut self.wires[wire];
         let bytes: Vec<u8> = target.back.drain(..count).collect();
