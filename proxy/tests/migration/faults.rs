@@ -190,11 +190,31 @@ impl World {
     fn note_losses(&mut self, before: Vec<(Key, Option<Value>)>) {
         let after = self.truths();
         for ((key, before), (_, after)) in before.into_iter().zip(after) {
-            if before != after {
+            self.note_return(&key);
+            if before != after && !(before.is_none() && self.returns(&key)) {
                 self.histories.now(&key.place, What::Becomes(after), self.now);
             } else if key.large {
                 self.note_old_copy(&key);
             }
+        }
+    }
+
+    /// What the source of a move has of a key, where that need not be what counts.
+    fn old_copy(&self, key: &Key) -> Option<Value> {
+        let from = self.owners(&key.place.1).1?;
+        let entry = self.servers[from as usize - 1].data.get(&key.place)?;
+        Some(entry.value.clone())
+    }
+
+    fn returns(&self, key: &Key) -> bool {
+        self.old_copy(key).is_some()
+    }
+
+    /// A source that has a key again moves it again, whatever clients have done to it since: so it comes back where they have deleted
+    /// it, as it would on a single server. What the target has is never touched.
+    fn note_return(&mut self, key: &Key) {
+        if let Some(old) = self.old_copy(key) {
+            self.histories.call(&key.place, What::Returns(old), self.now, None);
         }
     }
 

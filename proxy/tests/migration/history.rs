@@ -31,6 +31,8 @@ pub(crate) enum What {
     Vanish,
     /// A server lost or got back data as a single server would.
     Becomes(Option<Value>),
+    /// What a server got back that it had given away comes to the key's place, unless there is something.
+    Returns(Value),
     /// What is there when all is over.
     Ends(Option<Value>),
 }
@@ -107,6 +109,7 @@ impl What {
                 agree(seen.as_ref().is_none_or(|seen| seen == items), value.clone())
             }
             (Self::Vanish, _) => Some(None),
+            (Self::Returns(old), None) => Some(Some(old.clone())),
             (Self::Becomes(next), _) => Some(next.clone()),
             (Self::Ends(seen), _) => agree(seen == value, value.clone()),
             _ => None,

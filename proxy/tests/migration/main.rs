@@ -126,7 +126,11 @@ fn a_seed_runs_the_same_way_each_time() {
 fn every_broken_rule_is_found() {
     let (first, _) = seeds(SEEDS);
     let found = |bug: Bug| {
-        (first..first + BUG_SEEDS).find_map(|seed| Some((seed, checked(seed, bug).err()?)))
+        (first..first + BUG_SEEDS).find_map(|seed| {
+            let why = checked(seed, bug).err()?;
+            // It is the broken rule that shows.
+            checked(seed, Bug::None).is_ok().then_some((seed, why))
+        })
     };
     let next = AtomicU64::new(0);
     let missed = Mutex::new(Vec::new());
