@@ -5,7 +5,7 @@
 pub const SCRIPT: &str = include_str!("moves/move.lua");
 
 /// The script's SHA1 in hexadecimal, by which EVALSHA calls it.
-pub const SCRIPT_SHA1: &str = "bdc8d0ce1f4a66283aa9052e09ab20a07946f319";
+pub const SCRIPT_SHA1: &str = "b96360385b2bb509f9ef6db8e109570df06099f5";
 
 /// The word that an error reply begins with where the source is not clean towards the target. Nothing was done.
 pub const UNCLEAN: &str = "CODISUNCLEAN";

@@ -32,15 +32,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The longest message that is taken: a large state, as an overview.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
-/// When a call may be sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Repeat {
-    /// It has an id, or does no harm when it runs again.
-    Always,
-    /// Once it may have run it is somebody's turn to look.
-    UnlessItMayHaveRun,
-}
-
 /// The time that a call has. What a member spends on working counts against its patience first, so that the timeout
 /// bounds how long the group may be away and not how long its work takes.
 struct Times {
@@ -137,28 +128,29 @@ impl Client {
         request: Q,
         method: impl AsyncFn(&mut Api, Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, ClientError> {
-        self.run(Times::new(self.timeout, patience), Repeat::Always, request, method).await
+        self.run(Times::new(self.timeout, patience), request, method).await
     }
 
-    /// As [`Client::call_for`], for a call that would run again if it were sent again: it is not sent again once it may
-    /// have run.
-    ///
-    /// # Errors
-    /// As [`Client::call`].
-    pub async fn call_once<Q: Clone, A>(
+    /// Asks every member that was named, and not whichever takes the call; the answers of those that have one within
+    /// `time` each.
+    pub async fn call_each<Q: Clone, A>(
         &mut self,
-        patience: Duration,
+        time: Duration,
         request: Q,
         method: impl AsyncFn(&mut Api, Request<Q>) -> Result<Response<A>, Status>,
-    ) -> Result<A, ClientError> {
-        self.run(Times::new(self.timeout, patience), Repeat::UnlessItMayHaveRun, request, method)
-            .await
+    ) -> Vec<A> {
+        let mut answers = Vec::new();
+        for _ in 0..self.members.len() {
+            self.next_member();
+            let mut times = Times::new(time, Duration::ZERO);
+            answers.extend(self.attempt(&mut times, request.clone(), &method).await.ok());
+        }
+        answers
     }
 
     async fn run<Q: Clone, A>(
         &mut self,
         mut times: Times,
-        repeat: Repeat,
         request: Q,
         method: impl AsyncFn(&mut Api, Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, ClientError> {
@@ -172,9 +164,6 @@ impl Client {
                         let lost = verdict == Verdict::Lost;
                         unreachable.note(&self.members[self.current], said(&status), lost);
                         self.next_member();
-                        if lost && repeat == Repeat::UnlessItMayHaveRun {
-                            break;
-                        }
                     }
                 },
             }

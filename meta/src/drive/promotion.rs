@@ -108,8 +108,7 @@ fn moved_at(state: &pb::State, group: u32, previous: &str) -> Vec<String> {
             moves && action.target == group
         })
     };
-    let sources: BTreeSet<u32> =
-        state.slots.iter().filter(comes).map(|slot| slot.group).collect();
+    let sources: BTreeSet<u32> = state.slots.iter().filter(comes).map(|slot| slot.group).collect();
     let masters = sources.iter().filter_map(|id| state.groups.get(id)?.servers.first());
     let masters = masters.map(|server| server.address.clone());
     std::iter::once(previous.to_owned()).chain(masters).collect()

@@ -18,9 +18,6 @@ use pb::SlotStep as Step;
 use pb::slot_action::{Migrating, Pending, Phase};
 use std::collections::BTreeSet;
 
-/// How many groups that once had a slot are remembered.
-const GIVEN_AWAY_MAX: usize = 16;
-
 fn phase(slot: &pb::Slot) -> Option<&Phase> {
     slot.action.as_ref()?.phase.as_ref()
 }
@@ -53,32 +50,15 @@ pub(super) fn refuse_preparing(data: &pb::State, group: u32) -> Result<(), Refus
     )
 }
 
+/// A slot and the group that it is to go to.
+type Move = (usize, u32);
+
 pub(super) fn create(data: &mut pb::State, change: &pb::SlotActionCreate) -> Result<(), Refusal> {
-    let slots = slots::indices(change.slots.as_ref())?;
-    let target = change.target;
-    groups::get_with_master(data, target)?;
-    slots::refuse_where(
-        data,
-        slots.clone(),
-        Code::SlotOffline,
-        |slot| slot.group == 0,
-        |found| format!("offline slots: {found}: there is nothing to move, assign them"),
-    )?;
-    slots::refuse_where(
-        data,
-        slots.clone(),
-        Code::SlotBusy,
-        |slot| slot.action.is_some(),
-        |found| format!("slots that have an action: {found}: wait for its end, or cancel it"),
-    )?;
-    slots::refuse_where(
-        data,
-        slots.clone(),
-        Code::ActionTarget,
-        |slot| slot.group == target,
-        |found| format!("slots on group {target} already: {found}: name another target"),
-    )?;
-    for slot in slots {
+    let moves = match change.moves.is_empty() {
+        true => moves_of_range(data, change)?,
+        false => named_moves(data, &change.moves)?,
+    };
+    for (slot, target) in moves {
         data.order_last += 1;
         let phase = Some(Phase::Pending(Pending {}));
         let action =
@@ -86,6 +66,89 @@ pub(super) fn create(data: &mut pb::State, change: &pb::SlotActionCreate) -> Res
         data.slots[slot].action = Some(action);
     }
     Ok(())
+}
+
+/// The moves that a range means, at least one.
+fn moves_of_range(data: &pb::State, change: &pb::SlotActionCreate) -> Result<Vec<Move>, Refusal> {
+    let slots = slots::indices(change.slots.as_ref())?;
+    let (target, from) = (change.target, change.from);
+    groups::get_with_master(data, target)?;
+    if from == 0 {
+        refuse_elsewhere(data, slots.clone(), target)?;
+    } else {
+        groups::get(data, from)?;
+    }
+    let is_wanted = |slot: &pb::Slot| {
+        let is_there = if from == 0 { slot.group != target } else { slot.group == from };
+        is_there && slot.action.is_none()
+    };
+    let count = if change.count == 0 { SLOT_COUNT } else { change.count as usize };
+    let wanted = slots.clone().filter(|&slot| is_wanted(&data.slots[slot]) && from != target);
+    let moves: Vec<Move> = wanted.take(count).map(|slot| (slot, target)).collect();
+    Refusal::unless(!moves.is_empty(), Code::ActionTarget, || {
+        let (first, last) = (slots.start(), slots.end());
+        let which = match from {
+            0 => format!("every slot from {first} to {last}"),
+            from => format!("every slot from {first} to {last} that is on group {from}"),
+        };
+        format!(
+            "there is nothing to move: {which} is on group {target} already, or has an action: see \
+             the list of slots"
+        )
+    })?;
+    Ok(moves)
+}
+
+/// Refuses slots that cannot go to `target`: those that are offline, or on their way to elsewhere.
+fn refuse_elsewhere(
+    data: &pb::State,
+    slots: std::ops::RangeInclusive<usize>,
+    target: u32,
+) -> Result<(), Refusal> {
+    refuse_offline(data, slots.clone())?;
+    slots::refuse_where(
+        data,
+        slots,
+        Code::SlotBusy,
+        |slot| slot.action.as_ref().is_some_and(|action| action.target != target),
+        |found| format!("slots that move to another group: {found}: wait for their end, or cancel"),
+    )
+}
+
+fn refuse_offline(data: &pb::State, slots: impl IntoIterator<Item = usize>) -> Result<(), Refusal> {
+    slots::refuse_where(
+        data,
+        slots,
+        Code::SlotOffline,
+        |slot| slot.group == 0,
+        |found| format!("offline slots: {found}: there is nothing to move, assign them"),
+    )
+}
+
+/// The moves of a plan, if all of them can be made as they were planned.
+fn named_moves(data: &pb::State, moves: &[pb::SlotMove]) -> Result<Vec<Move>, Refusal> {
+    let chosen = distinct(moves.iter().map(|one| one.slot))?;
+    refuse_offline(data, chosen.iter().copied())?;
+    slots::refuse_where(
+        data,
+        chosen.iter().copied(),
+        Code::SlotBusy,
+        |slot| slot.action.is_some(),
+        |found| format!("slots that have an action: {found}: wait for its end, or cancel it"),
+    )?;
+    for pb::SlotMove { slot, from, target } in moves {
+        let group = data.slots[*slot as usize].group;
+        Refusal::unless(group == *from, Code::EpochConflict, || {
+            format!(
+                "slot {slot} is on group {group} by now, not on {from}: look again, then decide"
+            )
+        })?;
+        Refusal::unless(group != *target, Code::ActionTarget, || {
+            format!("slot {slot} is on group {target} already: name another target")
+        })?;
+        groups::get_with_master(data, *target)?;
+    }
+    Ok(moves.iter().map(|one| (one.slot as usize, one.target)).collect())
 }
 
 pub(super) fn cancel(data: &mut pb::State, change: &pb::SlotActionCancel) -> Result<(), Refusal> {
@@ -109,7 +172,7 @@ pub(super) fn advance(
     change: &pb::SlotActionAdvance,
     now: u64,
 ) -> Result<(), Refusal> {
-    let chosen = chosen_slots(change)?;
+    let chosen = distinct(change.slots.iter().copied())?;
     let step = change.step();
     for &slot in &chosen {
         check_phase(data, slot, step, change.phase_epoch)?;
@@ -132,17 +195,15 @@ pub(super) fn advance(
             Step::Migrate => action.phase = Some(Phase::Migrating(Migrating { epoch })),
             Step::Done => {
                 let (from, to) = (slot.group, action.target);
-                slot.given_away_by.retain(|group| ![from, to].contains(group));
-                slot.given_away_by.push(from);
-                let surplus = slot.given_away_by.len().saturating_sub(GIVEN_AWAY_MAX);
-                slot.given_away_by.drain(..surplus);
-                slot.group = to;
+                slots::give_away(slot, from, to);
                 slot.action = None;
             }
             Step::RollBack => {
                 action.phase = Some(Phase::Pending(Pending {}));
                 action.failure = text::reason(&change.reason);
             }
+            // Nothing is in its way any more.
+            Step::Note if change.reason.is_empty() => action.failure.clear(),
             Step::Note => action.failure = text::reason(&change.reason),
             Step::Unspecified => {}
         }
@@ -150,14 +211,16 @@ pub(super) fn advance(
     Ok(())
 }
 
-fn chosen_slots(change: &pb::SlotActionAdvance) -> Result<BTreeSet<usize>, Refusal> {
-    let chosen: BTreeSet<usize> = change.slots.iter().map(|&slot| slot as usize).collect();
+/// The slots, if each is one and named once.
+fn distinct(named: impl ExactSizeIterator<Item = u32>) -> Result<BTreeSet<usize>, Refusal> {
+    let count = named.len();
+    let chosen: BTreeSet<usize> = named.map(|slot| slot as usize).collect();
     let good = !chosen.is_empty()
-        && chosen.len() == change.slots.len()
+        && chosen.len() == count
         && chosen.last().is_some_and(|&last| last < SLOT_COUNT);
     Refusal::unless(good, Code::InvalidValue, || {
         format!(
-            "the slots of a step are distinct, between 0 and {}, and at least one",
+            "the slots that are named are distinct, between 0 and {}, and at least one",
             SLOT_COUNT - 1
         )
     })?;

@@ -3,7 +3,7 @@
 use super::address::{self, Kind};
 use super::limits::{GROUP_ID_MAX, GROUP_SERVERS_MAX, NAME_BYTES_MAX};
 use super::refusal::Refusal;
-use super::text;
+use super::{slots, text};
 use codis_proto::meta::v1 as pb;
 use pb::RefusalCode as Code;
 
@@ -149,6 +149,9 @@ pub(super) fn remove_server(
         refuse_in_use(data, group.id)?;
     }
     get_mut(data, change.group).servers.remove(position);
+    if position == 0 {
+        slots::forget_leftovers(data, change.group);
+    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use super::limits::{
     GROUP_ID_MAX, GROUP_SERVERS_MAX, MEMBERS_SEEN_MAX, NAME_BYTES_MAX, PROXIES_MAX, REMEMBERED_MAX,
     SENTINELS_MAX, SLOT_COUNT,
 };
+use super::slots::GIVEN_AWAY_MAX;
 use super::{actions, promotion, settings, text};
 use codis_proto::meta::v1 as pb;
 use pb::promotion::Phase as PromotionPhase;
@@ -119,6 +120,7 @@ fn check_slots(data: &pb::State, orders: &mut BTreeSet<u64>) -> Result<(), Strin
         if slot.group != 0 {
             check_owner(data, number, slot.group)?;
         }
+        check_given_away(data, number, slot)?;
         let Some(action) = &slot.action else { continue };
         ensure(slot.group != 0, || format!("slot {number} is offline and has an action"))?;
         ensure(slot.group != action.target, || format!("slot {number} moves to where it is"))?;
@@ -130,6 +132,15 @@ fn check_slots(data: &pb::State, orders: &mut BTreeSet<u64>) -> Result<(), Strin
         ensure(!both, || format!("slot {number} is at its barrier while a master changes"))?;
     }
     Ok(())
+}
+
+/// Groups that may have leftovers of a slot are known, and are not the one that has its keys.
+fn check_given_away(data: &pb::State, number: usize, slot: &pb::Slot) -> Result<(), String> {
+    let givers: BTreeSet<u32> = slot.given_away_by.iter().copied().collect();
+    let count = slot.given_away_by.len();
+    let good = givers.len() == count && count <= GIVEN_AWAY_MAX && !givers.contains(&slot.group);
+    ensure(good, || format!("slot {number} was given away by its group, or by one twice"))?;
+    givers.iter().try_for_each(|id| check_owner(data, number, *id))
 }
 
 fn check_owner(data: &pb::State, slot: usize, id: u32) -> Result<(), String> {

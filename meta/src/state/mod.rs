@@ -36,7 +36,7 @@ pub use address::{member_address, server_address};
 pub use refusal::{RULES, Refusal, Rule, rules_table};
 pub use snapshot::SnapshotError;
 
-pub(crate) use text::check_name;
+pub(crate) use text::{check_name, reason};
 
 use codis_proto::meta::v1 as pb;
 use retries::Retries;

@@ -7,6 +7,8 @@
 //! - Every proxy counts as lost: the next barrier waits for it, or fences it.
 //! - Proxies that the backup does not know of are treated as removed ones: the next barrier wants a fence
 //!   on every master that shuts them out.
+//! - No group counts as having leftovers of a slot: the slot may have moved back there since, and what would be
+//!   unlinked as a leftover would be its only data.
 //! - No barrier stays open: a proxy may have acknowledged it and gone on to a later topology since. What
 //!   was at one goes back to where it began.
 
@@ -94,6 +96,7 @@ fn merged(data: &pb::State, backup: &pb::State) -> pb::State {
     }
     restored.groups.values_mut().filter(|group| promotion::parks(group)).for_each(abort);
     restored.slots.iter_mut().filter(|slot| actions::is_preparing(slot)).for_each(roll_back);
+    restored.slots.iter_mut().for_each(|slot| slot.given_away_by.clear());
     restored
 }
 

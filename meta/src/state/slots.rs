@@ -8,6 +8,9 @@ use codis_proto::meta::v1 as pb;
 use pb::RefusalCode as Code;
 use std::ops::RangeInclusive;
 
+/// How many groups that once had a slot are remembered.
+pub(super) const GIVEN_AWAY_MAX: usize = 16;
+
 /// The slots of `range`.
 pub(super) fn indices(range: Option<&pb::SlotRange>) -> Result<RangeInclusive<usize>, Refusal> {
     let range = range
@@ -22,16 +25,16 @@ pub(super) fn indices(range: Option<&pb::SlotRange>) -> Result<RangeInclusive<us
     Ok(first..=last)
 }
 
-/// Refuses if `wrong` is true of a slot of the range. `message` is given their numbers.
+/// Refuses if `wrong` is true of one of the slots. `message` is given their numbers.
 pub(super) fn refuse_where(
     data: &pb::State,
-    slots: RangeInclusive<usize>,
+    slots: impl IntoIterator<Item = usize>,
     code: Code,
     wrong: impl Fn(&pb::Slot) -> bool,
     message: impl FnOnce(String) -> String,
 ) -> Result<(), Refusal> {
-    let found: Vec<String> =
-        slots.filter(|&slot| wrong(&data.slots[slot])).map(|slot| slot.to_string()).collect();
+    let found = slots.into_iter().filter(|&slot| wrong(&data.slots[slot]));
+    let found: Vec<String> = found.map(|slot| slot.to_string()).collect();
     Refusal::unless(found.is_empty(), code, || {
         message(text::some_of(found.iter().map(String::as_str)))
     })
@@ -64,7 +67,11 @@ pub(super) fn assign(data: &mut pb::State, change: &pb::SlotsAssign) -> Result<(
             )
         },
     )?;
-    data.slots[slots].iter_mut().for_each(|slot| slot.group = id);
+    for slot in &mut data.slots[slots] {
+        slot.group = id;
+        // What the group has of the slot is the slot's data from here on, whatever it was before.
+        slot.given_away_by.retain(|group| *group != id);
+    }
     Ok(())
 }
 
@@ -73,4 +80,18 @@ pub(super) fn offline(data: &mut pb::State, change: &pb::SlotsOffline) -> Result
     refuse_busy(data, slots.clone())?;
     data.slots[slots].iter_mut().for_each(|slot| slot.group = 0);
     Ok(())
+}
+
+/// Notes that `slot` has moved from `from`, which may have leftovers of it, to `to`, which has none.
+pub(super) fn give_away(slot: &mut pb::Slot, from: u32, to: u32) {
+    slot.given_away_by.retain(|group| ![from, to].contains(group));
+    slot.given_away_by.push(from);
+    let surplus = slot.given_away_by.len().saturating_sub(GIVEN_AWAY_MAX);
+    slot.given_away_by.drain(..surplus);
+    slot.group = to;
+}
+
+/// Forgets what a group has given away, as its servers are others from here on: what those hold was never the slots'.
+pub(super) fn forget_leftovers(data: &mut pb::State, group: u32) {
+    data.slots.iter_mut().for_each(|slot| slot.given_away_by.retain(|giver| *giver != group));
 }

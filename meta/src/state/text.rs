@@ -26,7 +26,7 @@ pub(super) fn check_text(what: &str, text: &str, bytes_max: usize) -> Result<(),
 }
 
 /// A reason as it is kept: never empty, and cut at the bound.
-pub(super) fn reason(text: &str) -> String {
+pub(crate) fn reason(text: &str) -> String {
     if text.is_empty() {
         return "no reason was given".into();
     }

@@ -91,6 +91,24 @@ fn the_token_comes_from_a_flag_the_environment_or_a_file() {
 }
 
 #[test]
+fn a_token_that_is_given_counts_more_than_the_environments() {
+    let fake = Fake::default();
+    let served = fake.serve();
+    fake.held().token = Some("secret".into());
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("auth");
+    std::fs::write(&file, "secret\n").expect("written");
+    let from_file = format!("--auth-file={}", file.display());
+    let meta = format!("--meta={}", served.address);
+    for given in ["--auth=secret", &from_file] {
+        let output = command(&[&meta, given, "group", "list"]).env("CODIS_AUTH", "wrong").output();
+        finished(&output.expect("it starts")).done();
+    }
+    let both = admin(&[&meta, "--auth=secret", &from_file, "group", "list"]);
+    assert_eq!(both.code, Some(2), "{both:?}");
+}
+
+#[test]
 fn tls_is_spoken_where_an_authority_is_given() {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
@@ -175,6 +193,7 @@ fn every_list_is_a_table_or_one_json_document() {
         ("status", "10.0.0.1:6379"),
         ("group list", "10.0.0.1:6379"),
         ("slots list", "0-1023"),
+        ("slots status", "no slot is to move"),
         ("proxy list", "no proxy"),
         ("meta status", "10.0.0.1:18080"),
         ("config get", "barrier_deadline"),

@@ -2,6 +2,8 @@
 
 mod command_line;
 mod fake;
+mod members;
+mod moves;
 mod retries;
 
 use std::process::{Command, Output, Stdio};

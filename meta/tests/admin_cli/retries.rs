@@ -107,7 +107,7 @@ fn a_member_that_was_removed_by_a_lost_attempt_counts_as_removed() {
 }
 
 #[test]
-fn a_restore_is_not_sent_again_once_it_may_have_run() {
+fn a_restore_whose_answer_was_lost_is_not_made_twice() {
     let fake = Fake::default();
     let served = fake.serve();
     let directory = tempfile::tempdir().expect("a directory");
@@ -116,9 +116,21 @@ fn a_restore_is_not_sent_again_once_it_may_have_run() {
     std::fs::write(&file, &bytes).expect("written");
     fake.next([Step::Away, Step::RunAndForget]);
     let line = format!("meta restore {} --confirm", file.display());
-    let ended = at(&served.address, &line).failed();
-    assert!(ended.stderr.contains("may have been made"), "{ended:?}");
+    at(&served.address, &line).done();
+    assert_eq!(fake.calls("restore"), 3);
     assert_eq!(fake.held().restored, [bytes]);
+}
+
+#[test]
+fn moves_are_queued_once_and_waited_for_under_the_next_leader() {
+    let fake = Fake::default();
+    let (one, two) = (fake.serve(), fake.serve());
+    fake.has_groups(2);
+    fake.next([Step::Away, Step::RunAndForget, Step::Away, Step::Away]);
+    let addresses = format!("{},{}", one.address, two.address);
+    let ended = at(&addresses, "slots migrate --beg 0 --end 9 --gid 2 --wait").done();
+    assert!(ended.stdout.ends_with("10 slots have moved\n"), "{ended:?}");
+    assert_eq!(fake.held().ran, 1);
 }
 
 #[test]

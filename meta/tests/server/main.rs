@@ -5,6 +5,7 @@ mod change;
 mod group;
 mod link;
 mod member;
+mod moves;
 mod pages;
 mod port;
 mod streams;

@@ -28,7 +28,8 @@ async fn filled(member: &Member) {
     let slots = Some(pb::SlotRange { first: 0, last: 9 });
     member.make(Change::SlotsAssign(pb::SlotsAssign { slots, group: 1 })).await;
     let slots = Some(pb::SlotRange { first: 9, last: 9 });
-    member.make(Change::SlotActionCreate(pb::SlotActionCreate { slots, target: 2 })).await;
+    let create = pb::SlotActionCreate { slots, target: 2, ..Default::default() };
+    member.make(Change::SlotActionCreate(create)).await;
     let register = pb::ProxyRegister {
         product: "demo".into(),
         protocol: 1,
@@ -40,6 +41,21 @@ async fn filled(member: &Member) {
         ..Default::default()
     };
     member.make(Change::ProxyRegister(register)).await;
+}
+
+/// What the leader knows of moves.
+fn moving() -> api::Moves {
+    let source = api::MoveSource {
+        gid: 1,
+        doing: "moving".into(),
+        keys_total: 100,
+        keys_moved: 70,
+        keys_a_second: 30,
+        longest_step_us: 2500,
+        trouble: "c:1 is full".into(),
+        ..Default::default()
+    };
+    api::Moves { sources: vec![source], keys_moved: 70, ..Default::default() }
 }
 
 /// The keys of an object as they stand in the text, which a parser would sort.
@@ -166,6 +182,24 @@ async fn the_stats_show_slots_groups_and_proxies_as_codis_did() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_stats_show_how_moves_are_doing_and_that_they_are_paused() {
+    let members = Member::group(2).await;
+    *members[0].servers.moves.lock().expect("sound") = moving();
+    let values = [("migration_disabled", "true"), ("migration_interval", "5ms")];
+    let values = values.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    members[0].make(Change::SettingsSet(pb::SettingsSet { values })).await;
+    // The one that does not lead may not have applied it yet.
+    eventually("the pause is shown", async || {
+        json(&members[1], "/topom/stats").await["slot_action"]["disabled"] == true
+    })
+    .await;
+    let action = json(&members[1], "/topom/stats").await["slot_action"].clone();
+    assert_eq!(action["interval"], 5000);
+    let status = "group 1: moving, 70 of 100 keys, 30 keys/s, waits: c:1 is full";
+    assert_eq!(action["progress"]["status"], status);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn calls_need_the_xauth_of_the_product() {
     let member = Member::alone().await;
     // printf 'Codis-XAuth-[demo]' | sha256sum | cut -c1-32
@@ -197,6 +231,7 @@ async fn metrics_count_what_there_is() {
     filled(&member).await;
     let error = "down".to_owned();
     member.servers.show("b:1", api::ServerFacts { error, ..Default::default() });
+    *member.servers.moves.lock().expect("sound") = moving();
     let (status, page) = get(&member, "/metrics").await;
     assert_eq!(status, 200);
     for (name, value) in [
@@ -216,6 +251,9 @@ async fn metrics_count_what_there_is() {
     assert!(metric_sum(&page, "codis_process_resident_memory_bytes") > 0.0);
     let slots = metric_by_label(&page, "codis_meta_slots", "state");
     assert_eq!((slots["stable"], slots["pending"], slots["offline"]), (9.0, 1.0, 1014.0));
+    let waiting = metric_by_label(&page, "codis_moves_waiting", "group");
+    assert_eq!((waiting["1"], metric_sum(&page, "codis_moves_keys_total")), (1.0, 70.0));
+    assert_eq!(metric_sum(&page, "codis_moves_longest_step_seconds"), 0.0025);
     let up = metric_by_label(&page, "codis_meta_server_up", "server");
     assert_eq!((up["a:1"], up["b:1"]), (1.0, 0.0));
     for line in page.lines().filter(|line| !line.starts_with('#')) {

@@ -215,8 +215,17 @@ async fn backup(member: &Member) -> Vec<u8> {
 }
 
 async fn restore(member: &Member, bytes: &[u8]) -> Result<api::Changed, tonic::Status> {
-    let chunks: Vec<_> =
-        bytes.chunks(1000).map(|data| api::BackupChunk { data: data.to_vec() }).collect();
+    restore_as(member, bytes, None).await
+}
+
+async fn restore_as(
+    member: &Member,
+    bytes: &[u8],
+    id: Option<api::RequestId>,
+) -> Result<api::Changed, tonic::Status> {
+    let mut chunks: Vec<_> =
+        bytes.chunks(1000).map(|data| api::BackupChunk { data: data.to_vec(), id: None }).collect();
+    chunks[0].id = id;
     Ok(member.admin().restore(iter(chunks)).await?.into_inner())
 }
 
@@ -243,6 +252,21 @@ async fn a_backup_restored_into_a_new_group_gives_the_same_topology() {
     assert_eq!(new.node.peek(look).await, Ok((CLUSTER, PRODUCT.to_owned())));
 
     let status = restore(&new, &bytes).await.expect_err("it holds something");
+    assert_eq!(status.code(), Code::FailedPrecondition);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_is_sent_again_under_its_id_runs_once() {
+    let old = Member::alone().await;
+    old.make_group(1, &["a:1"]).await;
+    let bytes = backup(&old).await;
+    let new = Member::alone().await;
+    let id = Some(api::RequestId { client: 5, request: 1 });
+    let first = restore_as(&new, &bytes, id).await.expect("restored");
+    let again = restore_as(&new, &bytes, id).await.expect("the same answer");
+    assert_eq!((again.index, again.epoch), (first.index, first.epoch));
+    let another = Some(api::RequestId { client: 5, request: 2 });
+    let status = restore_as(&new, &bytes, another).await.expect_err("it holds something");
     assert_eq!(status.code(), Code::FailedPrecondition);
 }
 

@@ -101,7 +101,7 @@ fn proxy_of(data: &mut pb::State) -> &mut pb::Proxy {
 #[test]
 fn a_snapshot_that_contradicts_itself_is_refused() {
     type Damage = fn(&mut pb::State);
-    let damages: [(&str, Damage); 39] = [
+    let damages: [(&str, Damage); 42] = [
         ("no version", |data| data.version = 0),
         ("a slot too few", |data| drop(data.slots.pop())),
         ("no product", |data| data.product.clear()),
@@ -112,6 +112,11 @@ fn a_snapshot_that_contradicts_itself_is_refused() {
         ("a removal ahead", |data| data.retired_epoch = 99),
         ("no removal", |data| data.removals = 0),
         ("a slot's group missing", |data| data.slots[5].group = 9),
+        ("a slot given away by its group", |data| data.slots[5].given_away_by = vec![1]),
+        ("a slot given away twice by one", |data| data.slots[5].given_away_by = vec![2, 2]),
+        ("a slot given away by a group that is missing", |data| {
+            data.slots[5].given_away_by = vec![9];
+        }),
         ("a target missing", |data| action_of(data, 0).target = 9),
         ("a target that is the source", |data| action_of(data, 0).target = 1),
         ("an order twice", |data| action_of(data, 0).order = 2),

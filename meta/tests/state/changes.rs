@@ -46,7 +46,22 @@ pub(crate) fn offline(first: u32, last: u32) -> Change {
 }
 
 pub(crate) fn action(first: u32, last: u32, target: u32) -> Change {
-    Change::SlotActionCreate(pb::SlotActionCreate { slots: range(first, last), target })
+    let slots = range(first, last);
+    Change::SlotActionCreate(pb::SlotActionCreate { slots, target, ..Default::default() })
+}
+
+/// Slots of any number that are on `from`, `count` of them if that is not 0.
+pub(crate) fn action_from(from: u32, target: u32, count: u32) -> Change {
+    let slots = range(0, 1023);
+    let change = pb::SlotActionCreate { slots, target, from, count, ..Default::default() };
+    Change::SlotActionCreate(change)
+}
+
+/// Moves by (slot, from, target).
+pub(crate) fn planned(moves: &[(u32, u32, u32)]) -> Change {
+    let one = |&(slot, from, target): &(u32, u32, u32)| pb::SlotMove { slot, from, target };
+    let moves = moves.iter().map(one).collect();
+    Change::SlotActionCreate(pb::SlotActionCreate { moves, ..Default::default() })
 }
 
 pub(crate) fn cancel(first: u32, last: u32) -> Change {

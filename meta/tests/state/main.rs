@@ -6,6 +6,7 @@ mod bounds;
 mod changes;
 mod cluster;
 mod groups;
+mod leftovers;
 mod members;
 mod promotion;
 mod proxies;

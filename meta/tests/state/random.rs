@@ -2,6 +2,7 @@
 
 use crate::changes::*;
 use crate::cluster::Cluster;
+use crate::leftovers::Leftovers;
 use crate::shadow::Shadow;
 use codis_meta::state::{State, VERSION, barrier};
 use codis_proto::meta::v1 as pb;
@@ -102,10 +103,7 @@ impl Draw<'_> {
                 let (first, last) = self.range();
                 offline(first, last)
             }
-            24..30 => {
-                let (first, last) = self.range();
-                action(first, last, self.group())
-            }
+            24..30 => self.action(),
             30..31 => {
                 let (first, last) = self.range();
                 cancel(first, last)
@@ -124,6 +122,27 @@ impl Draw<'_> {
             },
             _ => fence(self.epoch(), &TOKENS),
         }
+    }
+
+    fn action(&mut self) -> Change {
+        match self.rng.u8(0..4) {
+            0 => action_from(self.group(), self.group(), self.rng.u32(0..3)),
+            1 => {
+                let moves: Vec<_> = (0..self.rng.u8(1..4)).map(|_| self.planned_move()).collect();
+                planned(&moves)
+            }
+            _ => {
+                let (first, last) = self.range();
+                action(first, last, self.group())
+            }
+        }
+    }
+
+    fn planned_move(&mut self) -> (u32, u32, u32) {
+        let slot = self.rng.u32(0..SLOTS);
+        let there = self.data.slots[slot as usize].group;
+        let from = if self.rng.u8(..) < 16 { self.group() } else { there };
+        (slot, from, self.group())
     }
 
     fn slot_step(&mut self) -> Change {
@@ -219,13 +238,13 @@ fn barrier_to_pass(command: &pb::Command, before: &pb::State) -> Option<u64> {
 struct Owners(Vec<(u32, Option<u32>)>);
 
 impl Owners {
-    fn of(data: &pb::State) -> Self {
+    fn of(slots: &[pb::Slot]) -> Self {
         let owner = |slot: &pb::Slot| {
             let action = slot.action.as_ref();
             let moving = action.filter(|one| matches!(one.phase, Some(Phase::Migrating(_))));
             (slot.group, moving.map(|action| action.target))
         };
-        Self(data.slots[..=SLOTS as usize].iter().map(owner).collect())
+        Self(slots.iter().map(owner).collect())
     }
 
     /// Slots get and lose groups in no other way than these.
@@ -249,13 +268,17 @@ struct Run {
     end: Vec<u8>,
     refusals: BTreeSet<Code>,
     barriers: usize,
+    /// After how many commands the first slot had been given away.
+    leftovers: usize,
 }
 
 fn run(seed: u64) -> Run {
     let mut rng = Rng::with_seed(seed);
     let mut cluster = Cluster::bare();
     let mut shadow = Shadow::default();
-    let mut run = Run { log: vec![], end: vec![], refusals: BTreeSet::new(), barriers: 0 };
+    let mut leftovers = Leftovers::default();
+    let mut run =
+        Run { log: vec![], end: vec![], refusals: BTreeSet::new(), barriers: 0, leftovers: 0 };
     let mut asked: BTreeMap<u64, (pb::Command, pb::Outcome)> = BTreeMap::new();
     for number in 0..COMMANDS {
         cluster.now += rng.u64(0..2000);
@@ -269,7 +292,8 @@ fn run(seed: u64) -> Run {
                 pb::Command { client, request, ..cluster.command(change) }
             }
         };
-        let before = Owners::of(cluster.state.data());
+        let slots = cluster.state.data().slots[..=SLOTS as usize].to_vec();
+        let before = Owners::of(&slots);
         let barrier = barrier_to_pass(&command, cluster.state.data());
         let bytes = retry.is_some().then(|| cluster.bytes.clone());
         let outcome = cluster.apply(&command);
@@ -287,6 +311,10 @@ fn run(seed: u64) -> Run {
                 }
                 before.check(&change, cluster.state.data());
                 shadow.accepted(&change, outcome.epoch);
+                leftovers.accepted(&change, &slots, cluster.state.data());
+                leftovers.check(&cluster.state.data().slots);
+                run.leftovers +=
+                    usize::from(!cluster.state.data().slots[0].given_away_by.is_empty());
                 if command.client != 0 {
                     let change = Some(change);
                     let command = pb::Command { change, ..command };
@@ -310,15 +338,17 @@ fn run(seed: u64) -> Run {
 #[test]
 fn random_commands_break_no_invariant_and_meet_every_rule() {
     let mut met = BTreeSet::new();
-    let mut barriers = 0;
+    let (mut barriers, mut leftovers) = (0, 0);
     for seed in seeds() {
         let guard = Seed(seed);
         let run = run(seed);
         met.extend(run.refusals);
         barriers += run.barriers;
+        leftovers += run.leftovers;
         drop(guard);
     }
     assert!(barriers > 200, "only {barriers} barriers were passed");
+    assert!(leftovers > 200, "a slot was given away in {leftovers} states only");
     // These are about single commands and need no history.
     let elsewhere = [
         Code::Unspecified,

@@ -104,6 +104,20 @@ fn after_a_restore_nothing_is_at_a_barrier_and_the_reason_is_shown() {
 }
 
 #[test]
+fn after_a_restore_no_group_counts_as_having_leftovers() {
+    let mut cluster = lost();
+    let Some(Phase::Migrating(moving)) = cluster.slot(0).action.clone().and_then(|one| one.phase)
+    else {
+        panic!("it migrates");
+    };
+    cluster.ok(step(&[0], SlotStep::Done, moving.epoch, ""));
+    let backup = backup_of(&cluster);
+    assert_eq!(backup.slots[0].given_away_by, [1]);
+    // It may have moved back to group 1 after the backup was taken.
+    assert_eq!(restored(&backup).slot(0).given_away_by, Vec::<u32>::new());
+}
+
+#[test]
 fn a_backup_goes_only_into_a_group_that_holds_nothing() {
     let backup = backup_of(&lost());
     let mut cluster = restored(&backup);

@@ -50,6 +50,108 @@ fn an_action_is_for_a_slot_of_another_group_that_has_none() {
     assert_eq!(orders, [1, 2, 3, 4, 5]);
 }
 
+/// The slots that have an action, in its order, with where they go.
+fn queue(cluster: &Cluster) -> Vec<(usize, u32)> {
+    let slots = cluster.state.data().slots.iter().enumerate();
+    let mut queue: Vec<_> =
+        slots.filter_map(|(slot, one)| Some((one.action.as_ref()?, slot))).collect();
+    queue.sort_by_key(|(action, _)| action.order);
+    queue.into_iter().map(|(action, slot)| (slot, action.target)).collect()
+}
+
+#[test]
+fn of_a_range_those_move_that_are_elsewhere() {
+    let mut cluster = Cluster::with_groups(3);
+    cluster.ok(assign(0, 3, 1));
+    cluster.ok(assign(4, 9, 2));
+    let sentence = cluster.refused(Code::SlotOffline, action(0, 15, 2));
+    assert!(sentence.contains("10, 11, 12, 13, 14 and 1 more"), "{sentence}");
+    cluster.ok(action(2, 2, 2));
+    cluster.ok(action(0, 9, 2));
+    assert_eq!(queue(&cluster), [(2, 2), (0, 2), (1, 2), (3, 2)]);
+    let sentence = cluster.refused(Code::ActionTarget, action(0, 9, 2));
+    assert!(sentence.contains("nothing to move"), "{sentence}");
+    let sentence = cluster.refused(Code::SlotBusy, action(0, 9, 3));
+    assert!(sentence.contains("0, 1, 2, 3:"), "{sentence}");
+}
+
+#[test]
+fn so_many_slots_of_a_group_move_the_lowest_first() {
+    let mut cluster = Cluster::with_groups(3);
+    cluster.ok(assign(0, 5, 1));
+    cluster.ok(assign(6, 9, 2));
+    cluster.ok(action(1, 1, 3));
+    cluster.ok(action_from(1, 2, 3));
+    assert_eq!(queue(&cluster), [(1, 3), (0, 2), (2, 2), (3, 2)]);
+    cluster.ok(action_from(1, 3, 0));
+    assert_eq!(queue(&cluster)[4..], [(4, 3), (5, 3)]);
+    cluster.refused(Code::ActionTarget, action_from(1, 3, 1));
+    cluster.refused(Code::ActionTarget, action_from(2, 2, 1));
+    cluster.refused(Code::GroupUnknown, action_from(4, 2, 1));
+}
+
+#[test]
+fn a_planned_move_is_made_as_it_was_planned_or_no_move_of_the_plan_is() {
+    let mut cluster = Cluster::with_groups(3);
+    cluster.ok(group(4));
+    cluster.ok(assign(0, 3, 1));
+    cluster.ok(assign(4, 9, 2));
+    cluster.ok(action(9, 9, 3));
+    for (code, wrong) in [
+        (Code::EpochConflict, (4, 1, 3)),
+        (Code::ActionTarget, (4, 2, 2)),
+        (Code::SlotBusy, (9, 2, 1)),
+        (Code::SlotOffline, (10, 0, 1)),
+        (Code::GroupUnknown, (4, 2, 9)),
+        (Code::GroupEmpty, (4, 2, 4)),
+        (Code::InvalidValue, (1024, 1, 2)),
+        (Code::InvalidValue, (0, 1, 3)),
+    ] {
+        cluster.refused(code, planned(&[(0, 1, 2), wrong]));
+    }
+    cluster.ok(planned(&[(8, 2, 1), (0, 1, 2), (1, 1, 3)]));
+    assert_eq!(queue(&cluster), [(9, 3), (8, 1), (0, 2), (1, 3)]);
+}
+
+/// Moves a slot all the way.
+fn moved(cluster: &mut Cluster, slot: u32, target: u32) {
+    cluster.ok(action(slot, slot, target));
+    let prepared = cluster.ok(step(&[slot], Step::Prepare, 0, ""));
+    let migrating = cluster.ok(step(&[slot], Step::Migrate, prepared, ""));
+    cluster.ok(step(&[slot], Step::Done, migrating, ""));
+}
+
+#[test]
+fn groups_that_gave_a_slot_away_are_known_until_they_have_it_again_or_other_servers() {
+    let mut cluster = Cluster::with_groups(3);
+    cluster.ok(assign(0, 0, 1));
+    moved(&mut cluster, 0, 2);
+    moved(&mut cluster, 0, 3);
+    assert_eq!(cluster.slot(0).given_away_by, [1, 2]);
+    moved(&mut cluster, 0, 1);
+    assert_eq!(cluster.slot(0).given_away_by, [2, 3]);
+    for server in [2, 3, 1] {
+        cluster.ok(server_remove(2, &crate::cluster::address(2, server)));
+    }
+    assert_eq!(cluster.slot(0).given_away_by, [3], "what group 2 gets from now on is its own");
+    // Whatever group 3 has of the slot is its data from now on.
+    cluster.ok(offline(0, 0));
+    cluster.ok(assign(0, 0, 3));
+    cluster.ok(offline(0, 0));
+    cluster.ok(assign(0, 0, 1));
+    assert_eq!(cluster.slot(0).given_away_by, Vec::<u32>::new());
+}
+
+#[test]
+fn only_the_last_groups_that_gave_a_slot_away_are_known() {
+    let mut cluster = Cluster::with_groups(19);
+    cluster.ok(assign(0, 0, 1));
+    for target in 2..=19 {
+        moved(&mut cluster, 0, target);
+    }
+    assert_eq!(cluster.slot(0).given_away_by, (3..=18).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_slot_moves_from_pending_over_its_barrier_to_its_target() {
     let mut cluster = Cluster::with_groups(2);
@@ -70,7 +172,7 @@ fn a_slot_moves_from_pending_over_its_barrier_to_its_target() {
     assert_eq!(cluster.seen(1), (Migrating, 1, 2, false));
     cluster.ok(step(&[0], Step::Done, migrating, ""));
     assert_eq!(cluster.seen(0), (Stable, 0, 2, false));
-    assert_eq!(cluster.slot(0), &pb::Slot { group: 2, action: None });
+    assert_eq!(cluster.slot(0), &pb::Slot { group: 2, action: None, given_away_by: vec![1] });
     assert_eq!(cluster.seen(1), (Migrating, 1, 2, false));
 }
 

@@ -32,6 +32,7 @@ fn the_topology_has_each_group_with_a_server_and_every_slot() {
             datacenter: "east".into(),
         }],
         promoting: false,
+        has_replicas: true,
     };
     assert_eq!(topology.groups[1], expected);
     assert_eq!(topology.slots.len(), 1024);
@@ -79,14 +80,45 @@ fn no_replica_serves_reads_while_a_master_changes() {
 fn proxies_are_told_how_to_move_keys() {
     let mut cluster = Cluster::with_groups(0);
     let moves = |cluster: &Cluster| cluster.state.topology().moves.unwrap();
-    let replica = pb::Durability::Replica.into();
-    assert_eq!(moves(&cluster), pb::MoveRules { timeout_ms: 30_000, durability: replica });
+    let expected = pb::MoveRules {
+        timeout_ms: 500,
+        durability: pb::Durability::Replica.into(),
+        big_bytes: 1 << 20,
+        big_elements: 10_000,
+        patience_ms: 2000,
+        big_patience_ms: 30_000,
+    };
+    assert_eq!(moves(&cluster), expected);
     let before = cluster.state.epoch();
     assert_eq!(cluster.ok(set(&[("sentinel_quorum", "5")])), before, "none of a proxy's business");
+    assert_eq!(cluster.ok(set(&[("migration_batch_time", "2ms")])), before, "the leader's alone");
     cluster.ok(set(&[("migration_timeout", "1500ms"), ("migration_durability", "aof")]));
     assert_eq!(cluster.state.epoch(), before + 1);
     let aof = pb::Durability::Aof.into();
-    assert_eq!(moves(&cluster), pb::MoveRules { timeout_ms: 1500, durability: aof });
-    cluster.ok(set(&[("migration_durability", "none")]));
-    assert_eq!(moves(&cluster).durability(), pb::Durability::None);
+    assert_eq!(
+        moves(&cluster),
+        pb::MoveRules { big_patience_ms: 1500, durability: aof, ..expected }
+    );
+    cluster.ok(set(&[("migration_big_bytes", "2kb"), ("migration_big_elements", "100")]));
+    cluster.ok(set(&[("barrier_deadline", "1s"), ("migration_durability", "none")]));
+    let all = moves(&cluster);
+    assert_eq!((all.big_bytes, all.big_elements, all.patience_ms), (2048, 100, 1000));
+    assert_eq!(all.durability(), pb::Durability::None);
+}
+
+#[test]
+fn a_moving_slot_has_the_epoch_at_which_it_began() {
+    let mut cluster = Cluster::with_groups(2);
+    let since = |cluster: &Cluster| cluster.state.topology().slots[0].migrating_since;
+    cluster.ok(assign(0, 0, 1));
+    cluster.ok(action(0, 0, 2));
+    let prepared = cluster.ok(step(&[0], pb::SlotStep::Prepare, 0, ""));
+    assert_eq!(since(&cluster), 0);
+    let began = cluster.ok(step(&[0], pb::SlotStep::Migrate, prepared, ""));
+    assert_eq!(since(&cluster), began);
+    cluster.ok(group(3));
+    cluster.ok(server(3, &address(3, 1)));
+    assert_eq!(since(&cluster), began, "it goes on as the same move");
+    cluster.ok(step(&[0], pb::SlotStep::Done, began, ""));
+    assert_eq!(since(&cluster), 0);
 }

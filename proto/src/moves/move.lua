@@ -10,13 +10,16 @@
 local run, host, port, db, timeout = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local copy = ARGV[6] == 'COPY'
 local big_bytes, big_elements, budget = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-local clean = '__codis_clean__'
 
--- The mark is in database 0, whatever the keys' is.
-redis.call('SELECT', 0)
-local mark = redis.call('HGET', clean, ARGV[11])
-redis.call('SELECT', db)
-if mark ~= run then
+-- The clean hash is in database 0, whichever is selected.
+local function clean(command)
+  redis.call('SELECT', '0')
+  local answer = redis.call(command, '__codis_clean__', ARGV[11])
+  redis.call('SELECT', db)
+  return answer
+end
+
+if clean('HGET') ~= run then
   return redis.error_reply('CODISUNCLEAN an earlier MIGRATE to ' .. ARGV[11] .. ' may still be at work')
 end
 
@@ -60,8 +63,7 @@ end
 
 local function unknown(words)
   -- HDEL needs no memory, so that it works where SET would not.
-  redis.call('SELECT', 0)
-  redis.call('HDEL', clean, ARGV[11])
+  clean('HDEL')
   return redis.error_reply('CODISUNKNOWN ' .. words)
 end
 

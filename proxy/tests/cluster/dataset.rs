@@ -14,8 +14,8 @@ const AT_A_TIME: usize = 1000;
 /// What the names of all keys begin with.
 const PREFIX: &str = "data:";
 
-/// By database and name: the value as DUMP has it, and when it expires (-1 for never).
-pub type Snapshot = BTreeMap<(usize, String), (Vec<u8>, i64)>;
+/// By database and name: the value, and when it expires (-1 for never).
+pub type Snapshot = BTreeMap<(usize, String), (Value, i64)>;
 
 /// Writes `keys` keys of these slots, spread over the databases, straight to their server.
 pub fn fill(redis: &Redis, slots: RangeInclusive<u16>, keys: usize) {
@@ -94,14 +94,20 @@ pub fn snapshot(redis: &Redis) -> Snapshot {
         let names: Vec<String> = keys(&mut client);
         let ours = names.into_iter().filter(|name| name.starts_with(PREFIX)).collect::<Vec<_>>();
         let command = |word: &str, name: &String| vec![word.to_owned(), name.clone()];
-        let dumps: Vec<_> = ours.iter().map(|name| command("DUMP", name)).collect();
         let ends: Vec<_> = ours.iter().map(|name| command("PEXPIRETIME", name)).collect();
-        let (dumps, ends) = (run(&mut client, &dumps), run(&mut client, &ends));
-        for ((name, dump), end) in ours.into_iter().zip(dumps).zip(ends) {
-            let (Value::Bulk(dump), Value::Integer(end)) = (dump, end) else {
-                panic!("{name} went while it was looked at");
-            };
-            found.insert((database, name), (dump, end));
+        let kinds: Vec<_> = ours.iter().map(|name| command("TYPE", name)).collect();
+        let (ends, kinds) = (run(&mut client, &ends), run(&mut client, &kinds));
+        // A set's order is the server's own affair, and DUMP shows it.
+        let word = |kind: &Value| if kind.text() == "set" { "SMEMBERS" } else { "DUMP" };
+        let looks: Vec<_> =
+            ours.iter().zip(&kinds).map(|(name, kind)| command(word(kind), name)).collect();
+        for ((name, end), mut value) in ours.into_iter().zip(ends).zip(run(&mut client, &looks)) {
+            let Value::Integer(end) = end else { panic!("{name} expires at {end:?}") };
+            if let Value::Array(members) = &mut value {
+                members.sort_by_key(Value::text);
+            }
+            assert_ne!(value, Value::NullBulk, "{name} went while it was looked at");
+            found.insert((database, name), (value, end));
         }
     }
     found
@@ -131,9 +137,9 @@ pub fn assert_same(before: &Snapshot, after: &Snapshot) {
         missing.is_empty() && new.is_empty(),
         "missing, such as {missing:?}; new, such as {new:?}"
     );
-    for (key, (dump, end)) in before {
-        let (dump_after, end_after) = &after[key];
-        assert!(dump == dump_after, "{key:?} has changed");
+    for (key, (value, end)) in before {
+        let (value_after, end_after) = &after[key];
+        assert!(value == value_after, "{key:?} has changed");
         assert_eq!(*end < 0, *end_after < 0, "{key:?} expired at {end} and does at {end_after}");
     }
 }

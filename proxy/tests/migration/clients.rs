@@ -229,7 +229,8 @@ impl World {
             let value = values.pop();
             let operation = self.histories.operation(&key.place, number);
             operation.answered = now;
-            let nothing_to_end = operation.what == What::Expire(None) && value == Some(Reply::Int(0));
+            let nothing_to_end =
+                operation.what == What::Expire(None) && value == Some(Reply::Int(0));
             let learnt = learn(&mut operation.what, value, count);
             if nothing_to_end {
                 self.histories.never_vanishes(&key.place, number);
@@ -337,7 +338,10 @@ impl World {
 /// of each only where it is all or none.
 fn learn(what: &mut What, value: Option<Reply>, count: usize) -> bool {
     let bulks = |items: Vec<Reply>| -> Option<Vec<Vec<u8>>> {
-        items.into_iter().map(|item| if let Reply::Bulk(text) = item { Some(text) } else { None }).collect()
+        items
+            .into_iter()
+            .map(|item| if let Reply::Bulk(text) = item { Some(text) } else { None })
+            .collect()
     };
     match (what, value) {
         (What::Get(seen), Some(Reply::Nil)) => *seen = Some(None),

@@ -1,8 +1,8 @@
 //! What goes wrong, and when it is over.
 
+use crate::history::What;
 use crate::leader::desk::lock;
 use crate::plan::{Key, Trouble};
-use crate::history::What;
 use crate::server::data::{Data, Value};
 use crate::server::{Near, Run};
 use crate::world::{Event, World};
@@ -125,6 +125,8 @@ impl World {
     fn lose_data(&mut self, server: usize, pause: u64) {
         let before = self.truths();
         let copies = self.copies_at(server);
+        let keys: Vec<Key> = self.plan.keys.clone();
+        let gone: Vec<Key> = keys.into_iter().filter(|key| !self.returns(key)).collect();
         let (kept, failed_over) = match self.rng.u8(..3) {
             0 => (self.servers[server].snapshot.clone(), false),
             1 => (self.servers[server].replica.clone(), true),
@@ -133,7 +135,9 @@ impl World {
         match kept {
             Some(data) => {
                 self.crash(server, pause);
-                self.tell(|| format!("server {server} has lost data, to its replica: {failed_over}"));
+                self.tell(|| {
+                    format!("server {server} has lost data, to its replica: {failed_over}")
+                });
                 self.servers[server].data = data;
                 let now_ms = self.now_ms();
                 self.servers[server].data.expire(now_ms);
@@ -146,7 +150,7 @@ impl World {
                 }
             }
         }
-        self.note_losses(before);
+        self.note_losses(before, &gone);
         if !failed_over {
             self.note_lost_copies(server, copies);
         }
@@ -187,11 +191,14 @@ impl World {
     }
 
     /// A single server would have lost as much.
-    fn note_losses(&mut self, before: Vec<(Key, Option<Value>)>) {
+    fn note_losses(&mut self, before: Vec<(Key, Option<Value>)>, gone: &[Key]) {
         let after = self.truths();
         for ((key, before), (_, after)) in before.into_iter().zip(after) {
-            self.note_return(&key);
-            if before != after && !(before.is_none() && self.returns(&key)) {
+            let returns = gone.contains(&key) && self.returns(&key);
+            if returns {
+                self.note_return(&key);
+            }
+            if before != after && !returns {
                 self.histories.now(&key.place, What::Becomes(after), self.now);
             } else if key.large {
                 self.note_old_copy(&key);

@@ -145,7 +145,8 @@ impl World {
     pub(crate) fn owners(&self, key: &[u8]) -> (u32, Option<u32>) {
         let group = lock(&self.group);
         let slot = &group.state.data().slots[usize::from(slots::slot(key))];
-        match slot.action.as_ref().and_then(|action| Some((action.target, action.phase.as_ref()?))) {
+        match slot.action.as_ref().and_then(|action| Some((action.target, action.phase.as_ref()?)))
+        {
             Some((target, Phase::Migrating(_))) => (target, Some(slot.group)),
             _ => (slot.group, None),
         }

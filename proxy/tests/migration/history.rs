@@ -104,7 +104,9 @@ impl What {
                 let added = items.insert(item.clone());
                 agree(same(seen, added), Some(Value::Set(items)))
             }
-            (Self::Members(seen), None) => agree(seen.as_ref().is_none_or(BTreeSet::is_empty), None),
+            (Self::Members(seen), None) => {
+                agree(seen.as_ref().is_none_or(BTreeSet::is_empty), None)
+            }
             (Self::Members(seen), Some(Value::Set(items))) => {
                 agree(seen.as_ref().is_none_or(|seen| seen == items), value.clone())
             }
@@ -124,7 +126,13 @@ impl Histories {
     }
 
     /// Adds an operation that has no answer yet; answers its number.
-    pub(crate) fn call(&mut self, place: &Place, what: What, now: u64, session: Option<u64>) -> usize {
+    pub(crate) fn call(
+        &mut self,
+        place: &Place,
+        what: What,
+        now: u64,
+        session: Option<u64>,
+    ) -> usize {
         let history = self.of.entry(place.clone()).or_default();
         history.push(Operation { what, called: now, answered: NEVER, session });
         history.len() - 1
@@ -164,7 +172,8 @@ impl Histories {
             if !is_explained(history) {
                 let mut story = String::new();
                 for Operation { what, called, answered, session } in history {
-                    let end = if *answered == NEVER { "never".into() } else { answered.to_string() };
+                    let end =
+                        if *answered == NEVER { "never".into() } else { answered.to_string() };
                     story += &format!("\n  {called} to {end}, session {session:?}: {what:?}");
                 }
                 let (database, key) = (place.0, place.1.escape_ascii());

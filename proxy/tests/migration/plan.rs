@@ -39,7 +39,9 @@ impl Bug {
             return text;
         }
         let (from, to) = match self {
-            Self::SourceWins => ("if copy then command[", "command[#command + 1] = 'REPLACE' if copy then command["),
+            Self::SourceWins => {
+                ("if copy then command[", "command[#command + 1] = 'REPLACE' if copy then command[")
+            }
             Self::UnknownForgotten => ("'HDEL'", "'HGET'"),
             _ => return text,
         };

@@ -4,9 +4,7 @@ use crate::history::What;
 use crate::leader::desk::lock;
 use crate::plan::{Bug, Plan, Trouble};
 use crate::world::{Event, World};
-use codis_proto::{
-    BIG_KEY_PREFIX, CLEAN_KEY, FENCE_KEY, MOVER_KEY, ORDER_KEY, WAIT_KEY,
-};
+use codis_proto::{BIG_KEY_PREFIX, CLEAN_KEY, FENCE_KEY, MOVER_KEY, ORDER_KEY, WAIT_KEY};
 
 /// How long everything may take to end once nothing fails any more, in microseconds.
 const HEALED_US_MAX: u64 = 300_000_000;
@@ -152,7 +150,8 @@ impl World {
                 if RESERVED.iter().any(|reserved| reserved.as_bytes() == key) {
                     continue;
                 }
-                let what = format!("{} in database {database} of {}", key.escape_ascii(), server.address);
+                let what =
+                    format!("{} in database {database} of {}", key.escape_ascii(), server.address);
                 if key.starts_with(BIG_KEY_PREFIX.as_bytes()) {
                     // What a leader or a server that died has left is removed when slots come there again.
                     let calm = matches!(self.plan.trouble, Trouble::None | Trouble::Proxies);

@@ -29,7 +29,8 @@ pub(crate) async fn measure(binary: &Path) {
     let product = PRODUCT.to_owned();
     let backup = Backup { product, cluster, epoch, taken_unix_ms: 1, snapshot: snapshot.into() };
     let began = Instant::now();
-    let chunks = tokio_stream::iter(vec![admin::BackupChunk { data: backup.encode().to_vec() }]);
+    let chunks =
+        tokio_stream::iter(vec![admin::BackupChunk { data: backup.encode().to_vec(), id: None }]);
     group.client().await.restore(chunks).await.expect("a new group takes a backup");
     println!("| restoring it into a new group, ms | {} |", elapsed_ms(began));
 

@@ -18,6 +18,12 @@ const FLAGS: &[(&str, &str)] = &[
         "slots assign --beg N --end N --gid N, or: codis-admin slots offline --beg N --end N",
     ),
     ("--slots-status", "slots list"),
+    (
+        "--slot-action",
+        "slots migrate --beg N --end N --gid N, or: --from-gid N --to-gid N --count N; slots cancel, pause, resume, \
+         status",
+    ),
+    ("--rebalance", "slots rebalance"),
     ("--list-proxy", "proxy list"),
     ("--proxy-status", "proxy list"),
     ("--remove-proxy", "proxy remove --token T"),

@@ -51,10 +51,7 @@ impl Inner {
 
 impl Default for Admission {
     fn default() -> Self {
-        let inner = Inner {
-            getting_ready: BTreeSet::new(),
-            rests: Rests::new(REST_MIN, REST_MAX),
-        };
+        let inner = Inner { getting_ready: BTreeSet::new(), rests: Rests::new(REST_MIN, REST_MAX) };
         Self { inner: Mutex::new(inner) }
     }
 }

@@ -26,7 +26,7 @@ struct Gate {
 
 /// When the state was looked at, in terms of the gates.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Moment(BTreeMap<u32, u64>);
+pub(in crate::drive) struct Moment(BTreeMap<u32, u64>);
 
 impl Exclusion {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Gate>> {
@@ -34,12 +34,12 @@ impl Exclusion {
     }
 
     /// Now. To be taken before the state is looked at.
-    pub(super) fn moment(&self) -> Moment {
+    pub(in crate::drive) fn moment(&self) -> Moment {
         Moment(self.lock().iter().map(|(group, gate)| (*group, gate.times)).collect())
     }
 
     /// Enters both groups, unless one is shut or has been since `moment`.
-    pub(super) fn enter(&self, moment: &Moment, groups: [u32; 2]) -> Option<Inside<'_>> {
+    pub(in crate::drive) fn enter(&self, moment: &Moment, groups: [u32; 2]) -> Option<Inside<'_>> {
         let mut gates = self.lock();
         let open = groups.iter().all(|group| {
             let (shut, times) = gates.get(group).map_or((0, 0), |gate| (gate.shut, gate.times));
@@ -66,7 +66,7 @@ impl Exclusion {
 
 /// A move's step is under way in two groups.
 #[derive(Debug)]
-pub(super) struct Inside<'a> {
+pub(in crate::drive) struct Inside<'a> {
     exclusion: &'a Exclusion,
     groups: [u32; 2],
 }

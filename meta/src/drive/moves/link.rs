@@ -290,10 +290,35 @@ impl<C: Connection> Link<C> {
         Ok(answers)
     }
 
-    /// The connection itself, for a request whose last argument is streamed. Its failures are told to
-    /// [`Link::lost`].
-    pub(super) fn raw(&mut self) -> &mut C {
-        &mut self.connection
+    /// Begins a request whose last argument has `length` bytes, which follow by [`Link::push`].
+    pub(super) async fn begin(
+        &mut self,
+        database: u32,
+        head: Request,
+        length: u64,
+    ) -> Result<(), Trouble> {
+        if database != self.database {
+            let select = request(&["SELECT", &database.to_string()]);
+            self.all_well(vec![select]).await?;
+            self.database = database;
+        }
+        let begun = self.connection.begin(head, length).await;
+        begun.map_err(|error| self.lost(&error.to_string()))
+    }
+
+    /// Sends a piece of the argument.
+    pub(super) async fn push(&mut self, bytes: Vec<u8>, patience: Duration) -> Result<(), Trouble> {
+        let pushed = self.connection.push(bytes, patience).await;
+        pushed.map_err(|error| self.lost(&error.to_string()))
+    }
+
+    /// Reads the reply to the request that was begun.
+    pub(super) async fn finish(&mut self, what: &str, patience: Duration) -> Result<(), Trouble> {
+        match self.connection.finish(patience).await {
+            Ok(Value::Error(why)) => Err(self.refused(what, &why)),
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.lost(&error.to_string())),
+        }
     }
 
     /// The connection is of no use any more.
@@ -304,14 +329,9 @@ impl<C: Connection> Link<C> {
         Trouble::Away { address: self.address.clone(), why: why.to_owned() }
     }
 
-    /// A hidden key is on the server, and is to be removed should the connection be lost.
+    /// A hidden key may have been left on the server: it is removed with the next connection.
     pub(super) fn litters(&self, database: u32, key: &[u8]) {
         self.host.lock().litter.push((database, key.to_vec()));
-    }
-
-    /// The hidden key is there no more.
-    pub(super) fn litters_no_more(&self, database: u32, key: &[u8]) {
-        self.host.lock().litter.retain(|(other, name)| (*other, name.as_slice()) != (database, key));
     }
 
     pub(super) fn refused(&self, what: &str, why: &str) -> Trouble {
@@ -355,7 +375,8 @@ mod tests {
 
     #[test]
     fn movers_of_older_terms_are_found_in_the_list() {
-        let line = |name: &str| format!("id=7 addr=10.0.0.1:5 laddr=10.0.0.2:6379 fd=8 name={name} age=1");
+        let line =
+            |name: &str| format!("id=7 addr=10.0.0.1:5 laddr=10.0.0.2:6379 fd=8 name={name} age=1");
         for (name, older) in [
             ("codis-mover:4", true),
             ("codis-mover:5", false),

@@ -34,6 +34,7 @@ mod weigh;
 
 use std::collections::BTreeSet;
 use std::pin::pin;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -47,6 +48,8 @@ use trouble::Trouble;
 
 pub use board::Board;
 pub use exclusion::Exclusion;
+#[cfg(test)]
+pub(super) use exclusion::Moment;
 pub(super) use exclusion::Shut;
 pub(super) use link::older_mover;
 pub use net::{Connection, Net, NetError, Request, Value, request};
@@ -70,6 +73,8 @@ pub struct Mover<'a, M, S, N> {
     term: u64,
     hosts: Hosts,
     admission: Admission,
+    /// How many big keys have been begun to be copied.
+    copies: AtomicU64,
 }
 
 impl<'a, M: Member, S: Servers, N: Net> Mover<'a, M, S, N> {
@@ -83,7 +88,8 @@ impl<'a, M: Member, S: Servers, N: Net> Mover<'a, M, S, N> {
         term: u64,
     ) -> Self {
         let (hosts, admission) = (Hosts::default(), Admission::default());
-        Self { member, servers, net, exclusion, board, password, term, hosts, admission }
+        let copies = AtomicU64::new(0);
+        Self { member, servers, net, exclusion, board, password, term, hosts, admission, copies }
     }
 
     /// Works until it is dropped, which is to be when the term is over.

@@ -192,7 +192,9 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
         let _inside = inside.ok_or(Trouble::Stale)?;
         let mut requests = std::mem::take(&mut self.moved);
         let removals = requests.len();
-        requests.extend(batch.as_mut().map(|batch| (batch.database, std::mem::take(&mut batch.request))));
+        requests.extend(
+            batch.as_mut().map(|batch| (batch.database, std::mem::take(&mut batch.request))),
+        );
         requests.extend(walk.as_ref().and_then(|walk| walk.question()));
         // Within the script the source may wait for the target, for a key and then for another.
         let patience = CALL_MAX * 2 + Duration::from_millis(self.plan.rules.migrate_timeout_ms * 4);

@@ -142,9 +142,9 @@ impl Plan {
         let places: BTreeMap<u32, Place> =
             state.groups.values().filter_map(|group| Some((group.id, place(group)?))).collect();
         let rests = |id: &u32| places.get(id).is_some_and(|place| !place.promoting);
-        let queue = all.iter().filter(|(from, one)| {
-            one.phase == Phase::Pending && rests(from) && rests(&one.target)
-        });
+        let queue = all
+            .iter()
+            .filter(|(from, one)| one.phase == Phase::Pending && rests(from) && rests(&one.target));
         let active = || all.iter().filter(|(_, one)| one.phase != Phase::Pending);
         let way = |(from, one): &(u32, SlotMove)| Way { from: *from, to: one.target };
         Some(Plan {
@@ -165,7 +165,10 @@ impl Plan {
     pub(super) fn holds_in(&self, newest: &Plan) -> bool {
         let places = self.targets.iter().all(|(id, place)| newest.targets.get(id) == Some(place));
         let is_there = |one: &SlotMove| {
-            newest.moves.iter().any(|now| (now.slot, now.order, now.phase) == (one.slot, one.order, one.phase))
+            newest
+                .moves
+                .iter()
+                .any(|now| (now.slot, now.order, now.phase) == (one.slot, one.order, one.phase))
         };
         places
             && self.source == newest.source
@@ -201,8 +204,7 @@ fn all_moves(state: &pb::State) -> Vec<(u32, SlotMove)> {
         };
         Some((slot.group, one))
     };
-    let mut all: Vec<(u32, SlotMove)> =
-        state.slots.iter().enumerate().filter_map(one).collect();
+    let mut all: Vec<(u32, SlotMove)> = state.slots.iter().enumerate().filter_map(one).collect();
     all.sort_by_key(|(_, one)| one.order);
     all
 }

@@ -198,12 +198,7 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         Ok(())
     }
 
-    async fn let_go(
-        &self,
-        slots: &BTreeSet<u32>,
-        epoch: u64,
-        began: Duration,
-    ) -> Result<(), Lost> {
+    async fn let_go(&self, slots: &BTreeSet<u32>, epoch: u64, began: Duration) -> Result<(), Lost> {
         // Refused where the state went on meanwhile: the caller looks again.
         if self.advance(slots, SlotStep::Migrate, epoch, "").await?.is_some() {
             self.board.barrier(self.net.now().saturating_sub(began));

@@ -49,11 +49,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// The next whole reply that begins at `*at`, which is set behind what was read. `None` until all of it is there.
-    pub(super) fn next(
-        &mut self,
-        bytes: &[u8],
-        at: &mut usize,
-    ) -> Result<Option<Value>, Garbled> {
+    pub(super) fn next(&mut self, bytes: &[u8], at: &mut usize) -> Result<Option<Value>, Garbled> {
         while let Some(item) = self.item(bytes, at)? {
             if let Some(whole) = self.close(item) {
                 return Ok(Some(whole));

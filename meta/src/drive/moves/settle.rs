@@ -118,7 +118,9 @@ mod tests {
     #[test]
     fn a_replica_that_is_still_filled_is_not_waited_for() {
         let info = |state: &str| {
-            format!("role:master\r\nconnected_slaves:1\r\nslave0:ip=10.0.0.3,port=1,state={state},offset=0,lag=0\r\n")
+            format!(
+                "role:master\r\nconnected_slaves:1\r\nslave0:ip=10.0.0.3,port=1,state={state},offset=0,lag=0\r\n"
+            )
         };
         assert!(is_followed(&info("online")));
         assert!(!is_followed(&info("send_bulk")));
@@ -127,7 +129,8 @@ mod tests {
 
     #[test]
     fn the_servers_own_file_counts_for_waitaof() {
-        let both = |own, others| Some(Value::Array(vec![Value::Integer(own), Value::Integer(others)]));
+        let both =
+            |own, others| Some(Value::Array(vec![Value::Integer(own), Value::Integer(others)]));
         assert_eq!((count(both(1, 0)), count(both(0, 2))), (1, 0));
         assert_eq!((count(Some(Value::Integer(2))), count(Some(Value::Nil))), (2, 0));
     }

@@ -83,7 +83,10 @@ impl Socket {
             self.at = 0;
             self.input.reserve(READ_BYTES);
             if self.stream.read_buf(&mut self.input).await? == 0 {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it closed the connection"));
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "it closed the connection",
+                ));
             }
         }
     }

@@ -16,6 +16,7 @@ use super::rest::Rests;
 use super::trouble::Trouble;
 use super::{Member, Mover, Servers};
 use crate::drive::member::Lost;
+use crate::state;
 
 /// How long to wait for a change of the state before looking anyhow.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -203,7 +204,8 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         }
         let mut troubles = String::new();
         for target in plan.targets.keys().filter(|target| !resting.contains(target)) {
-            let to = |one: &&SlotMove| one.target == *target && !done.iter().any(|d| d.slot == one.slot);
+            let to =
+                |one: &&SlotMove| one.target == *target && !done.iter().any(|d| d.slot == one.slot);
             let moves: Vec<SlotMove> = plan.migrating().filter(to).cloned().collect();
             let why = passed.blocked.get(target);
             match why {
@@ -231,8 +233,8 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
 
     /// Notes why slots are not further; empty where nothing is in their way. What has been noted is not noted again.
     pub(super) async fn note(&self, slots: &[SlotMove], reason: &str) -> Result<(), Lost> {
-        let cut = reason.get(..reason.floor_char_boundary(crate::state::limits::REASON_BYTES_MAX));
-        let known = |one: &&SlotMove| Some(one.failure.as_str()) != cut;
+        let kept = if reason.is_empty() { String::new() } else { state::reason(reason) };
+        let known = |one: &&SlotMove| one.failure != kept;
         let news: Vec<SlotMove> = slots.iter().filter(known).cloned().collect();
         if !news.is_empty() && !reason.is_empty() {
             tracing::warn!("{} slots do not move: {reason}", news.len());

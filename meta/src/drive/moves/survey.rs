@@ -167,8 +167,11 @@ fn hidden_term(key: &[u8]) -> Option<u64> {
 impl Foreign {
     /// Why the slot waits, and what to do.
     pub(super) fn reason(&self, address: &str) -> String {
-        let named: Vec<String> =
-            self.named.iter().map(|(database, key)| format!("{} (db {database})", shown(key))).collect();
+        let named: Vec<String> = self
+            .named
+            .iter()
+            .map(|(database, key)| format!("{} (db {database})", shown(key)))
+            .collect();
         let more = if self.count > named.len() as u64 { ", ..." } else { "" };
         let first = self.named.first();
         let (database, key) = first.map_or((0, &[][..]), |(database, key)| (*database, &key[..]));

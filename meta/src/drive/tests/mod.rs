@@ -1,12 +1,13 @@
 //! The driver with a real member and real servers, and promotions by the thousand with models of both.
 
 mod check;
+mod contents;
 mod fence;
 mod fixture;
 mod model;
+mod moves;
+mod moves_big;
 mod promotion;
 mod simulation;
 mod sync;
 mod wire;
-mod contents;
-mod moves;

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::drive::member::{Lost, Member};
+use crate::drive::moves::{Exclusion, Moment};
 use crate::drive::server::{Guard, Marks, Seen, ServerError, Servers};
 use crate::state::{State, VERSION};
 
@@ -38,6 +39,10 @@ pub(super) struct Server {
     pub(super) frozen: bool,
     /// Connections of proxies: token, epoch, and a number of its own.
     connections: Vec<(String, u64, u64)>,
+    /// Connections of movers: term, and a number of its own.
+    movers: Vec<(u64, u64)>,
+    /// The highest term of a mover that was here.
+    mover_term: u64,
 }
 
 impl Server {
@@ -53,6 +58,21 @@ impl Server {
     pub(super) fn lacks(&self, writes: &[u64]) -> Vec<u64> {
         let has = |write: &u64| self.history.contains(&Write::Client(*write));
         writes.iter().filter(|write| !has(write)).copied().collect()
+    }
+
+    /// Raises the mark of movers, and kills those that are older. Answers whether it was no higher.
+    fn keep_movers_off(&mut self, term: u64) -> bool {
+        if self.mover_term > term {
+            return false;
+        }
+        self.mover_term = term;
+        self.movers.retain(|(of, _)| *of >= term);
+        true
+    }
+
+    /// Whether it has the data of `master`, straight or over another replica.
+    pub(super) fn is_linked_to(&self, master: &Server) -> bool {
+        self.follows.is_some() && self.linked && self.replication_id == master.replication_id
     }
 
     fn seen(&self) -> Seen {
@@ -170,8 +190,9 @@ impl World {
             } else {
                 master.history.clone()
             };
-            let id = master.replication_id;
+            let (id, mover_term) = (master.replication_id, master.mover_term);
             if let Some(replica) = self.servers.get_mut(&address) {
+                replica.mover_term = mover_term;
                 (replica.history, replica.replication_id, replica.linked) = (history, id, true);
             }
         }
@@ -292,8 +313,13 @@ impl Servers for ModelServers {
         .await
     }
 
-    async fn keep_movers_off(&self, address: &str, _: u64) -> Result<(), ServerError> {
-        self.send(address, |_, _| Ok(())).await
+    async fn keep_movers_off(&self, address: &str, term: u64) -> Result<(), ServerError> {
+        let error = read_only(address);
+        self.send(address, move |server, _| {
+            let may = server.follows.is_none() && server.keep_movers_off(term);
+            if may { Ok(()) } else { Err(error) }
+        })
+        .await
     }
 
     async fn databases(&self, _: &str) -> Result<Option<u32>, ServerError> {
@@ -404,4 +430,48 @@ async fn write(world: &Shared, token: &str, epoch: u64, master: &str) {
     let mut world = lock(world);
     let server = world.servers.get_mut(master).expect("servers stay");
     server.connections.retain(|(_, _, number)| *number != write);
+}
+
+/// The mover of a leader: what it moves to the master that it has seen is gone from where it was. It goes by its look for
+/// as long as it is let in, and freezes now and then, in the middle of anything.
+pub(super) async fn run_mover(member: ModelMember, exclusion: &Exclusion) {
+    loop {
+        let moment = exclusion.moment();
+        let master = member.look(|state| {
+            let group = &state.groups[&1];
+            group.promotion.is_none().then(|| group.servers[0].address.clone())
+        });
+        if let Ok(Some(master)) = master.await {
+            move_some(&member, exclusion, &moment, &master).await;
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn move_some(member: &ModelMember, exclusion: &Exclusion, moment: &Moment, master: &str) {
+    let (world, term) = (&member.world, member.id);
+    thawed(world, master).await;
+    let number = {
+        let mut world = lock(world);
+        let number = world.number();
+        let server = world.servers.get_mut(master).expect("servers stay");
+        server.movers.push((term, number));
+        if server.follows.is_some() || !server.keep_movers_off(term) {
+            return;
+        }
+        number
+    };
+    for _ in 0..20 {
+        let Some(_inside) = exclusion.enter(moment, [1, 1]) else { return };
+        pause(world).await;
+        thawed(world, master).await;
+        let mut world = lock(world);
+        let write = world.number();
+        let server = world.servers.get_mut(master).expect("servers stay");
+        if server.follows.is_some() || !server.movers.contains(&(term, number)) {
+            return;
+        }
+        server.history.push(Write::Client(write));
+        world.acknowledged.push(write);
+    }
 }

@@ -13,13 +13,14 @@ use super::contents::{Contents, contents};
 use super::fixture::{Meta, number_at, redis, replicate, until};
 
 /// Queues the slots from `first` to `last` for group `target`.
-async fn queue(meta: &Meta, first: u32, last: u32, target: u32) {
+pub(super) async fn queue(meta: &Meta, first: u32, last: u32, target: u32) {
     let slots = Some(pb::SlotRange { first, last });
-    meta.ok(Change::SlotActionCreate(pb::SlotActionCreate { slots, target })).await;
+    let change = pb::SlotActionCreate { slots, target, ..Default::default() };
+    meta.ok(Change::SlotActionCreate(change)).await;
 }
 
 /// A member with group 1 of `from` and all slots, and group 2 of `to`.
-async fn meta_of(from: &[&Redis], to: &[&Redis]) -> Meta {
+pub(super) async fn meta_of(from: &[&Redis], to: &[&Redis]) -> Meta {
     let addresses = |servers: &[&Redis]| -> Vec<String> {
         servers.iter().map(|server| server.address()).collect()
     };
@@ -31,11 +32,23 @@ async fn meta_of(from: &[&Redis], to: &[&Redis]) -> Meta {
     meta
 }
 
-async fn at_rest(meta: &Meta) {
+pub(super) async fn at_rest(meta: &Meta) {
     meta.until("no slot moves", async || {
         meta.state().await.slots.iter().all(|slot| slot.action.is_none())
     })
     .await;
+}
+
+/// Has all slots migrate to group 2, as an earlier leader left them.
+pub(super) async fn begin_by_hand(meta: &Meta) {
+    queue(meta, 0, 1023, 2).await;
+    let advance = async |step: pb::SlotStep, phase_epoch| {
+        let (slots, reason) = ((0..1024).collect(), String::new());
+        let change = pb::SlotActionAdvance { slots, step: step.into(), phase_epoch, reason };
+        meta.ok(Change::SlotActionAdvance(change)).await
+    };
+    let epoch = advance(pb::SlotStep::Prepare, 0).await;
+    advance(pb::SlotStep::Migrate, epoch).await;
 }
 
 async fn failure(meta: &Meta, slot: usize) -> String {
@@ -176,20 +189,8 @@ async fn what_the_target_has_already_wins_over_the_source() {
     let (from, to) = (redis(), redis());
     run_all(&from, &["SET both old", "SET only 1"]);
     let meta = meta_of(&[&from], &[&to]).await;
-    queue(&meta, 0, 1023, 2).await;
-    let slots: Vec<u32> = (0..1024).collect();
-    let advance = async |step: pb::SlotStep, phase_epoch| {
-        let change = pb::SlotActionAdvance {
-            slots: slots.clone(),
-            step: step.into(),
-            phase_epoch,
-            reason: String::new(),
-        };
-        meta.ok(Change::SlotActionAdvance(change)).await
-    };
-    // As an earlier leader left it, with a client that wrote since.
-    let epoch = advance(pb::SlotStep::Prepare, 0).await;
-    advance(pb::SlotStep::Migrate, epoch).await;
+    begin_by_hand(&meta).await;
+    // A client that wrote since.
     run_all(&to, &["SET both new"]);
     let _drive = meta.drive("");
     at_rest(&meta).await;

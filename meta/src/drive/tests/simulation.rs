@@ -9,7 +9,7 @@ use pb::command::Change;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use super::model::{ModelMember, ModelServers, Shared, World, lock, run_proxy};
+use super::model::{ModelMember, ModelServers, Shared, World, lock, run_mover, run_proxy};
 use crate::drive::{Context, work};
 
 const SERVERS: [&str; 3] = ["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"];
@@ -67,8 +67,10 @@ fn change_leader(world: &Shared, leaders: &mut Vec<JoinHandle<()>>) {
         world.leader
     };
     let member = ModelMember { world: Arc::clone(world), id };
-    let context = Arc::new(Context::new(member, ModelServers(Arc::clone(world))));
-    leaders.push(tokio::spawn(async move { work::lead(&context, id).await }));
+    let context = Arc::new(Context::new(member.clone(), ModelServers(Arc::clone(world))));
+    leaders.push(tokio::spawn(async move {
+        tokio::join!(work::lead(&context, id), run_mover(member, &context.exclusion));
+    }));
 }
 
 /// What operators do: promote a server, sync what does not follow, and sometimes something that they should not.
@@ -120,7 +122,7 @@ fn at_rest(world: &World) -> bool {
     let master = &group.servers[0].address;
     let follows = |server: &pb::Server| {
         let model = &world.servers[&server.address];
-        model.follows.as_ref() == Some(master) && model.linked && server.sync.is_none()
+        model.is_linked_to(&world.servers[master]) && server.sync.is_none()
     };
     let replicas = &group.servers[1..];
     group.promotion.is_none()
@@ -136,8 +138,11 @@ async fn calm_down(world: &Shared, seed: u64) {
         let strays: Vec<String> = {
             let world = lock(world);
             let master = &world.group().servers[0].address;
-            let stray =
-                |address: &&String| world.servers[*address].follows.as_ref() != Some(master);
+            let master = &world.servers[master];
+            let stray = |address: &&String| {
+                let server = &world.servers[*address];
+                server.follows.is_none() || server.linked && !server.is_linked_to(master)
+            };
             let replicas = world.group().servers[1..].iter().map(|server| &server.address);
             replicas.filter(stray).cloned().collect()
         };

@@ -42,7 +42,7 @@ pub(super) async fn backup(
     let length = bytes.len();
     let chunk = move |at: usize| {
         let data = bytes[at..bytes.len().min(at + CHUNK_BYTES)].to_vec();
-        Ok(api::BackupChunk { data })
+        Ok(api::BackupChunk { data, id: None })
     };
     let starts = (0..length).step_by(CHUNK_BYTES);
     Ok(Box::pin(iter(starts.map(chunk))))
@@ -54,10 +54,12 @@ pub(super) async fn restore(
     request: Request<Streaming<api::BackupChunk>>,
 ) -> Result<api::Changed, Status> {
     let deadline = deadline::of_change(request.metadata());
-    let backup = Backup::decode(gather(request.into_inner()).await?)?;
+    let (bytes, id) = gather(request.into_inner()).await?;
+    let backup = Backup::decode(bytes)?;
     let Backup { taken_unix_ms, .. } = backup;
     let change = Change::StateRestore(pb::StateRestore { backup: Some(backup.into_state()?) });
-    let outcome = serving.node.change(None, 0, change, deadline).await?;
+    let call = api::Call { id, ..api::Call::default() };
+    let outcome = change::make(serving, &call, change, deadline).await?;
     let mut changed = change::changed(&outcome);
     let minutes = unix_ms().saturating_sub(taken_unix_ms) / 60_000;
     changed.notes = vec![
@@ -67,14 +69,18 @@ pub(super) async fn restore(
     Ok(changed)
 }
 
-/// All of a backup's bytes.
-async fn gather(mut chunks: Streaming<api::BackupChunk>) -> Result<Bytes, Status> {
+/// All of a backup's bytes, and the name of the change if it was given one.
+async fn gather(
+    mut chunks: Streaming<api::BackupChunk>,
+) -> Result<(Bytes, Option<api::RequestId>), Status> {
     let mut bytes = BytesMut::new();
+    let mut id = None;
     while let Some(chunk) = chunks.message().await? {
+        id = id.or(chunk.id);
         if bytes.len() + chunk.data.len() > BACKUP_BYTES_MAX {
             return Err(BackupError::Long.into());
         }
         bytes.extend_from_slice(&chunk.data);
     }
-    Ok(bytes.freeze())
+    Ok((bytes.freeze(), id))
 }

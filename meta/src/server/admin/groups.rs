@@ -45,7 +45,7 @@ pub(super) async fn add_server(
 
 /// What the servers were found to be stands against a call. Where this member leads no more that says nothing: the
 /// next leader may find otherwise.
-fn not_fit(serving: &Serving, why: String) -> Status {
+pub(super) fn not_fit(serving: &Serving, why: String) -> Status {
     match serving.node.standing().borrow().leads {
         true => Status::failed_precondition(why),
         false => Status::unavailable(why),

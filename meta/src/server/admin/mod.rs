@@ -10,8 +10,10 @@ mod groups;
 mod members;
 mod moves;
 mod plain;
+mod plan;
 mod promote;
 mod proxies;
+mod rebalance;
 mod settings;
 mod slots;
 pub(super) mod status;
@@ -185,7 +187,7 @@ impl api::admin_server::Admin for AdminService {
         &self,
         request: Request<api::RebalanceRequest>,
     ) -> Answer<api::RebalancePlan> {
-        on_leader!(self, request, rebalance, moves::rebalance)
+        on_leader!(self, request, rebalance, rebalance::plan)
     }
 
     async fn list_proxies(

@@ -49,6 +49,17 @@ impl OneChange for api::AssignSlotsRequest {
     }
 }
 
+impl OneChange for api::MigrateSlotsRequest {
+    fn take_apart(self) -> (Option<api::Call>, Change) {
+        let Self { call, beg, end, gid: target, from_gid: from, count, moves } = self;
+        let one = |api::PlannedMove { slot, from, to }| pb::SlotMove { slot, from, target: to };
+        let moves = moves.into_iter().map(one).collect();
+        let slots = Some(pb::SlotRange { first: beg, last: end });
+        let change = pb::SlotActionCreate { slots, target, moves, from, count };
+        (call, Change::SlotActionCreate(change))
+    }
+}
+
 impl OneChange for api::CancelSlotsRequest {
     fn take_apart(self) -> (Option<api::Call>, Change) {
         let slots = Some(pb::SlotRange { first: self.beg, last: self.end });

@@ -15,11 +15,12 @@ pub(in crate::server) async fn get(
 ) -> Result<api::Status, Status> {
     let facts = serving.servers.facts();
     let links = Arc::clone(&serving.links);
+    let moves = serving.servers.moves();
     let (mut status, data) = serving
         .node
         .read(move |state| {
             let data = state.data();
-            let status = api::Status {
+            let mut status = api::Status {
                 product: data.product.clone(),
                 cluster: data.cluster,
                 epoch: data.epoch,
@@ -28,8 +29,11 @@ pub(in crate::server) async fn get(
                 proxies: Some(view::proxies(data, &links)),
                 sentinels: data.sentinels.keys().cloned().collect(),
                 fence_epoch: data.fence_epoch,
+                moves: Some(view::moves(data, moves)),
                 ..api::Status::default()
             };
+            // The slots have it.
+            status.moves.iter_mut().for_each(|moves| moves.moves.clear());
             // What warnings look at besides.
             let rest = pb::State {
                 retired_epoch: data.retired_epoch,

@@ -6,6 +6,7 @@ use codis_proto::admin::v1 as api;
 use codis_proto::meta::v1 as pb;
 
 use crate::server::link::Links;
+use crate::state::settings::{self, Setting};
 
 /// What servers said of themselves, by address.
 pub(super) type Facts = BTreeMap<String, api::ServerFacts>;
@@ -94,6 +95,17 @@ pub(super) fn proxies(data: &pb::State, links: &Links) -> api::Proxies {
 /// Every slot.
 pub(super) fn slots(data: &pb::State) -> api::Slots {
     api::Slots { epoch: data.epoch, slots: data.slots.clone() }
+}
+
+/// The queue of moves, with the leader's figures of them.
+pub(super) fn moves(data: &pb::State, figures: api::Moves) -> api::Moves {
+    let queued = (0..).zip(&data.slots).filter_map(|(slot, one)| {
+        let action = Some(one.action.clone()?);
+        Some(api::Move { slot, from: one.group, action })
+    });
+    let mut moves: Vec<api::Move> = queued.collect();
+    moves.sort_by_key(|one| one.action.as_ref().map(|action| action.order));
+    api::Moves { moves, paused: settings::flag(data, Setting::MigrationDisabled), ..figures }
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub(super) fn of(status: &api::Status, retired_epoch: u64, troubles: Vec<String>
     };
     found.extend(troubles.into_iter().filter(is_new).map(|trouble| (Risk, trouble)));
     slots(status, &mut found);
+    moves(status, &mut found);
     members(status, &mut found);
     proxies(status, retired_epoch, &mut found);
     // Those of one severity stay in the order above.
@@ -93,6 +94,19 @@ fn slots(status: &api::Status, found: &mut Found) {
                 "{} slots wait to move after a failure, the first is {id}: {}",
                 failed.len(),
                 action.failure
+            ),
+        ));
+    }
+}
+
+fn moves(status: &api::Status, found: &mut Found) {
+    let slots = status.slots.iter().flat_map(|slots| &slots.slots);
+    let count = slots.filter(|slot| slot.action.is_some()).count();
+    if count > 0 && status.moves.as_ref().is_some_and(|moves| moves.paused) {
+        found.push((
+            Note,
+            format!(
+                "{count} slots have a move and moves are paused: resume them (migration_disabled = false)"
             ),
         ));
     }
@@ -206,6 +220,7 @@ mod tests {
             let failure = "no room".to_owned();
             slots.slots[6].action = Some(pb::SlotAction { failure, ..Default::default() });
         }
+        status.moves = Some(api::Moves { paused: true, ..Default::default() });
         if let Some(proxies) = &mut status.proxies {
             let lost = pb::Proxy {
                 token: "l".into(),
@@ -233,12 +248,13 @@ mod tests {
             (5, "not shut out of every server yet: f"),
             (6, "given up: it was slow"),
             (7, "the first is 6: no room"),
-            (8, "do not work by epoch 8 yet: p"),
-            (9, "a proxy was removed at 6"),
+            (8, "1 slots have a move and moves are paused"),
+            (9, "do not work by epoch 8 yet: p"),
+            (10, "a proxy was removed at 6"),
         ] {
             assert!(warnings[place].contains(words), "{place}: {}", warnings[place]);
         }
-        assert_eq!(warnings.len(), 10);
+        assert_eq!(warnings.len(), 11);
     }
 
     #[test]

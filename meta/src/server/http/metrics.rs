@@ -16,6 +16,7 @@ use pb::{Presence, Slot};
 
 use super::exposition::Kind::{Counter, Gauge};
 use super::exposition::Page;
+use super::move_metrics;
 use super::process::Process;
 use crate::node::Gone;
 use crate::raft;
@@ -75,6 +76,9 @@ async fn write_member(page: &mut Page, serving: &Serving) -> Result<(), Gone> {
     let help = "Of the changes those that gather acknowledgements of proxies.";
     page.single(Counter, "codis_meta_ack_changes_total", help, acks);
     write_servers(page, &counts, &serving.servers.facts());
+    if status.role == raft::Role::Leader {
+        move_metrics::write(page, &serving.servers.moves());
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod counters;
 mod exposition;
 mod mapped;
 mod metrics;
+mod move_metrics;
 mod process;
 mod shapes;
 mod topom;

@@ -138,7 +138,7 @@ impl Stats {
             slots: (0..).zip(slots).map(|(id, slot)| Slot::of(id, slot)).collect(),
             group: Groups::of(groups),
             proxy: Proxies::of(&status.product, proxies),
-            slot_action: SlotAction::of(slots, state),
+            slot_action: SlotAction::of(slots, state, status.moves.as_ref()),
             sentinels: Sentinels::of(&status.sentinels),
         }
     }
@@ -362,8 +362,26 @@ struct Progress {
     status: String,
 }
 
+impl Progress {
+    /// How each group that slots leave is doing; empty where none do, as in Codis.
+    fn of(sources: &[api::MoveSource]) -> Self {
+        let one = |source: &api::MoveSource| {
+            let api::MoveSource { gid, doing, keys_moved, keys_total, keys_a_second, .. } = source;
+            let waits = match source.trouble.as_str() {
+                "" => String::new(),
+                trouble => format!(", waits: {trouble}"),
+            };
+            format!(
+                "group {gid}: {doing}, {keys_moved} of {keys_total} keys, {keys_a_second} keys/s{waits}"
+            )
+        };
+        Self { status: sources.iter().map(one).collect::<Vec<_>>().join("; ") }
+    }
+}
+
 impl SlotAction {
-    fn of(slots: &[pb::Slot], state: &pb::State) -> Self {
+    fn of(slots: &[pb::Slot], state: &pb::State, moves: Option<&api::Moves>) -> Self {
+        let sources = moves.map_or(&[][..], |moves| &moves.sources);
         let migrating = slots.iter().filter(|slot| {
             let phase = slot.action.as_ref().and_then(|action| action.phase.as_ref());
             matches!(phase, Some(slot_action::Phase::Migrating(_)))
@@ -371,7 +389,7 @@ impl SlotAction {
         Self {
             interval: settings::number(state, Setting::MigrationInterval),
             disabled: settings::flag(state, Setting::MigrationDisabled),
-            progress: Progress { status: String::new() },
+            progress: Progress::of(sources),
             executor: migrating.count(),
         }
     }
@@ -430,6 +448,24 @@ mod tests {
         let slot = Slot::of(3, &pb::Slot { group: 2, action: Some(action), ..Default::default() });
         let expected = json!({"index": 9, "state": "pending", "target_id": 4});
         assert_eq!(to_value(slot).expect("JSON")["action"], expected);
+    }
+
+    #[test]
+    fn the_progress_of_moves_is_a_line() {
+        let source = |gid, trouble: &str| api::MoveSource {
+            gid,
+            doing: "moving".into(),
+            keys_total: 9,
+            keys_moved: 4,
+            keys_a_second: 2,
+            trouble: trouble.into(),
+            ..Default::default()
+        };
+        assert_eq!(Progress::of(&[]).status, "");
+        assert_eq!(
+            Progress::of(&[source(1, ""), source(3, "no room")]).status,
+            "group 1: moving, 4 of 9 keys, 2 keys/s; group 3: moving, 4 of 9 keys, 2 keys/s, waits: no room"
+        );
     }
 
     #[test]

@@ -178,7 +178,8 @@ fn change() -> impl Strategy<Value = Change> {
         (slots.clone(), group.clone())
             .prop_map(|(slots, group)| Change::SlotsAssign(pb::SlotsAssign { slots, group })),
         (slots, group.clone()).prop_map(|(slots, target)| {
-            Change::SlotActionCreate(pb::SlotActionCreate { slots, target })
+            let create = pb::SlotActionCreate { slots, target, ..Default::default() };
+            Change::SlotActionCreate(create)
         }),
         // The epoch of the phase is filled in before it is applied.
         (0..8_u32, step).prop_map(|(slot, step)| Change::SlotActionAdvance(

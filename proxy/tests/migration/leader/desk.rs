@@ -13,16 +13,31 @@ use std::time::Duration;
 /// What a leader wants done.
 #[derive(Debug)]
 pub(crate) enum Order {
-    Connect { address: String },
+    Connect {
+        address: String,
+    },
     /// Bytes to send on a connection, and how many replies are to come back within how long.
-    Ask { connection: u64, bytes: Vec<u8>, replies: usize, patience: Duration },
-    Close { connection: u64 },
+    Ask {
+        connection: u64,
+        bytes: Vec<u8>,
+        replies: usize,
+        patience: Duration,
+    },
+    Close {
+        connection: u64,
+    },
     Sleep(Duration),
     /// To look at the newest state.
     Look,
-    Step { change: Change, expect_epoch: u64 },
+    Step {
+        change: Change,
+        expect_epoch: u64,
+    },
     /// To be told when more is applied than this, or when the time is up.
-    Beyond { index: u64, patience: Duration },
+    Beyond {
+        index: u64,
+        patience: Duration,
+    },
 }
 
 /// What becomes of an order.

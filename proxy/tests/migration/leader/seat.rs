@@ -188,7 +188,9 @@ impl Servers for Seat {
             let field = |name: &str| line.split(' ').find_map(|field| field.strip_prefix(name));
             let (token, made_at) = field("name=codis-proxy:")?.rsplit_once(':')?;
             let older = made_at.parse::<u64>().is_ok_and(|made_at| made_at < epoch);
-            (older && tokens.iter().any(|one| one == token)).then(|| field("id="))?.map(str::to_owned)
+            (older && tokens.iter().any(|one| one == token))
+                .then(|| field("id="))?
+                .map(str::to_owned)
         };
         let kill = |id: String| request(&["CLIENT", "KILL", "ID", &id]);
         let kills: Vec<Request> = list.lines().filter_map(older).map(kill).collect();
@@ -225,7 +227,10 @@ impl Seat {
         let silent = |error: NetError| silent(address, &error);
         let mut call = self.connect(address).await.map_err(silent)?;
         let replies = call.ask(requests, CALL_MAX).await.map_err(silent)?;
-        match replies.iter().find_map(|reply| if let Value::Error(why) = reply { Some(why) } else { None }) {
+        match replies
+            .iter()
+            .find_map(|reply| if let Value::Error(why) = reply { Some(why) } else { None })
+        {
             None => Ok(replies),
             Some(why) => Err(ServerError::Refused {
                 address: address.to_owned(),

@@ -5,8 +5,20 @@ use super::reply::{Reply, shown};
 
 /// Commands that a server without memory to spare refuses.
 const NEED_MEMORY: [&[u8]; 14] = [
-    b"SET", b"SETNX", b"INCR", b"APPEND", b"SETRANGE", b"RPUSH", b"SADD", b"HSET", b"MSET", b"RESTORE",
-    b"RESTORE-ASKING", b"RENAME", b"RENAMENX", b"GETSET",
+    b"SET",
+    b"SETNX",
+    b"INCR",
+    b"APPEND",
+    b"SETRANGE",
+    b"RPUSH",
+    b"SADD",
+    b"HSET",
+    b"MSET",
+    b"RESTORE",
+    b"RESTORE-ASKING",
+    b"RENAME",
+    b"RENAMENX",
+    b"GETSET",
 ];
 
 /// What a command runs on.
@@ -62,25 +74,24 @@ pub(crate) fn run(call: &mut Call<'_>, args: &[Vec<u8>]) -> Option<Reply> {
         let text = "OOM command not allowed when used memory > 'maxmemory'.";
         return Some(Reply::Error(text.into()));
     }
-    let ran = match name.as_slice() {
-        b"PING" => Ok(Reply::Status("PONG".into())),
-        b"GET" | b"SET" | b"SETNX" | b"INCR" | b"APPEND" | b"GETRANGE" | b"STRLEN" | b"GETSET" => {
-            call.text(&name, args)
-        }
-        b"MGET" | b"MSET" | b"DEL" | b"UNLINK" | b"EXISTS" | b"TOUCH" => call.many(&name, args),
-        b"RPUSH" | b"LRANGE" | b"LLEN" => call.list(&name, args),
-        b"SADD" | b"SREM" | b"SMEMBERS" | b"SCARD" | b"SSCAN" => call.set(&name, args),
-        b"HSET" | b"HGET" | b"HDEL" | b"HLEN" | b"HGETALL" | b"HSCAN" => call.hash(&name, args),
-        b"EXPIRE" | b"PEXPIRE" | b"PEXPIREAT" | b"PERSIST" | b"PTTL" | b"PEXPIRETIME" | b"TTL" => {
-            call.ends(&name, args)
-        }
-        b"TYPE" | b"DUMP" | b"MEMORY" | b"RENAME" | b"RENAMENX" | b"DBSIZE" | b"OBJECT" => {
-            call.keys(&name, args)
-        }
-        b"RESTORE" | b"RESTORE-ASKING" => call.restore(args),
-        b"SCAN" => call.scan(args),
-        _ => return None,
-    };
+    let ran =
+        match name.as_slice() {
+            b"PING" => Ok(Reply::Status("PONG".into())),
+            b"GET" | b"SET" | b"SETNX" | b"INCR" | b"APPEND" | b"GETRANGE" | b"STRLEN"
+            | b"GETSET" => call.text(&name, args),
+            b"MGET" | b"MSET" | b"DEL" | b"UNLINK" | b"EXISTS" | b"TOUCH" => call.many(&name, args),
+            b"RPUSH" | b"LRANGE" | b"LLEN" => call.list(&name, args),
+            b"SADD" | b"SREM" | b"SMEMBERS" | b"SCARD" | b"SSCAN" => call.set(&name, args),
+            b"HSET" | b"HGET" | b"HDEL" | b"HLEN" | b"HGETALL" | b"HSCAN" => call.hash(&name, args),
+            b"EXPIRE" | b"PEXPIRE" | b"PEXPIREAT" | b"PERSIST" | b"PTTL" | b"PEXPIRETIME"
+            | b"TTL" => call.ends(&name, args),
+            b"TYPE" | b"DUMP" | b"MEMORY" | b"RENAME" | b"RENAMENX" | b"DBSIZE" | b"OBJECT" => {
+                call.keys(&name, args)
+            }
+            b"RESTORE" | b"RESTORE-ASKING" => call.restore(args),
+            b"SCAN" => call.scan(args),
+            _ => return None,
+        };
     Some(ran.unwrap_or_else(|failure| failure))
 }
 
@@ -212,7 +223,11 @@ impl Call<'_> {
             _ => {
                 let before = items.len();
                 for item in &args[2..] {
-                    if name == b"SADD" { items.insert(item.clone()) } else { items.remove(item) };
+                    if name == b"SADD" {
+                        items.insert(item.clone())
+                    } else {
+                        items.remove(item)
+                    };
                 }
                 let changed = items.len().abs_diff(before);
                 if items.is_empty() {
@@ -333,7 +348,8 @@ impl Call<'_> {
     /// do with anything; a key may be told more than once. The cursor is the hash of the next key.
     fn scan(&mut self, args: &[Vec<u8>]) -> Ran {
         let from = number(&args[1])? as u64;
-        let keys = self.data.of_database(self.database).map(|(key, _)| (hash(key, self.order), key));
+        let keys =
+            self.data.of_database(self.database).map(|(key, _)| (hash(key, self.order), key));
         let mut keys: Vec<(u64, &Vec<u8>)> = keys.collect();
         keys.sort_unstable();
         let next = keys.partition_point(|(hash, _)| *hash < from);

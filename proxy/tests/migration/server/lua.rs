@@ -57,7 +57,12 @@ impl Scripts {
     }
 
     /// Begins a script, up to its first call.
-    pub(crate) fn begin(&mut self, text: &[u8], keys: &[Vec<u8>], args: &[Vec<u8>]) -> (Running, Step) {
+    pub(crate) fn begin(
+        &mut self,
+        text: &[u8],
+        keys: &[Vec<u8>],
+        args: &[Vec<u8>],
+    ) -> (Running, Step) {
         if !self.known.contains_key(text) {
             let chunk = [b"local KEYS, ARGV = ... ", text].concat();
             let function = sound(self.lua.load(chunk).into_function());

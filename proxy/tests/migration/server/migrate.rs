@@ -199,9 +199,7 @@ impl World {
                 None => Reply::ok(),
                 Some(why) => {
                     // Which database is selected there is taken to be unknown after an error.
-                    if let Some(kept) =
-                        self.servers[server].run.links.get_mut(&migrate.address)
-                    {
+                    if let Some(kept) = self.servers[server].run.links.get_mut(&migrate.address) {
                         kept.1 = u32::MAX;
                     }
                     Reply::Error(format!("ERR Target instance replied with error: {why}"))

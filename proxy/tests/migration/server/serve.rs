@@ -212,7 +212,10 @@ impl World {
         match commands::run(&mut call, args) {
             Some(reply) => self.hide_strays(server, wire, args, reply),
             None => {
-                self.fail(format!("a server was sent what the model does not know: {}", shown(args)));
+                self.fail(format!(
+                    "a server was sent what the model does not know: {}",
+                    shown(args)
+                ));
                 Reply::Error("ERR unknown command".into())
             }
         }
@@ -277,7 +280,10 @@ impl World {
                 Reply::Int(i64::from(found.is_some()))
             }
             _ => {
-                self.fail(format!("a server was sent what the model does not know: {}", shown(args)));
+                self.fail(format!(
+                    "a server was sent what the model does not know: {}",
+                    shown(args)
+                ));
                 Reply::Nil
             }
         }
@@ -314,7 +320,10 @@ impl World {
             }
             b"SCRIPT" if args[1].eq_ignore_ascii_case(b"LOAD") => args[2].clone(),
             _ => {
-                self.fail(format!("a server was sent what the model does not know: {}", shown(args)));
+                self.fail(format!(
+                    "a server was sent what the model does not know: {}",
+                    shown(args)
+                ));
                 return None;
             }
         };

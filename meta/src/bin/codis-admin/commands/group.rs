@@ -63,6 +63,9 @@ impl Session {
                 self.ask_before_sync(&addr, consent.confirm).await?;
                 self.sync(&addr, detach).await
             }
+            GroupCommand::Drain { gid, by, consent, follow } => {
+                self.rebalance(by, gid, consent, follow).await
+            }
             GroupCommand::ReplicaReads { gid, addr, enabled, wait } => {
                 let call = self.change(wait);
                 let request =

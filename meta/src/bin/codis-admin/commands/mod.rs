@@ -3,6 +3,7 @@
 mod config;
 mod group;
 mod meta;
+mod moves;
 mod proxy;
 mod slots;
 mod watch;
@@ -13,7 +14,11 @@ use crate::output::{self, Output};
 use codis_meta::auth::Token;
 use codis_meta::client::Client;
 use codis_proto::admin::v1 as api;
+use std::env::VarError;
 use std::time::Duration;
+
+/// Where the environment has the product's password.
+const AUTH_VARIABLE: &str = "CODIS_AUTH";
 
 /// How long a change waits for the proxies to work by it.
 const PROXIES_WAIT: Duration = Duration::from_secs(2);
@@ -46,23 +51,33 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
 }
 
 fn connect(group: Group) -> Result<Client, Failure> {
-    let password = match (&group.auth, &group.auth_file) {
-        (Some(auth), _) => auth.clone(),
-        (None, Some(file)) => {
-            let text = std::fs::read_to_string(file).map_err(|error| {
-                Failure::Said(format!("cannot read --auth-file {}: {error}", file.display()))
-            })?;
-            text.trim_end_matches(['\n', '\r']).to_owned()
-        }
-        (None, None) => String::new(),
-    };
-    let token = Token::new(&password).map_err(|error| Failure::Said(error.to_string()))?;
+    let token = Token::new(&password(&group)?).map_err(|error| Failure::Said(error.to_string()))?;
     let members: Vec<String> = group.meta.into_iter().filter(|text| !text.is_empty()).collect();
     for member in &members {
         codis_service::address::check_server(member)
             .map_err(|what| Failure::Said(format!("--meta: {what}")))?;
     }
     Ok(Client::new(members, token, group.tls_ca.as_deref(), group.timeout)?)
+}
+
+/// The product's password: from the command line, else from the environment.
+fn password(group: &Group) -> Result<String, Failure> {
+    match (&group.auth, &group.auth_file) {
+        (Some(auth), _) => Ok(auth.clone()),
+        (None, Some(file)) => {
+            let text = std::fs::read_to_string(file).map_err(|error| {
+                Failure::Said(format!("cannot read --auth-file {}: {error}", file.display()))
+            })?;
+            Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+        }
+        (None, None) => match std::env::var(AUTH_VARIABLE) {
+            Ok(auth) => Ok(auth),
+            Err(VarError::NotPresent) => Ok(String::new()),
+            Err(VarError::NotUnicode(_)) => Err(Failure::Said(format!(
+                "the environment's {AUTH_VARIABLE} is not UTF-8: give the password by --auth-file"
+            ))),
+        },
+    }
 }
 
 impl Session {

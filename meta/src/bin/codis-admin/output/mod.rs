@@ -1,10 +1,13 @@
 //! Answers, for people or for scripts.
 //!
-//! `tables` draws what there is, `words` says what happened, `progress` shows how far a sync is. JSON is made of the
+//! `tables` draws what there is and `moves` what moves, `words` says what happened, `progress` shows how far a sync is
+//! and `waiting` how far moves are. JSON is made of the
 //! messages themselves, by their descriptions in the .proto files: field names are as they stand there.
 
+mod moves;
 mod progress;
 mod tables;
+mod waiting;
 mod words;
 
 use crate::Failure;
@@ -12,8 +15,10 @@ use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use std::io::Write as _;
 
+pub(crate) use moves::{moves, plan};
 pub(crate) use progress::SyncBar;
-pub(crate) use tables::{groups, members, proxies, settings, slots, status};
+pub(crate) use tables::{groups, members, proxies, ranges, settings, slots, status};
+pub(crate) use waiting::{MoveBar, Progress};
 pub(crate) use words::{changed, event};
 
 /// Where answers go, and in which form.

@@ -1,5 +1,6 @@
 //! What there is, as tables.
 
+use super::moves::{Alike, alike};
 use codis_proto::admin::v1 as api;
 use codis_proto::meta::v1 as meta;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
@@ -7,7 +8,7 @@ use comfy_table::{Cell, Color, ContentArrangement, Table};
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 
-fn table<const N: usize>(header: [&str; N]) -> Table {
+pub(super) fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_header(header);
     // Elsewhere lines are as long as they are: a script or a log wraps nothing.
@@ -143,12 +144,8 @@ fn server_state(server: &api::Server, is_master: bool) -> (String, bool) {
 /// Which group has which slots.
 pub(crate) fn slots(slots: &[meta::Slot]) -> String {
     let mut by_group: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    let mut moving: Vec<u32> = Vec::new();
     for (number, slot) in (0..).zip(slots) {
         by_group.entry(slot.group).or_default().push(number);
-        if slot.action.is_some() {
-            moving.push(number);
-        }
     }
     let mut table = table(["slots of", "count", "slots"]);
     for (group, numbers) in &by_group {
@@ -159,8 +156,15 @@ pub(crate) fn slots(slots: &[meta::Slot]) -> String {
         table.add_row([name, Cell::new(numbers.len()), Cell::new(ranges(numbers))]);
     }
     let mut text = table.to_string();
-    if !moving.is_empty() {
-        text.push_str(&format!("\nslots with an action: {}", ranges(&moving)));
+    let actions = (0..)
+        .zip(slots)
+        .filter_map(|(number, slot)| Some((number, slot.group, slot.action.as_ref()?)));
+    for Alike { slots, from, to, phase, failure } in alike(actions) {
+        let slots = ranges(&slots);
+        text.push_str(&format!("\nslots {slots} move from group {from} to {to}: {phase}"));
+        if !failure.is_empty() {
+            text.push_str(&format!(" ({failure})"));
+        }
     }
     text
 }
@@ -228,7 +232,7 @@ pub(crate) fn settings(settings: &[api::Setting]) -> String {
 }
 
 /// A size as people read it.
-fn bytes(bytes: u64) -> String {
+pub(super) fn bytes(bytes: u64) -> String {
     let units = [(1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB")];
     match units.iter().find(|(size, _)| bytes >= *size) {
         Some((size, unit)) => format!("{:.1} {unit}", bytes as f64 / *size as f64),
@@ -268,9 +272,13 @@ mod tests {
 
     #[test]
     fn slots_are_shown_by_group_and_those_offline_first() {
-        let slot = |group| meta::Slot { group, action: None };
-        let text = slots(&[slot(1), slot(1), slot(0), slot(2)]);
+        let slot = |group| meta::Slot { group, ..Default::default() };
+        let action =
+            meta::SlotAction { target: 7, failure: "no room".into(), ..Default::default() };
+        let moving = meta::Slot { action: Some(action), ..slot(2) };
+        let text = slots(&[slot(1), slot(1), slot(0), slot(2), moving]);
         let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("no {what} in {text}"));
         assert!(at("(offline)") < at("group 1") && at("0-1") < at("group 2"));
+        at("slots 4 move from group 2 to 7: pending (no room)");
     }
 }

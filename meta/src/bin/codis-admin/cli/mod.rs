@@ -1,10 +1,14 @@
-//! What can be typed.
+//! What can be typed. Slots and their moves are in `slots`.
+
+mod slots;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use codis_service::flags::STYLES;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub(crate) use slots::{By, Follow, SlotsCommand, Which};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,8 +59,10 @@ pub(crate) struct Group {
     )]
     pub(crate) meta: Vec<String>,
 
-    /// The product's password (product_auth). Others can see a command line; --auth-file or CODIS_AUTH is safer
-    #[arg(long, value_name = "TOKEN", env = "CODIS_AUTH", hide_env_values = true, global = true)]
+    /// The product's password (product_auth). Others can see a command line; --auth-file or the environment's CODIS_AUTH
+    /// is safer
+    // Not by clap: what the environment has would stand in the way of --auth-file.
+    #[arg(long, value_name = "TOKEN", global = true)]
     pub(crate) auth: Option<String>,
 
     /// Read the product's password from this file
@@ -215,6 +221,22 @@ pub(crate) enum GroupCommand {
         #[command(flatten)]
         consent: Consent,
     },
+    /// Move all slots of a group to the others, evenly: to take its servers away afterwards
+    #[command(after_help = "Examples:
+  codis-admin group drain --gid 3                      # shows the plan, and asks
+  codis-admin group drain --gid 3 --by bytes --confirm --wait")]
+    Drain {
+        /// The group's number
+        #[arg(long)]
+        gid: u32,
+        /// What the other groups should have an even part of
+        #[arg(long, value_enum, default_value_t = By::Slots)]
+        by: By,
+        #[command(flatten)]
+        consent: Consent,
+        #[command(flatten)]
+        follow: Follow,
+    },
     /// Let a server answer reads while it is a replica, or not
     #[command(
         after_help = "Example:\n  codis-admin group replica-reads --gid 1 --addr 10.0.1.2:6379 --enabled true"
@@ -229,45 +251,6 @@ pub(crate) enum GroupCommand {
         /// Whether it does
         #[arg(long, action = clap::ArgAction::Set)]
         enabled: bool,
-        #[command(flatten)]
-        wait: Wait,
-    },
-}
-
-/// Slots, the first and the last included.
-#[derive(Debug, Clone, Copy, Args)]
-pub(crate) struct Range {
-    /// The first slot, 0 to 1023
-    #[arg(long)]
-    pub(crate) beg: u32,
-    /// The last slot, 0 to 1023
-    #[arg(long)]
-    pub(crate) end: u32,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum SlotsCommand {
-    /// List which group has which slots
-    #[command(after_help = "Example:\n  codis-admin slots list")]
-    List,
-    /// Give slots that are offline to a group
-    #[command(after_help = "Example:\n  codis-admin slots assign --beg 0 --end 511 --gid 1")]
-    Assign {
-        #[command(flatten)]
-        range: Range,
-        /// The group's number
-        #[arg(long)]
-        gid: u32,
-        #[command(flatten)]
-        wait: Wait,
-    },
-    /// Take slots offline: their keys stay on their servers, out of reach
-    #[command(after_help = "Example:\n  codis-admin slots offline --beg 0 --end 511 --confirm")]
-    Offline {
-        #[command(flatten)]
-        range: Range,
-        #[command(flatten)]
-        consent: Consent,
         #[command(flatten)]
         wait: Wait,
     },
@@ -395,7 +378,7 @@ mod tests {
     #[test]
     fn every_command_is_in_the_documentation() {
         fn look(command: &clap::Command, path: &str) {
-            let docs = include_str!("../../../../docs/codis-admin.md");
+            let docs = include_str!("../../../../../docs/codis-admin.md");
             for sub in command.get_subcommands() {
                 let path = format!("{path} {}", sub.get_name());
                 assert!(docs.contains(path.trim()), "docs/codis-admin.md lacks {path}");
@@ -409,6 +392,28 @@ mod tests {
     fn members_are_a_list_and_may_follow_the_command() {
         let cli = Cli::try_parse_from(["codis-admin", "status", "--meta=a:1,b:2"]).expect("good");
         assert_eq!(cli.group.meta, ["a:1", "b:2"]);
+    }
+
+    #[test]
+    fn slots_to_migrate_are_a_range_or_a_number_of_one_groups() {
+        let parse = |line: &str| {
+            let words = ["codis-admin", "slots", "migrate"].into_iter().chain(line.split(' '));
+            Cli::try_parse_from(words).map(|_| ())
+        };
+        for line in ["--beg 0 --end 9 --gid 2", "--from-gid 1 --to-gid 2 --count 5 --wait"] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+        for line in [
+            "--wait",
+            "--beg 0 --end 9",
+            "--gid 2",
+            "--from-gid 1 --to-gid 2",
+            "--to-gid 2 --count 5",
+            "--beg 0 --end 9 --gid 2 --count 5",
+            "--beg 0 --end 9 --gid 2 --from-gid 1 --to-gid 2 --count 5",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
     }
 
     #[test]

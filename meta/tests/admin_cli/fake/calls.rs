@@ -1,226 +1,14 @@
-//! A metadata group that does what a test tells it to: it is away for a while, loses answers, refuses, wants a token.
-//! Like the true one it runs a named change once however often it comes.
+//! What the group answers to each call.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use codis_proto::admin::v1 as pb;
 use codis_proto::meta::v1 as meta;
-use pb::admin_server::{Admin, AdminServer};
-use tokio::runtime::Runtime;
-use tokio_stream::wrappers::TcpListenerStream;
+use pb::admin_server::Admin;
 use tokio_stream::{Stream, StreamExt};
-use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
-/// The metadata that names the rule against a call.
-const RULE_KEY: &str = "codis-refusal";
-
-/// The bytes of the backup that this group gives, which is no true one.
-pub(crate) const BACKUP: [u8; 1000] = [7; 1000];
-
-/// What becomes of the next call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// It is not taken: there is no leader.
-    Away,
-    /// It runs, and the answer says that this is not known.
-    RunAndForget,
-    /// It runs, and no answer comes at all.
-    RunAndHang,
-}
-
-/// What the group holds and has seen.
-#[derive(Debug, Default)]
-pub(crate) struct Held {
-    /// What becomes of the calls to come; they succeed when this is empty.
-    pub(crate) steps: VecDeque<Step>,
-    /// Every call is answered with `Away`.
-    pub(crate) without_leader: bool,
-    /// The token that calls must have.
-    pub(crate) token: Option<String>,
-    /// How many calls have come, by their names.
-    pub(crate) calls: BTreeMap<&'static str, usize>,
-    /// How many changes have run.
-    pub(crate) ran: usize,
-    pub(crate) groups: BTreeMap<u32, Vec<pb::Server>>,
-    pub(crate) members: BTreeMap<u64, String>,
-    pub(crate) restored: Vec<Vec<u8>>,
-    pub(crate) proxies_waiting: Vec<String>,
-    /// What the last change asked to wait.
-    pub(crate) wait_ms: Option<u64>,
-    answered: BTreeMap<(u64, u64), pb::Changed>,
-}
-
-/// The group as one or several members serve it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Fake(Arc<Mutex<Held>>);
-
-/// A port that the group is served on, until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Served {
-    pub(crate) address: String,
-    _runtime: Runtime,
-}
-
-impl Fake {
-    pub(crate) fn held(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn calls(&self, name: &str) -> usize {
-        self.held().calls.get(name).copied().unwrap_or(0)
-    }
-
-    pub(crate) fn next(&self, steps: impl IntoIterator<Item = Step>) {
-        self.held().steps.extend(steps);
-    }
-
-    pub(crate) fn add_server(&self, gid: u32, addr: &str, role: &str, keys: u64) {
-        let facts = pb::ServerFacts { role: role.into(), keys, ..pb::ServerFacts::default() };
-        let server = pb::Server { addr: addr.into(), facts: Some(facts), ..pb::Server::default() };
-        self.held().groups.entry(gid).or_default().push(server);
-    }
-
-    pub(crate) fn serve(&self) -> Served {
-        self.serve_with(None)
-    }
-
-    pub(crate) fn serve_with(&self, identity: Option<Identity>) -> Served {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        // Bound before anybody is told of it, so that no other test can have it.
-        let listener =
-            runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a free port");
-        let address = listener.local_addr().expect("it is bound").to_string();
-        let mut server = Server::builder();
-        if let Some(identity) = identity {
-            server = server
-                .tls_config(ServerTlsConfig::new().identity(identity))
-                .expect("the certificate is good");
-        }
-        let service = server.add_service(AdminServer::new(self.clone()));
-        runtime.spawn(service.serve_with_incoming(TcpListenerStream::new(listener)));
-        Served { address, _runtime: runtime }
-    }
-
-    /// Counts a call and says what becomes of it.
-    fn arrive<T>(&self, name: &'static str, request: &Request<T>) -> Result<Option<Step>, Status> {
-        let mut held = self.held();
-        *held.calls.entry(name).or_default() += 1;
-        if let Some(token) = &held.token {
-            let expected = format!("Bearer {token}");
-            let given = request.metadata().get("authorization");
-            if given.is_none_or(|given| given.as_bytes() != expected.as_bytes()) {
-                return Err(Status::unauthenticated("the call has not the product's token"));
-            }
-        }
-        match held.steps.pop_front() {
-            _ if held.without_leader => Err(Status::unavailable("the group has no leader")),
-            Some(Step::Away) => Err(Status::unavailable("the group has no leader")),
-            step => Ok(step),
-        }
-    }
-
-    async fn change<T>(
-        &self,
-        name: &'static str,
-        request: Request<T>,
-        call: fn(&T) -> &Option<pb::Call>,
-        run: impl FnOnce(&mut Held, &T) -> Result<(), Status>,
-    ) -> Result<Response<pb::Changed>, Status> {
-        let step = self.arrive(name, &request)?;
-        let request = request.into_inner();
-        let call = (*call(&request)).ok_or_else(|| Status::invalid_argument("no call"))?;
-        let id = call.id.ok_or_else(|| Status::invalid_argument("no id"))?;
-        let changed = {
-            let mut held = self.held();
-            held.wait_ms = Some(call.wait_ms);
-            match held.answered.get(&(id.client, id.request)) {
-                Some(changed) => changed.clone(),
-                None => {
-                    run(&mut held, &request)?;
-                    held.ran += 1;
-                    let changed = pb::Changed {
-                        index: held.ran as u64,
-                        epoch: held.ran as u64,
-                        proxies_waiting: held.proxies_waiting.clone(),
-                        notes: Vec::new(),
-                    };
-                    held.answered.insert((id.client, id.request), changed.clone());
-                    changed
-                }
-            }
-        };
-        after(step).await?;
-        Ok(Response::new(changed))
-    }
-
-    fn read<T, U>(
-        &self,
-        name: &'static str,
-        request: &Request<T>,
-        answer: impl FnOnce(&Held) -> U,
-    ) -> Result<Response<U>, Status> {
-        match self.arrive(name, request)? {
-            Some(_) => Err(Status::deadline_exceeded("the answer took too long")),
-            None => Ok(Response::new(answer(&self.held()))),
-        }
-    }
-}
-
-/// What happens to the answer of a call that has run.
-async fn after(step: Option<Step>) -> Result<(), Status> {
-    match step {
-        Some(Step::RunAndForget) => {
-            Err(Status::deadline_exceeded("it is not known whether it was made"))
-        }
-        Some(Step::RunAndHang) => std::future::pending().await,
-        _ => Ok(()),
-    }
-}
-
-pub(crate) fn refused(status: Status, rule: &'static str) -> Status {
-    let mut status = status;
-    status.metadata_mut().insert(RULE_KEY, rule.parse().expect("plain text"));
-    status
-}
-
-impl Held {
-    fn group(&mut self, gid: u32) -> Result<&mut Vec<pb::Server>, Status> {
-        let unknown =
-            || refused(Status::not_found(format!("there is no group {gid}")), "GROUP_UNKNOWN");
-        self.groups.get_mut(&gid).ok_or_else(unknown)
-    }
-
-    fn list_groups(&self) -> pb::Groups {
-        let groups = self.groups.iter().map(|(&gid, servers)| pb::Group {
-            gid,
-            servers: servers.clone(),
-            ..pb::Group::default()
-        });
-        pb::Groups { groups: groups.collect() }
-    }
-
-    fn list_slots(&self) -> pb::Slots {
-        let slots = vec![meta::Slot { group: 1, action: None }; 1024];
-        pb::Slots { epoch: self.ran as u64, slots }
-    }
-
-    fn list_members(&self) -> pb::Members {
-        let members = self.members.iter().map(|(&id, addr)| pb::Member {
-            id,
-            addr: addr.clone(),
-            active: true,
-            ..pb::Member::default()
-        });
-        pb::Members { group: 1, leader: 1, members: members.collect(), ..pb::Members::default() }
-    }
-}
+use super::{BACKUP, Fake, Held, after, refused};
 
 type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -402,6 +190,47 @@ impl Admin for Fake {
         self.change("offline_slots", request, |request| &request.call, |_, _| Ok(())).await
     }
 
+    async fn migrate_slots(
+        &self,
+        request: Request<pb::MigrateSlotsRequest>,
+    ) -> Result<Response<pb::Changed>, Status> {
+        self.change("migrate_slots", request, |request| &request.call, Held::migrate).await
+    }
+
+    async fn cancel_slots(
+        &self,
+        request: Request<pb::CancelSlotsRequest>,
+    ) -> Result<Response<pb::Changed>, Status> {
+        self.change(
+            "cancel_slots",
+            request,
+            |request| &request.call,
+            |held, request| {
+                let range = request.beg as usize..=request.end as usize;
+                held.slots[range].iter_mut().for_each(|slot| slot.action = None);
+                Ok(())
+            },
+        )
+        .await
+    }
+
+    async fn get_moves(
+        &self,
+        request: Request<pb::GetMovesRequest>,
+    ) -> Result<Response<pb::Moves>, Status> {
+        let moves = self.read("get_moves", &request, Held::list_moves)?;
+        self.held().one_slot_moves();
+        Ok(moves)
+    }
+
+    async fn rebalance(
+        &self,
+        request: Request<pb::RebalanceRequest>,
+    ) -> Result<Response<pb::RebalancePlan>, Status> {
+        let drained = request.get_ref().drain_gid;
+        self.read("rebalance", &request, |held| held.plan(drained))
+    }
+
     async fn list_proxies(
         &self,
         request: Request<pb::ListProxiesRequest>,
@@ -420,6 +249,9 @@ impl Admin for Fake {
         &self,
         request: Request<pb::GetMembersRequest>,
     ) -> Result<Response<pb::Members>, Status> {
+        if request.get_ref().local {
+            return Ok(Response::new(pb::Members { leader: 0, ..self.held().list_members() }));
+        }
         self.read("get_members", &request, Held::list_members)
     }
 
@@ -470,7 +302,7 @@ impl Admin for Fake {
         request: Request<pb::BackupRequest>,
     ) -> Result<Response<Self::BackupStream>, Status> {
         self.arrive("backup", &request)?;
-        let chunk = |data: &[u8]| Ok(pb::BackupChunk { data: data.to_vec() });
+        let chunk = |data: &[u8]| Ok(pb::BackupChunk { data: data.to_vec(), id: None });
         Ok(events(BACKUP.chunks(300).map(chunk).collect()))
     }
 
@@ -481,12 +313,23 @@ impl Admin for Fake {
         let step = self.arrive("restore", &request)?;
         let mut chunks = request.into_inner();
         let mut bytes = Vec::new();
+        let mut id = None;
         while let Some(chunk) = chunks.next().await {
-            bytes.extend_from_slice(&chunk?.data);
+            let chunk = chunk?;
+            bytes.extend_from_slice(&chunk.data);
+            id = id.or(chunk.id);
         }
-        self.held().restored.push(bytes);
+        let id = id.ok_or_else(|| Status::invalid_argument("no id"))?;
+        let changed = pb::Changed { epoch: 9, ..pb::Changed::default() };
+        {
+            let mut held = self.held();
+            let first = held.answered.insert((id.client, id.request), changed.clone()).is_none();
+            if first {
+                held.restored.push(bytes);
+            }
+        }
         after(step).await?;
-        Ok(Response::new(pb::Changed { epoch: 9, ..pb::Changed::default() }))
+        Ok(Response::new(changed))
     }
 
     async fn get_settings(
@@ -508,6 +351,15 @@ impl Admin for Fake {
         &self,
         request: Request<pb::SetSettingsRequest>,
     ) -> Result<Response<pb::Changed>, Status> {
-        self.change("set_settings", request, |request| &request.call, |_, _| Ok(())).await
+        self.change(
+            "set_settings",
+            request,
+            |request| &request.call,
+            |held, request| {
+                held.settings.extend(request.values.clone());
+                Ok(())
+            },
+        )
+        .await
     }
 }
