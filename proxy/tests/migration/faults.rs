@@ -3,7 +3,7 @@
 use crate::history::What;
 use crate::leader::desk::lock;
 use crate::plan::{Key, Trouble};
-use crate::server::data::{Data, Value};
+use crate::server::data::Value;
 use crate::server::{Near, Run};
 use crate::world::{Event, World};
 
@@ -200,6 +200,10 @@ impl World {
             }
             if before != after && !returns {
                 self.histories.now(&key.place, What::Becomes(after), self.now);
+                if self.owners(&key.place.1).1.is_some() {
+                    // What was lost may have been on its way to the target already.
+                    self.histories.call(&key.place, What::Becomes(before), self.now, None);
+                }
             } else if key.large {
                 self.note_old_copy(&key);
             }

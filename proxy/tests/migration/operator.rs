@@ -77,7 +77,7 @@ impl World {
             3 => self.resume_moves(),
             _ => {
                 let target = self.rng.u32(1..=self.servers.len() as u32);
-                let create = pb::SlotActionCreate { slots, target };
+                let create = pb::SlotActionCreate { slots, target, ..Default::default() };
                 self.tell(|| format!("the operator has slot {slot} moved to group {target}"));
                 // It may be there, or move already.
                 self.apply(Change::SlotActionCreate(create), 0);
