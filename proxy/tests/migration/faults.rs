@@ -32,6 +32,7 @@ impl World {
         let pause = self.rng.u64(..pause);
         match (self.plan.trouble, self.rng.u8(..16)) {
             (Trouble::None, _) => {}
+            (Trouble::Network, _) => self.stall_links(),
             (Trouble::Losses, 0..5) => self.lose_data(server, pause),
             (Trouble::Proxies, 0..7) | (_, 0..2) => {
                 let proxy = self.rng.usize(..self.proxies.len());
@@ -265,6 +266,17 @@ impl World {
             let target = &mut self.wires[wire];
             if target.server == server && target.connected && self.rng.bool() {
                 target.stalled_us = self.now + pause;
+            }
+        }
+    }
+
+    /// What a MIGRATE sends comes later than it waits for.
+    fn stall_links(&mut self) {
+        let pause = self.rng.u64(600_000..1_600_000);
+        self.tell(|| format!("connections between servers stall for {pause}"));
+        for wire in &mut self.wires {
+            if matches!(wire.near, Near::Server { .. }) && !wire.over {
+                wire.stalled_us = self.now + pause;
             }
         }
     }

@@ -76,6 +76,8 @@ pub(crate) enum Trouble {
     None,
     /// Proxies freeze and die.
     Proxies,
+    /// Packets between servers are lost for longer than a MIGRATE waits.
+    Network,
     /// Everything, but that servers keep what they have.
     Everything,
     /// Servers lose data as well: they restart from old snapshots, fail over to replicas and evict keys.
@@ -121,10 +123,11 @@ impl Plan {
     pub(crate) fn new(seed: u64, bug: Bug) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed ^ 0x51_7c_c1_b7_27_22_0a_95);
         let rng = &mut rng;
-        let trouble = match rng.u8(..8) {
+        let trouble = match rng.u8(..9) {
             0 => Trouble::None,
             1 | 2 => Trouble::Proxies,
             3..6 => Trouble::Everything,
+            6 => Trouble::Network,
             _ => Trouble::Losses,
         };
         let replicas = rng.u8(..3) == 0;
@@ -160,6 +163,10 @@ impl Plan {
             durability: if replicas && rng.u8(..4) != 0 { "replica" } else { "none" },
             big,
         };
+        if trouble == Trouble::Network {
+            plan.faults = 12;
+            plan.operations = 8;
+        }
         plan.choose_keys(rng);
         plan
     }
