@@ -158,7 +158,7 @@ impl World {
         }
     }
 
-    pub(crate) fn to_proxy(&mut self, client: usize) {
+    pub(crate) fn reach_proxy(&mut self, client: usize) {
         self.clients[client].writing = false;
         let target = &self.clients[client];
         let (node, Some(session)) = (target.node, target.session) else { return };
@@ -175,7 +175,7 @@ impl World {
         self.wake_to_proxy(client);
     }
 
-    pub(crate) fn from_proxy(&mut self, client: usize) {
+    pub(crate) fn hear_proxy(&mut self, client: usize) {
         self.clients[client].reading = false;
         let count = self.chunk(self.clients[client].from_proxy.len());
         let target = &mut self.clients[client];

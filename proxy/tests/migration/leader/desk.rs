@@ -30,7 +30,7 @@ pub(crate) enum Order {
     /// To look at the newest state.
     Look,
     Step {
-        change: Change,
+        change: Box<Change>,
         expect_epoch: u64,
     },
     /// To be told when more is applied than this, or when the time is up.

@@ -166,7 +166,7 @@ impl World {
             }
             Order::Look => self.soon(GROUP_US_MAX, Event::Look(leader, id)),
             Order::Step { change, expect_epoch } => {
-                self.steps.insert(id, (change, expect_epoch));
+                self.steps.insert(id, (*change, expect_epoch));
                 self.soon(GROUP_US_MAX, Event::Step(leader, id));
             }
             Order::Beyond { index, patience } => {

@@ -59,7 +59,7 @@ impl Member for Seat {
         change: Change,
         expect_epoch: u64,
     ) -> Result<Result<pb::Outcome, RefusalCode>, Lost> {
-        match self.order(Order::Step { change, expect_epoch }).await {
+        match self.order(Order::Step { change: Box::new(change), expect_epoch }).await {
             Answer::Outcome(outcome) => match &outcome.result {
                 Some(pb::outcome::Result::Refused(refused)) => Ok(Err(refused.code())),
                 _ => Ok(Ok(outcome)),

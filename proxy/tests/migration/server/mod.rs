@@ -1,7 +1,7 @@
 //! A model Redis server: what it is, and the connections that others have to it.
 //!
-//! [`data`] are its keys, [`commands`] what runs on them, [`lua`] its scripts; [`serve`] is how requests get from a connection
-//! to those, and [`migrate`] the one command that waits for another server, with everything that can happen
+//! [`data`] are its keys, [`commands`] what runs on them, [`lua`] its scripts; [`wires`] is how bytes get to it and back,
+//! [`serve`] how requests get from there to those, and [`migrate`] the one command that waits for another server, with everything that can happen
 //! meanwhile.
 
 pub(crate) mod commands;
@@ -10,6 +10,7 @@ pub(crate) mod lua;
 pub(crate) mod migrate;
 pub(crate) mod reply;
 pub(crate) mod serve;
+pub(crate) mod wires;
 
 use data::{Data, Place};
 use migrate::Blocked;
