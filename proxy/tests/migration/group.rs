@@ -131,7 +131,8 @@ impl World {
 
     pub(crate) fn tell_topology(&mut self, proxy: usize) {
         let epoch = lock(&self.group).state.epoch();
-        let slow = self.faults_may_happen() && self.rng.u8(..12) == 0;
+        // A proxy that is cut off from the group lets its clients wait until it is not.
+        let slow = self.servers_may_fail() && self.rng.u8(..12) == 0;
         let delay = if slow { 400_000 } else { 4_000 };
         let life = self.proxies[proxy].life;
         self.soon(delay, Event::Topology { proxy, life, epoch });
