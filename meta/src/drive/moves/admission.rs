@@ -176,7 +176,7 @@ mod tests {
         state.slots[0].action.as_mut().expect("it moves").phase = Some(phase);
         assert_eq!(admitted(&state), [3]);
         state.slots[0].action = None;
-        assert_eq!(admitted(&state), [1, 5, 3]);
+        assert_eq!(admitted(&state), [1, 3]);
     }
 
     #[test]
