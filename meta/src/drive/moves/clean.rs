@@ -11,6 +11,12 @@ use super::{Member, Mover, Servers};
 /// What a connection of a MIGRATE last did, and what it is called in the list of connections before it did anything.
 const LAST_COMMANDS: [&str; 5] = ["", "NULL", "auth", "select", "restore"];
 
+/// Writes the mark. The HDEL is for a source that is full: it refuses a script's HSET for lack of memory, unless the
+/// script has written before.
+const MARK: &str = "\
+redis.call('HDEL', KEYS[1], ARGV[1])
+return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])";
+
 /// How often the mark may be changed under it.
 const ATTEMPTS_MAX: usize = 10;
 
@@ -38,10 +44,13 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
                 source.all_well(vec![request(&["UNWATCH"])]).await?;
                 return killed.map(|_| ());
             };
-            let mark = request(&["HSET", CLEAN_KEY, field, &source.run_id]);
+            let mark = request(&["EVAL", MARK, "1", CLEAN_KEY, field, &source.run_id]);
             let write = vec![request(&["MULTI"]), mark, request(&["EXEC"])];
             let done = source.all_well_in(0, write, CALL_MAX).await?.pop();
-            if matches!(done, Some(Value::Array(_))) {
+            if let Some(Value::Array(written)) = done {
+                if let Some(Value::Error(why)) = written.first() {
+                    return Err(source.refused("the mark that it is clean", why));
+                }
                 let from = source.address();
                 tracing::info!("{from} is clean towards {field}, {killed} connections were killed");
                 return Ok(());

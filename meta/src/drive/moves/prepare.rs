@@ -56,6 +56,13 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         if admitted.slots.is_empty() {
             return Ok(false);
         }
+        // What came the other way before these were admitted is in the state by now.
+        let source = plan.source.group;
+        let newest = self.member.look(move |state| Plan::of(state, source)).await?;
+        let opposed = newest.map(|newest| newest.opposed).unwrap_or_default();
+        if admitted.slots.iter().any(|one| opposed.contains(&one.target)) {
+            return Ok(true);
+        }
         let (ready, runs) = self.look_at_targets(plan, moment, &admitted.slots).await?;
         if ready.is_empty() {
             return Ok(true);

@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use codis_proto::BIG_KEY_PREFIX;
+use codis_proto::{BIG_KEY_PREFIX, CLEAN_KEY};
 
 use super::exclusion::Moment;
-use super::net::{Net, Request, Value};
+use super::link::CALL_MAX;
+use super::net::{Net, Request, Value, request};
 use super::plan::{Place, Plan, SlotMove};
 use super::slot::{is_hidden, is_reserved, slot};
 use super::trouble::Trouble;
 use super::walk::{Page, Walk};
 use super::{Member, Mover, Servers};
+use crate::drive::server::Marks;
 
 /// How many keys are named in a reason, and how much of each.
 const NAMED_MAX: usize = 3;
@@ -42,7 +44,8 @@ pub(super) struct Weighed {
 }
 
 impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
-    /// Looks for keys of the slots on their target, and removes there what is left over.
+    /// Looks for keys of the slots on their target, and removes there what is left over. From then on the target holds the
+    /// fence, and is not clean towards the source: of moves the other way nothing late runs any more.
     pub(super) async fn look_at_target(
         &self,
         plan: &Plan,
@@ -50,7 +53,14 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         target: &Place,
         slots: &[SlotMove],
     ) -> Result<Looked, Trouble> {
+        if plan.fence > 0 {
+            let marks = Marks { fence: plan.fence, order: 0 };
+            let raised = self.servers.raise(&target.address, marks).await;
+            raised.map_err(|error| Trouble::Unfit(error.to_string()))?;
+        }
         let mut link = self.open(&target.address).await?;
+        let foul = request(&["HDEL", CLEAN_KEY, &plan.source.address]);
+        link.all_well_in(0, vec![foul], CALL_MAX).await?;
         let mut looked = Looked { run_id: link.run_id.clone(), foreign: BTreeMap::new() };
         let leftovers: BTreeMap<u32, bool> =
             slots.iter().map(|one| (one.slot, one.leftovers)).collect();
