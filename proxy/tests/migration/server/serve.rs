@@ -158,7 +158,14 @@ impl World {
         if watched.iter().any(|(place, changes)| data.changes(place) != *changes) {
             return Reply::Nil;
         }
-        let replies = requests.iter().map(|request| self.simple(server, wire, request));
+        let replies = requests.iter().map(|request| {
+            let is_script = request[0].eq_ignore_ascii_case(b"EVAL");
+            if is_script {
+                self.script_at_once(server, wire, request)
+            } else {
+                self.simple(server, wire, request)
+            }
+        });
         Reply::Array(replies.collect())
     }
 
@@ -342,6 +349,23 @@ impl World {
         let database = self.wires[wire].client.database;
         self.go_on_with_script(server, wire, running, database, step);
         None
+    }
+
+    /// Runs a script of a transaction, which moves nothing.
+    fn script_at_once(&mut self, server: usize, wire: usize, args: &Request) -> Reply {
+        let count = number(&args[2]).unwrap_or(0) as usize;
+        let (keys, values) = args[3..].split_at(count);
+        let (running, mut step) = self.scripts.begin(&args[1], keys, values);
+        let database = self.wires[wire].client.database;
+        loop {
+            match step {
+                Step::Answers(reply) => return reply,
+                Step::Calls(call) => {
+                    let reply = self.on_data(server, wire, database, &call);
+                    step = self.scripts.go_on(&running, &reply);
+                }
+            }
+        }
     }
 
     /// Runs a script until it answers, or waits for a MIGRATE.
