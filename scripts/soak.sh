@@ -3,7 +3,7 @@
 #
 # - The fault run: a metadata group under kills, freezes, cuts and full disks. CODIS_FAULT_SECONDS says for how
 #   long (10 minutes), CODIS_FAULT_SEED repeats the choices of an earlier run.
-# - The simulation of the proxy with many more seeds. SEEDS says how many (a million), FIRST_SEED where to begin
+# - The simulations of the proxy and of migration with many more seeds. SEEDS says how many (a million), FIRST_SEED where to begin
 #   (the clock by default, so that each soak sees new ones).
 #
 # `scripts/soak.sh faults` or `scripts/soak.sh simulation` runs one of them alone.
@@ -21,7 +21,7 @@ simulation() {
     export CODIS_SIM_SEEDS=${SEEDS:-1000000}
     export CODIS_SIM_FIRST_SEED=${FIRST_SEED:-$(date +%s%N)}
     echo "seeds $CODIS_SIM_FIRST_SEED and the $CODIS_SIM_SEEDS from there"
-    cargo test --locked --release -p codis-proxy --test simulation -- --nocapture
+    cargo test --locked --release -p codis-proxy --test simulation --test migration -- --nocapture
 }
 
 case ${1:-all} in

@@ -1,0 +1,331 @@
+//! What clients did to each key and what they saw, and whether it can be explained.
+//!
+//! A history is explained by an order of its operations in which each takes effect between its call and its answer,
+//! those of a session in their order, and each sees what those before it have left. An operation whose outcome nobody knows may take
+//! effect at any time after its call, whatever else its session does, or never. (`todc-utils`, which other tests use, knows neither such operations nor
+//! lists, sets and counters.)
+
+use crate::server::data::{Place, Value};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// The most operations on one key.
+pub(crate) const OPERATIONS_MAX: usize = 100;
+
+/// The time of an answer that never came.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// What was done, and what was seen by it; `None` where that is not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum What {
+    Get(Option<Option<Vec<u8>>>),
+    Set(Vec<u8>),
+    Delete(Option<bool>),
+    Exists(Option<bool>),
+    Increment(Option<i64>),
+    Push(Vec<u8>, Option<i64>),
+    Range(Option<Vec<Vec<u8>>>),
+    Add(Vec<u8>, Option<bool>),
+    Members(Option<BTreeSet<Vec<u8>>>),
+    Expire(Option<bool>),
+    /// The key comes to its end, if it still has one.
+    Vanish,
+    /// A server lost or got back data as a single server would.
+    Becomes(Option<Value>),
+    /// What a server got back that it had given away comes to the key's place, unless there is something.
+    Returns(Value),
+    /// What is there when all is over.
+    Ends(Option<Value>),
+}
+
+/// One operation.
+#[derive(Debug, Clone)]
+pub(crate) struct Operation {
+    pub(crate) what: What,
+    pub(crate) called: u64,
+    pub(crate) answered: u64,
+    /// Operations of one session are in order.
+    pub(crate) session: Option<u64>,
+}
+
+/// The histories of all keys.
+#[derive(Default)]
+pub(crate) struct Histories {
+    pub(crate) of: BTreeMap<Place, Vec<Operation>>,
+}
+
+impl What {
+    /// Whether it changes nothing.
+    fn only_reads(&self) -> bool {
+        matches!(self, Self::Get(_) | Self::Exists(_) | Self::Range(_) | Self::Members(_))
+    }
+
+    /// What it makes of a value. `None`: it cannot have seen what it saw.
+    fn after(&self, value: &Option<Value>) -> Option<Option<Value>> {
+        let agree = |seen: bool, next: Option<Value>| seen.then_some(next);
+        let same = |seen: &Option<bool>, is: bool| seen.is_none_or(|seen| seen == is);
+        match (self, value) {
+            (Self::Get(seen), Some(Value::Text(text))) => {
+                let sees = seen.as_ref().is_none_or(|seen| seen.as_ref() == Some(text));
+                agree(sees, value.clone())
+            }
+            (Self::Get(seen), None) => agree(!matches!(seen, Some(Some(_))), None),
+            (Self::Set(text), _) => Some(Some(Value::Text(text.clone()))),
+            (Self::Delete(seen), _) => agree(same(seen, value.is_some()), None),
+            (Self::Exists(seen) | Self::Expire(seen), _) => {
+                agree(same(seen, value.is_some()), value.clone())
+            }
+            (Self::Increment(seen), _) => {
+                let number = match value {
+                    None => 0,
+                    Some(Value::Text(text)) => std::str::from_utf8(text).ok()?.parse().ok()?,
+                    Some(_) => return None,
+                };
+                let next = Value::Text((number + 1).to_string().into_bytes());
+                agree(seen.is_none_or(|seen| seen == number + 1), Some(next))
+            }
+            (Self::Push(item, seen), None | Some(Value::List(_))) => {
+                let mut items = match value {
+                    Some(Value::List(items)) => items.clone(),
+                    _ => Vec::new(),
+                };
+                items.push(item.clone());
+                let sees = seen.is_none_or(|seen| seen == items.len() as i64);
+                agree(sees, Some(Value::List(items)))
+            }
+            (Self::Range(seen), None) => agree(seen.as_ref().is_none_or(Vec::is_empty), None),
+            (Self::Range(seen), Some(Value::List(items))) => {
+                agree(seen.as_ref().is_none_or(|seen| seen == items), value.clone())
+            }
+            (Self::Add(item, seen), None | Some(Value::Set(_))) => {
+                let mut items = match value {
+                    Some(Value::Set(items)) => items.clone(),
+                    _ => BTreeSet::new(),
+                };
+                let added = items.insert(item.clone());
+                agree(same(seen, added), Some(Value::Set(items)))
+            }
+            (Self::Members(seen), None) => {
+                agree(seen.as_ref().is_none_or(BTreeSet::is_empty), None)
+            }
+            (Self::Members(seen), Some(Value::Set(items))) => {
+                agree(seen.as_ref().is_none_or(|seen| seen == items), value.clone())
+            }
+            (Self::Vanish, _) => Some(None),
+            (Self::Returns(old), None) => Some(Some(old.clone())),
+            (Self::Becomes(next), _) => Some(next.clone()),
+            (Self::Ends(seen), _) => agree(seen == value, value.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl Histories {
+    /// How many operations a key has seen.
+    pub(crate) fn len(&self, place: &Place) -> usize {
+        self.of.get(place).map_or(0, Vec::len)
+    }
+
+    /// Adds an operation that has no answer yet; answers its number.
+    pub(crate) fn call(
+        &mut self,
+        place: &Place,
+        what: What,
+        now: u64,
+        session: Option<u64>,
+    ) -> usize {
+        let history = self.of.entry(place.clone()).or_default();
+        history.push(Operation { what, called: now, answered: NEVER, session });
+        history.len() - 1
+    }
+
+    /// An operation took effect at this very moment.
+    pub(crate) fn now(&mut self, place: &Place, what: What, now: u64) {
+        let number = self.call(place, what, now, None);
+        self.answered(place, number, now);
+    }
+
+    pub(crate) fn answered(&mut self, place: &Place, number: usize, now: u64) {
+        self.operation(place, number).answered = now;
+    }
+
+    pub(crate) fn operation(&mut self, place: &Place, number: usize) -> &mut Operation {
+        let history = self.of.get_mut(place).expect("it was called");
+        &mut history[number]
+    }
+
+    /// The operation was refused: it is as if it had not been asked for.
+    pub(crate) fn never_happened(&mut self, place: &Place, number: usize) {
+        if matches!(self.operation(place, number).what, What::Expire(_)) {
+            self.never_vanishes(place, number);
+        }
+        self.operation(place, number).what = What::Exists(None);
+    }
+
+    /// The end that an EXPIRE was to bring does not come.
+    pub(crate) fn never_vanishes(&mut self, place: &Place, number: usize) {
+        self.operation(place, number - 1).what = What::Exists(None);
+    }
+
+    /// The first key whose history cannot be explained, in words.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        for (place, history) in &self.of {
+            if !is_explained(history) {
+                let mut story = String::new();
+                for Operation { what, called, answered, session } in history {
+                    let end =
+                        if *answered == NEVER { "never".into() } else { answered.to_string() };
+                    story += &format!("\n  {called} to {end}, session {session:?}: {what:?}");
+                }
+                let (database, key) = (place.0, place.1.escape_ascii());
+                return Err(format!("{key} of database {database} cannot be explained:{story}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether there is such an order.
+fn is_explained(history: &[Operation]) -> bool {
+    let is_known = |one: &Operation| one.answered != NEVER;
+    // What nobody knows of and changed nothing has no part in it.
+    let kept = history.iter().filter(|one| is_known(one) || !one.what.only_reads());
+    let mut operations: Vec<&Operation> = kept.collect();
+    operations.sort_by_key(|one| (one.called, one.answered));
+    assert!(operations.len() <= 128, "a key has too many operations");
+    let mask = |is: &dyn Fn(usize, &Operation) -> bool| {
+        let chosen = operations.iter().enumerate().filter(|(place, one)| is(*place, one));
+        chosen.fold(0_u128, |mask, (place, _)| mask | 1 << place)
+    };
+    let of_session = |place: usize, other: &Operation| {
+        operations[place].session.is_some() && operations[place].session == other.session
+    };
+    let rules = operations.iter().enumerate().map(|(place, one)| Rule {
+        called: one.called,
+        answered: one.answered,
+        after: mask(&|other, of| {
+            is_known(of) && (of.answered < one.called || other < place && of_session(place, of))
+        }),
+    });
+    let rules: Vec<Rule> = rules.collect();
+    let search = Search { operations: &operations, rules, known: mask(&|_, one| is_known(one)) };
+    search.from(0, &None, &mut HashSet::new())
+}
+
+/// When an operation may take effect.
+struct Rule {
+    called: u64,
+    answered: u64,
+    /// Once these have.
+    after: u128,
+}
+
+struct Search<'a> {
+    operations: &'a [&'a Operation],
+    rules: Vec<Rule>,
+    known: u128,
+}
+
+impl Search<'_> {
+    /// Whether the rest can be explained where those of `done` have left `value`.
+    fn from(
+        &self,
+        done: u128,
+        value: &Option<Value>,
+        seen: &mut HashSet<(u128, Option<Value>)>,
+    ) -> bool {
+        if done & self.known == self.known {
+            return true;
+        }
+        if !seen.insert((done, value.clone())) {
+            return false;
+        }
+        let open = |place: &usize| done & 1 << place == 0;
+        let places = || (0..self.operations.len()).filter(open);
+        // Nothing takes effect after the first answer that is missing.
+        let first = places().map(|place| self.rules[place].answered).min().unwrap_or(NEVER);
+        for place in places() {
+            let rule = &self.rules[place];
+            if rule.called > first || rule.after & !done != 0 {
+                continue;
+            }
+            if let Some(next) = self.operations[place].what.after(value)
+                && self.from(done | 1 << place, &next, seen)
+            {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation(what: What, called: u64, answered: u64, session: Option<u64>) -> Operation {
+        Operation { what, called, answered, session }
+    }
+
+    fn get(text: Option<&str>) -> What {
+        What::Get(Some(text.map(|text| text.as_bytes().to_vec())))
+    }
+
+    fn set(text: &str) -> What {
+        What::Set(text.into())
+    }
+
+    #[test]
+    fn a_stale_read_is_found_out() {
+        let writes = [operation(set("a"), 0, 1, None), operation(set("b"), 2, 4, None)];
+        let read = |what, from, to| [&writes[..], &[operation(what, from, to, None)]].concat();
+        assert!(is_explained(&read(get(Some("a")), 3, 5)));
+        assert!(!is_explained(&read(get(Some("a")), 5, 6)));
+        assert!(!is_explained(&read(get(None), 3, 5)));
+    }
+
+    #[test]
+    fn what_nobody_knows_of_may_have_happened_late_or_never() {
+        let unknown = operation(What::Delete(None), 2, NEVER, None);
+        let history = |seen| {
+            vec![
+                operation(set("a"), 0, 1, None),
+                unknown.clone(),
+                operation(get(Some("a")), 3, 4, None),
+                operation(seen, 5, 6, None),
+            ]
+        };
+        assert!(is_explained(&history(get(Some("a")))));
+        assert!(is_explained(&history(get(None))));
+        let mut early = history(get(None));
+        early[1].called = 7;
+        assert!(!is_explained(&early), "it cannot have happened before it was asked for");
+    }
+
+    #[test]
+    fn operations_of_a_session_are_in_their_order() {
+        let history = |session| {
+            [operation(set("a"), 0, 9, Some(1)), operation(get(None), 1, 9, Some(session))]
+        };
+        assert!(is_explained(&history(2)));
+        assert!(!is_explained(&history(1)));
+    }
+
+    #[test]
+    fn a_lost_increment_and_a_doubled_element_are_found_out() {
+        let count = |first, second| {
+            [
+                operation(What::Increment(Some(first)), 0, 1, None),
+                operation(What::Increment(Some(second)), 2, 3, None),
+            ]
+        };
+        assert!(is_explained(&count(1, 2)));
+        assert!(!is_explained(&count(1, 1)));
+        let push = operation(What::Push(b"x".to_vec(), Some(1)), 0, 1, None);
+        let range = |items: &[&[u8]]| {
+            let items = items.iter().map(|item| item.to_vec()).collect();
+            operation(What::Range(Some(items)), 2, 3, None)
+        };
+        assert!(is_explained(&[push.clone(), range(&[b"x"])]));
+        assert!(!is_explained(&[push, range(&[b"x", b"x"])]));
+    }
+}

@@ -1,0 +1,208 @@
+//! What a seed decides before anything runs.
+
+use crate::server::data::Place;
+use codis_proto::moves;
+use codis_proxy::config::ProxyConfig;
+use codis_proxy::engine::Settings;
+
+/// A rule of the protocol that the model breaks, to see that the checks find it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bug {
+    None,
+    /// The source wins: MIGRATE replaces what the target has.
+    SourceWins,
+    /// The target is not looked through before the slot prepares.
+    TargetNotWalked,
+    /// Proxies acknowledge a topology before what was in flight has been answered.
+    NotDrained,
+    /// A fence is said to be up, and is not.
+    NoFence,
+    /// Keys go on to move after a MIGRATE whose outcome is unknown.
+    UnknownForgotten,
+    /// What an earlier move has left on the target stays there.
+    LeftoversKept,
+}
+
+impl Bug {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::SourceWins,
+        Self::TargetNotWalked,
+        Self::NotDrained,
+        Self::NoFence,
+        Self::UnknownForgotten,
+        Self::LeftoversKept,
+    ];
+
+    /// The text of a script as a server with this bug runs it.
+    pub(crate) fn in_script(self, text: Vec<u8>) -> Vec<u8> {
+        if text != moves::SCRIPT.as_bytes() {
+            return text;
+        }
+        let (from, to) = match self {
+            Self::SourceWins => {
+                ("if copy then command[", "command[#command + 1] = 'REPLACE' if copy then command[")
+            }
+            Self::UnknownForgotten => ("'HDEL'", "'HGET'"),
+            _ => return text,
+        };
+        let changed = moves::SCRIPT.replacen(from, to, 1);
+        assert_ne!(changed, moves::SCRIPT, "the move script has other words now");
+        changed.into_bytes()
+    }
+}
+
+/// What kind of value clients keep under a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Register,
+    Counter,
+    List,
+    Set,
+}
+
+/// A key that clients use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) place: Place,
+    pub(crate) kind: Kind,
+    /// Its values are large enough to be big.
+    pub(crate) large: bool,
+}
+
+/// What may go wrong in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Nothing but time.
+    None,
+    /// Proxies freeze and die.
+    Proxies,
+    /// Packets between servers are lost for longer than a MIGRATE waits.
+    Network,
+    /// Everything, but that servers keep what they have.
+    Everything,
+    /// Servers lose data as well: they restart from old snapshots, fail over to replicas and evict keys.
+    Losses,
+}
+
+/// The decisions.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) bug: Bug,
+    pub(crate) trouble: Trouble,
+    pub(crate) settings: Settings,
+    pub(crate) cut: bool,
+    pub(crate) groups: usize,
+    pub(crate) replicas: bool,
+    pub(crate) proxies: usize,
+    pub(crate) shards: usize,
+    pub(crate) databases: u32,
+    pub(crate) clients: usize,
+    pub(crate) requests: usize,
+    /// The most requests that a client leaves unanswered.
+    pub(crate) window: usize,
+    pub(crate) think_us: u64,
+    /// Clients delete keys and let them expire.
+    pub(crate) deletes: bool,
+    pub(crate) keys: Vec<Key>,
+    /// The hash tags of the keys; each is a slot.
+    pub(crate) tags: Vec<String>,
+    /// Somebody's keys are where they should not be.
+    pub(crate) strays: bool,
+    pub(crate) delay_us: u64,
+    pub(crate) chaos_us: u64,
+    pub(crate) faults: usize,
+    pub(crate) operations: usize,
+    pub(crate) deadline_ms: u64,
+    pub(crate) durability: &'static str,
+    /// Some keys are big.
+    pub(crate) big: bool,
+}
+
+impl Plan {
+    pub(crate) fn new(seed: u64, bug: Bug) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x51_7c_c1_b7_27_22_0a_95);
+        let rng = &mut rng;
+        let trouble = match rng.u8(..9) {
+            0 => Trouble::None,
+            1 | 2 => Trouble::Proxies,
+            3..6 => Trouble::Everything,
+            6 => Trouble::Network,
+            _ => Trouble::Losses,
+        };
+        let replicas = rng.u8(..3) == 0;
+        let big = rng.u8(..4) == 0;
+        let databases = if rng.u8(..3) == 0 { 2 } else { 1 };
+        let tags: Vec<String> = (0..rng.usize(1..=3)).map(|tag| format!("t{tag}")).collect();
+        let chaos_us = [400_000, 1_500_000, 3_000_000][rng.usize(..3)];
+        let requests = rng.usize(8..=24);
+        let mut plan = Self {
+            seed,
+            bug,
+            trouble,
+            settings: settings(rng),
+            cut: rng.bool(),
+            groups: if rng.u8(..3) == 0 { 3 } else { 2 },
+            replicas,
+            proxies: rng.usize(1..=2),
+            shards: rng.usize(1..=2),
+            databases,
+            clients: rng.usize(2..=5),
+            requests,
+            window: [1, 1, 4][rng.usize(..3)],
+            think_us: 2 * chaos_us / requests as u64,
+            deletes: trouble != Trouble::Losses || rng.bool(),
+            keys: Vec::new(),
+            tags,
+            strays: rng.u8(..12) == 0,
+            delay_us: [30, 300, 3_000][rng.usize(..3)],
+            chaos_us,
+            faults: if trouble == Trouble::None { 0 } else { rng.usize(1..=8) },
+            operations: rng.usize(1..=8),
+            deadline_ms: 300,
+            durability: if replicas && rng.u8(..4) != 0 { "replica" } else { "none" },
+            big,
+        };
+        if trouble == Trouble::Network {
+            plan.faults = 12;
+            plan.operations = 8;
+        }
+        plan.choose_keys(rng);
+        plan
+    }
+
+    fn choose_keys(&mut self, rng: &mut fastrand::Rng) {
+        let kinds = [Kind::Register, Kind::Counter, Kind::List, Kind::Set];
+        for database in 0..self.databases {
+            for number in 0..rng.usize(3..=8) {
+                let tag = rng.usize(..self.tags.len());
+                let tag = &self.tags[tag];
+                // A name that needs care wherever it is quoted.
+                let odd = if rng.u8(..4) == 0 { " \r\n\0\u{ff}\"" } else { "" };
+                let name = format!("{{{tag}}}{number}{odd}").into_bytes();
+                // Most are registers, so that there are several for MSET and MGET.
+                let kind = if rng.bool() { Kind::Register } else { kinds[rng.usize(..4)] };
+                let large = self.big && kind != Kind::Counter && rng.bool();
+                self.keys.push(Key { place: (database * 5, name), kind, large });
+            }
+        }
+    }
+}
+
+fn settings(rng: &mut fastrand::Rng) -> Settings {
+    let mut settings = Settings::new(&ProxyConfig::default(), "token");
+    settings.follows_group = true;
+    settings.databases = 16;
+    settings.primary_only = true;
+    settings.primary_parallel = rng.usize(1..=2);
+    settings.session_requests_max = [1, 3, 100][rng.usize(..3)];
+    settings.backend_requests_max = [1, 9, 1000][rng.usize(..3)];
+    settings.recv_timeout_us = [0, 400_000][rng.usize(..2)];
+    settings.send_timeout_us = 400_000;
+    settings.connect_timeout_us = 200_000;
+    settings.reconnect_us_max = 60_000;
+    settings.ping_us = 0;
+    settings.session_recv_timeout_s = 0;
+    settings.session_send_timeout_s = 0;
+    settings
+}
