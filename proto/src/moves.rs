@@ -5,13 +5,17 @@
 pub const SCRIPT: &str = include_str!("moves/move.lua");
 
 /// The script's SHA1 in hexadecimal, by which EVALSHA calls it.
-pub const SCRIPT_SHA1: &str = "b96360385b2bb509f9ef6db8e109570df06099f5";
+pub const SCRIPT_SHA1: &str = "a15220e738eccc298d2b29dd9664ca545c60814c";
 
 /// The word that an error reply begins with where the source is not clean towards the target. Nothing was done.
 pub const UNCLEAN: &str = "CODISUNCLEAN";
 
 /// The word that an error reply begins with where the outcome of a MIGRATE is not known. The source is unclean now.
 pub const UNKNOWN: &str = "CODISUNKNOWN";
+
+/// The word that an error reply begins with where the target refused one of several keys, which hides whether the outcome is
+/// known for the others. The source is unclean now; once it is clean these keys are to be moved one by one.
+pub const SEVERAL: &str = "CODISSEVERAL";
 
 /// What became of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +24,7 @@ pub enum Moved {
     NotHere,
     /// It is at the target now.
     There,
-    /// The target had it before; the source's copy is stale. With COPY it may also be this call that put it there.
+    /// The target had it before; the source's copy is stale.
     WasThere,
     /// It is big, and was left alone.
     Big,

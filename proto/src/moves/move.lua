@@ -71,21 +71,17 @@ if #some > 0 then
   local words = migrate(some)
   if words then
     if string.find(words, 'IOERR', 1, true) then return unknown(words) end
-    -- Others may have gone all the same: each is looked at.
-    for n, key in ipairs(some) do
-      local place = places[n]
-      if copy or redis.call('EXISTS', key) == 1 then
-        local again = migrate({ key })
-        if not again then answer[place] = 1
-        elseif string.find(again, 'IOERR', 1, true) then return unknown(again)
-        elseif string.find(again, 'BUSYKEY', 1, true) then
-          answer[place] = 2
-          if not copy then redis.call('UNLINK', key) end
-        else
-          answer[place] = 4
-          failure = again
-        end
-      end
+    if #some > 1 then
+      -- The target's refusal of one key hides whether the answer for another was lost.
+      clean('HDEL')
+      return redis.error_reply('CODISSEVERAL ' .. words)
+    end
+    if string.find(words, 'BUSYKEY', 1, true) then
+      answer[places[1]] = 2
+      if not copy then redis.call('UNLINK', some[1]) end
+    else
+      answer[places[1]] = 4
+      failure = words
     end
   end
 end

@@ -41,7 +41,7 @@ const SEEDS: u64 = 10_000;
 const THREADS: u64 = 2;
 
 /// So many seeds are tried for each planted bug.
-const BUG_SEEDS: u64 = 4_000;
+const BUG_SEEDS: u64 = 40_000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()

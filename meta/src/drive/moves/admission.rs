@@ -1,14 +1,15 @@
 //! Which pending slots may get ready now: by rising order over all sources, as many as the settings let move at a time.
 //!
-//! Between two groups slots go one way at a time. What a proxy sent by a connection that was lost may come late, and is
+//! No group is the source and the target of moves at a time: two servers that each wait for the other in a MIGRATE would serve nobody
+//! meanwhile. And what a proxy sent by a connection that was lost may come late, and is
 //! told from what may still run by the clean mark of its source alone; so the mark of one direction is removed
 //! before the other begins (docs/migration.md).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::plan::{Phase, Plan, SlotMove};
+use super::plan::{Phase, Plan, Queued, SlotMove};
 use super::rest::Rests;
 
 /// How long a slot rests that could not get ready.
@@ -24,14 +25,37 @@ pub(super) struct Admission {
 /// Actions are told apart by their orders.
 #[derive(Debug)]
 struct Inner {
-    /// With the groups that they go from and to.
-    getting_ready: BTreeMap<u64, (u32, u32)>,
+    getting_ready: BTreeSet<u64>,
     rests: Rests<u64>,
+}
+
+impl Inner {
+    /// The orders of the first `room` slots that may go. One whose way is crossed holds back those behind it that would
+    /// cross its own, so that its turn comes.
+    fn choose(&self, plan: &Plan, room: usize, now: Duration) -> BTreeSet<u64> {
+        let getting_ready = |queued: &&Queued| self.getting_ready.contains(&queued.order);
+        let mut ways = plan.ways.clone();
+        ways.extend(plan.queue.iter().filter(getting_ready).map(|queued| queued.way));
+        let mut chosen = BTreeSet::new();
+        for queued in &plan.queue {
+            if chosen.len() >= room {
+                break;
+            }
+            if getting_ready(&queued) || self.rests.is_resting(&queued.order, now) {
+                continue;
+            }
+            if !ways.iter().any(|way| way.crosses(queued.way)) {
+                chosen.insert(queued.order);
+            }
+            ways.insert(queued.way);
+        }
+        chosen
+    }
 }
 
 impl Default for Admission {
     fn default() -> Self {
-        let inner = Inner { getting_ready: BTreeMap::new(), rests: Rests::new(REST_MIN, REST_MAX) };
+        let inner = Inner { getting_ready: BTreeSet::new(), rests: Rests::new(REST_MIN, REST_MAX) };
         Self { inner: Mutex::new(inner) }
     }
 }
@@ -44,30 +68,16 @@ impl Admission {
     /// Admits those of the plan whose turn it is, until the result is dropped.
     pub(super) fn admit(&self, plan: &Plan, now: Duration) -> Admitted<'_> {
         let mut inner = self.lock();
-        let queued: BTreeSet<u64> = plan.queue.iter().map(|(_, order)| *order).collect();
+        let queued: BTreeSet<u64> = plan.queue.iter().map(|queued| queued.order).collect();
         inner.rests.retain(|order| queued.contains(order));
         let taken = plan.active + inner.getting_ready.len() as u64;
         let room = plan.rules.parallel_slots.saturating_sub(taken);
-        let free = |order: &u64| {
-            !inner.getting_ready.contains_key(order) && !inner.rests.is_resting(order, now)
-        };
-        let chosen: BTreeSet<u64> = plan
-            .queue
-            .iter()
-            .map(|(_, order)| *order)
-            .filter(free)
-            .take(usize::try_from(room).unwrap_or(usize::MAX))
-            .collect();
-        let source = plan.source.group;
-        let is_chosen = |one: &&SlotMove| {
-            let against = (one.target, source);
-            one.phase == Phase::Pending
-                && chosen.contains(&one.order)
-                && !plan.opposed.contains(&one.target)
-                && !inner.getting_ready.values().any(|way| *way == against)
-        };
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let chosen = inner.choose(plan, room, now);
+        let is_chosen =
+            |one: &&SlotMove| one.phase == Phase::Pending && chosen.contains(&one.order);
         let slots: Vec<SlotMove> = plan.moves.iter().filter(is_chosen).cloned().collect();
-        inner.getting_ready.extend(slots.iter().map(|one| (one.order, (source, one.target))));
+        inner.getting_ready.extend(slots.iter().map(|one| one.order));
         Admitted { admission: self, slots }
     }
 
@@ -152,6 +162,25 @@ mod tests {
         assert_eq!(numbers(&admission.admit(&plan, Duration::ZERO)), [1]);
         assert_eq!(admission.next(Duration::ZERO), Some(second));
         assert_eq!(numbers(&admission.admit(&plan, second)), [0]);
+    }
+
+    #[test]
+    fn no_group_is_a_source_and_a_target_at_a_time_and_each_gets_its_turn() {
+        let mut state = state(&[(1, 2), (2, 1), (1, 2), (3, 4), (4, 3), (2, 5)], 9);
+        let admitted = |state: &pb::State| -> Vec<u32> {
+            let plans: Vec<Plan> = (1..=4).filter_map(|source| Plan::of(state, source)).collect();
+            let admission = Admission::default();
+            let admitted: Vec<_> =
+                plans.iter().map(|plan| admission.admit(plan, Duration::ZERO)).collect();
+            admitted.iter().flat_map(numbers).collect()
+        };
+        // The third one goes the way of the first, but would cross the second, which waits before it.
+        assert_eq!(admitted(&state), [0, 3]);
+        let phase = pb::slot_action::Phase::Migrating(pb::slot_action::Migrating { epoch: 1 });
+        state.slots[0].action.as_mut().expect("it moves").phase = Some(phase);
+        assert_eq!(admitted(&state), [3]);
+        state.slots[0].action = None;
+        assert_eq!(admitted(&state), [1, 3]);
     }
 
     #[test]

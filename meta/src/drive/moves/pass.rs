@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use codis_proto::moves::{Moved, Script, Target, UNCLEAN, UNKNOWN};
+use codis_proto::CLEAN_KEY;
+use codis_proto::moves::{Moved, SEVERAL, Script, Target, UNCLEAN, UNKNOWN, unlink_arguments};
 
 use super::board::Step;
 use super::exclusion::Moment;
 use super::link::{CALL_MAX, Link};
-use super::net::{Net, Request, Value};
+use super::net::{Net, Request, Value, request};
 use super::pace::Pace;
 use super::plan::{Place, Plan};
 use super::settle::{self, Waiter};
@@ -38,6 +39,15 @@ struct Lane<'p, C> {
     script: Script,
     waiter: Waiter<C>,
     blocked: Option<String>,
+    /// So many of the next keys go one by one.
+    singly: usize,
+}
+
+/// Old copies of keys that are safe on the target of a lane.
+struct Removal {
+    lane: u32,
+    database: u32,
+    keys: Vec<Vec<u8>>,
 }
 
 /// A step that is asked for.
@@ -57,8 +67,8 @@ pub(super) struct Pass<'p, 'm, M, S, N: Net> {
     /// By slot, the lane that its keys take; 0 for none.
     lane_of: [u32; SLOT_COUNT],
     pace: &'p mut Pace,
-    /// Copies that are safe on their targets, to be removed with the next step.
-    moved: Vec<(u32, Request)>,
+    /// To be made with the next step.
+    removals: Vec<Removal>,
     /// Keys that are to go in pieces.
     big: VecDeque<(u32, Vec<u8>)>,
     unfinished: BTreeSet<u32>,
@@ -82,7 +92,7 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
             lanes: BTreeMap::new(),
             lane_of: [0; SLOT_COUNT],
             pace,
-            moved: Vec::new(),
+            removals: Vec::new(),
             big: VecDeque::new(),
             unfinished: BTreeSet::new(),
         };
@@ -99,6 +109,7 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
                 script: Script::Sha1,
                 waiter: Waiter::default(),
                 blocked: None,
+                singly: 0,
             });
         }
         Ok(pass)
@@ -122,7 +133,7 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
             let batch = self.next_batch(walk.is_over());
             let queued: usize = self.lanes.values().map(|lane| lane.queue.len()).sum();
             let scan = !walk.is_over() && queued < QUEUE_MAX;
-            if batch.is_none() && !scan && self.moved.is_empty() {
+            if batch.is_none() && !scan && self.removals.is_empty() {
                 break;
             }
             let moved = batch.is_some();
@@ -132,6 +143,7 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
                 self.mover.net.sleep(self.plan.rules.interval).await;
             }
         }
+        self.check_clean().await?;
         let blocked = self.lanes.iter();
         let blocked = blocked.filter_map(|(id, lane)| Some((*id, lane.blocked.clone()?)));
         Ok(Passed { blocked: blocked.collect(), unfinished: self.unfinished })
@@ -145,6 +157,8 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
             let fullest = self.lanes.iter_mut().max_by_key(|(_, lane)| lane.queue.len());
             let (id, lane) = fullest.filter(|(_, lane)| full(lane) || walk_is_over)?;
             let database = lane.queue.front()?.0;
+            let size = if lane.singly > 0 { 1 } else { size };
+            lane.singly = lane.singly.saturating_sub(1);
             let same = lane.queue.iter().take(size).take_while(|(other, _)| *other == database);
             let count = same.count();
             let keys: Vec<Vec<u8>> = lane.queue.drain(..count).map(|(_, key)| key).collect();
@@ -190,8 +204,9 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
         let group = batch.as_ref().map_or(self.plan.source.group, |batch| batch.lane);
         let inside = self.mover.exclusion.enter(self.moment, [self.plan.source.group, group]);
         let _inside = inside.ok_or(Trouble::Stale)?;
-        let mut requests = std::mem::take(&mut self.moved);
-        let removals = requests.len();
+        let removals = std::mem::take(&mut self.removals);
+        let mut requests: Vec<(u32, Request)> =
+            removals.iter().map(|one| (one.database, self.removal_request(one))).collect();
         requests.extend(
             batch.as_mut().map(|batch| (batch.database, std::mem::take(&mut batch.request))),
         );
@@ -202,10 +217,8 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
         let answers = self.source.ask(requests, patience).await?;
         let took = self.mover.net.now().saturating_sub(began);
         let mut answers = answers.into_iter();
-        for answer in answers.by_ref().take(removals) {
-            if let Value::Error(why) = answer {
-                return Err(self.source.refused("UNLINK", &why));
-            }
+        for removal in removals {
+            self.removed(removal, answers.next()).await?;
         }
         let answer = batch.as_ref().and_then(|_| answers.next());
         if let Some((walk, answer)) = walk.zip(answers.next()) {
@@ -218,6 +231,40 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
             (Some(batch), Some(answer)) => self.judge(batch, answer, took).await,
             _ => Ok(()),
         }
+    }
+
+    fn removal_request(&self, removal: &Removal) -> Request {
+        let keys: Vec<&[u8]> = removal.keys.iter().map(Vec::as_slice).collect();
+        let address = self.plan.targets.get(&removal.lane).map_or("", |place| &place.address);
+        unlink_arguments(&self.source.run_id, address, removal.database, &keys)
+    }
+
+    /// Old copies were removed, unless a MIGRATE of a proxy may still bring them back: then they go the way of all keys again.
+    async fn removed(&mut self, removal: Removal, answer: Option<Value>) -> Result<(), Trouble> {
+        let why = match answer {
+            Some(Value::Error(why)) if why.starts_with(UNCLEAN) => why,
+            Some(Value::Error(why)) => return Err(self.source.refused("UNLINK", &why)),
+            _ => return Ok(()),
+        };
+        let Removal { lane, database, keys } = removal;
+        self.refused(lane, database, keys, &why).await
+    }
+
+    /// A slot is done only where no MIGRATE of its keys can still be at work on the target.
+    async fn check_clean(&mut self) -> Result<(), Trouble> {
+        let open = self.lanes.iter().filter(|(_, lane)| lane.blocked.is_none());
+        for id in open.map(|(id, _)| *id).collect::<Vec<_>>() {
+            let Some(lane) = self.lanes.get(&id) else { continue };
+            let look = request(&["HGET", CLEAN_KEY, &lane.place.address]);
+            let held = self.source.all_well_in(0, vec![look], CALL_MAX).await?.pop();
+            if held.as_ref().and_then(Value::text) == Some(self.source.run_id.as_str()) {
+                continue;
+            }
+            let slots = (0..).zip(&self.lane_of).filter(|(_, lane)| **lane == id);
+            self.unfinished.extend(slots.map(|(number, _)| number));
+            self.clean(id).await?;
+        }
+        Ok(())
     }
 
     fn found(&mut self, database: u32, key: Vec<u8>) {
@@ -254,11 +301,7 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
         self.big.extend(big.into_iter().map(|key| (database, key)));
         if !there.is_empty() && settle::is_needed(&self.plan.rules, lane.place) {
             match self.mover.settle(&mut lane.waiter, &self.plan.rules, lane.place).await {
-                Ok(()) => {
-                    let mut unlink = vec![b"UNLINK".to_vec()];
-                    unlink.extend(there);
-                    self.moved.push((database, unlink));
-                }
+                Ok(()) => self.removals.push(Removal { lane: id, database, keys: there }),
                 Err(Trouble::Stale) => return Err(Trouble::Stale),
                 Err(error) => {
                     self.block(id, error.to_string());
@@ -290,11 +333,19 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
             lane.script = Script::Text;
             return Ok(());
         }
-        if ![UNCLEAN, UNKNOWN].iter().any(|word| why.starts_with(word)) {
+        if why.starts_with(SEVERAL) {
+            lane.singly = lane.queue.len();
+        } else if ![UNCLEAN, UNKNOWN].iter().any(|word| why.starts_with(word)) {
             let why = self.source.refused("the move script", why).to_string();
             self.block(id, why);
             return Ok(());
         }
+        self.clean(id).await
+    }
+
+    /// Makes the source clean towards the target of a lane; a target that does not answer is given up.
+    async fn clean(&mut self, id: u32) -> Result<(), Trouble> {
+        let Some(lane) = self.lanes.get(&id) else { return Ok(()) };
         match self.mover.clean(&mut self.source, lane.place).await {
             Ok(()) => Ok(()),
             Err(error @ Trouble::Away { .. }) if !error.is_of(self.source.address()) => {

@@ -90,6 +90,29 @@ impl Rules {
     }
 }
 
+/// From a group to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Way {
+    pub(super) from: u32,
+    pub(super) to: u32,
+}
+
+impl Way {
+    /// Whether one begins where the other ends. The source of a step waits for its target and serves no one
+    /// meanwhile; were that waiting for another in turn, and so on round to the first, all would wait until
+    /// their MIGRATEs time out.
+    pub(super) fn crosses(self, other: Way) -> bool {
+        self.from == other.to || self.to == other.from
+    }
+}
+
+/// A slot that waits for its turn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Queued {
+    pub(super) order: u64,
+    pub(super) way: Way,
+}
+
 /// The moves away from one group.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
@@ -102,9 +125,9 @@ pub(super) struct Plan {
     /// How many slots are preparing or migrating, of all sources.
     pub(super) active: u64,
     /// The pending slots of all sources whose groups are at rest, by rising order.
-    pub(super) queue: Vec<(u32, u64)>,
-    /// The groups from which slots come to this one now: none goes to them meanwhile.
-    pub(super) opposed: BTreeSet<u32>,
+    pub(super) queue: Vec<Queued>,
+    /// From which group to which those are on their way that are preparing or migrating.
+    pub(super) ways: BTreeSet<Way>,
     /// The fence that every master must hold.
     pub(super) fence: u64,
 }
@@ -124,22 +147,20 @@ impl Plan {
         let queue = all
             .iter()
             .filter(|(from, one)| one.phase == Phase::Pending && rests(from) && rests(&one.target));
-        let comes =
-            |(_, one): &&(u32, SlotMove)| one.phase != Phase::Pending && one.target == source;
-        let opposed = all.iter().filter(comes).map(|(from, _)| *from).collect();
-        let active = all.iter().filter(|(_, one)| one.phase != Phase::Pending).count();
+        let way = |(from, one): &(u32, SlotMove)| Way { from: *from, to: one.target };
+        let active = || all.iter().filter(|(_, one)| one.phase != Phase::Pending);
         Some(Plan {
             source: places.get(&source)?.clone(),
             targets: moves
                 .iter()
                 .filter_map(|one| Some((one.target, places.get(&one.target)?.clone())))
                 .collect(),
-            queue: queue.map(|(_, one)| (one.slot, one.order)).collect(),
-            moves,
+            queue: queue.map(|pair| Queued { order: pair.1.order, way: way(pair) }).collect(),
             rules: Rules::of(state),
-            active: active as u64,
-            opposed,
+            active: active().count() as u64,
+            ways: active().map(way).collect(),
             fence: state.fence_epoch,
+            moves,
         })
     }
 

@@ -8,7 +8,7 @@ use pb::SlotStep;
 
 use super::exclusion::Moment;
 use super::net::Net;
-use super::plan::{Phase, Plan, SlotMove};
+use super::plan::{Phase, Plan, SlotMove, Way};
 use super::source::Session;
 use super::trouble::Trouble;
 use super::{Member, Mover, Servers};
@@ -59,8 +59,12 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         // What came the other way before these were admitted is in the state by now.
         let source = plan.source.group;
         let newest = self.member.look(move |state| Plan::of(state, source)).await?;
-        let opposed = newest.map(|newest| newest.opposed).unwrap_or_default();
-        if admitted.slots.iter().any(|one| opposed.contains(&one.target)) {
+        let ways = newest.map(|newest| newest.ways).unwrap_or_default();
+        let crossed = |one: &SlotMove| {
+            let own = Way { from: source, to: one.target };
+            ways.iter().any(|way| way.crosses(own))
+        };
+        if admitted.slots.iter().any(crossed) {
             return Ok(true);
         }
         let (ready, runs) = self.look_at_targets(plan, moment, &admitted.slots).await?;

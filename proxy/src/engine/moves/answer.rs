@@ -3,7 +3,7 @@
 use super::super::Engine;
 use super::{Call, RunId, What};
 use crate::resp::request::strict_integer;
-use codis_proto::moves::{Moved, Script, UNCLEAN};
+use codis_proto::moves::{Moved, SEVERAL, Script, UNCLEAN};
 
 /// The words of an error reply; `None` for any other reply.
 fn error_words(reply: &[u8]) -> Option<String> {
@@ -110,6 +110,13 @@ impl Engine {
             }
             Err(words) if words.starts_with(UNCLEAN) => {
                 return jobs.into_iter().for_each(|job| self.pause(job, false, words));
+            }
+            Err(words) if words.starts_with(SEVERAL) => {
+                for job in jobs {
+                    self.moves.jobs[job as usize].alone = true;
+                    self.pause(job, false, words);
+                }
+                return;
             }
             Err(words) => return self.give_up_all(jobs, words),
         };

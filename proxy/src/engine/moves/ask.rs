@@ -117,11 +117,17 @@ impl Engine {
                 && jobs.len() < CALL_KEYS_MAX
                 && bytes < CALL_NAME_BYTES_MAX
             {
-                line.queue.pop_front();
                 let job_of = &mut self.moves.jobs[job as usize];
+                if job_of.alone && !jobs.is_empty() {
+                    break;
+                }
+                line.queue.pop_front();
                 job_of.step = Step::Called;
                 bytes += job_of.key.len();
                 jobs.push(job);
+                if job_of.alone {
+                    break;
+                }
             }
             self.call_script(index, jobs, Script::Sha1);
         }

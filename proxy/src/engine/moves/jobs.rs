@@ -52,6 +52,7 @@ impl Engine {
             waiters: Vec::new(),
             step: Step::Queued,
             big: false,
+            alone: false,
             cancelled: false,
             pause_us: PAUSE_US_MIN,
         }) as u32;

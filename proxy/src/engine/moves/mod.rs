@@ -72,6 +72,8 @@ struct Job {
     step: Step,
     /// The source says that it is big. It stays for the migrator; reads go on there.
     big: bool,
+    /// It goes in a call of its own.
+    alone: bool,
     /// A newer topology has ended it: what is under way is its last step.
     cancelled: bool,
     pause_us: u64,

@@ -16,6 +16,7 @@ mod whole;
 use std::time::Duration;
 
 use codis_proto::BIG_KEY_PREFIX;
+use codis_proto::moves::unlink_arguments;
 
 use super::exclusion::{Inside, Moment};
 use super::link::{CALL_MAX, Link};
@@ -113,8 +114,7 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
                 self.switch(way, target, hidden, left).await?;
                 self.settle(&mut Waiter::default(), &way.plan.rules, way.target).await?;
                 let _inside = self.inside(way)?;
-                let unlink = vec![b"UNLINK".to_vec(), way.key.to_vec()];
-                source.all_well_in(way.database, vec![unlink], CALL_MAX).await?;
+                self.unlink_old(way, source).await?;
                 Attempt::Over
             }
         };
@@ -122,6 +122,18 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         let unlink = vec![b"UNLINK".to_vec(), hidden.to_vec()];
         target.all_well_in(way.database, vec![unlink], CALL_MAX).await?;
         Ok(outcome)
+    }
+
+    /// Removes the old copy of a key that is safe on its target. Refused where a MIGRATE may still bring it back there.
+    async fn unlink_old(
+        &self,
+        way: &Way<'_>,
+        source: &mut Link<N::Connection>,
+    ) -> Result<(), Trouble> {
+        let address = &way.target.address;
+        let unlink = unlink_arguments(&source.run_id, address, way.database, &[way.key]);
+        source.all_well_in(way.database, vec![unlink], CALL_MAX).await?;
+        Ok(())
     }
 
     /// A name that has not been used.
