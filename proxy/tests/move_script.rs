@@ -2,7 +2,7 @@
 
 use codis_proto::CLEAN_KEY;
 use codis_proto::moves::unlink_arguments;
-use codis_proto::moves::{Moved, SCRIPT, SCRIPT_SHA1, Script, Target, UNCLEAN, UNKNOWN};
+use codis_proto::moves::{Moved, SCRIPT, SCRIPT_SHA1, SEVERAL, Script, Target, UNCLEAN, UNKNOWN};
 use codis_testbed::{Client, Redis, RedisOptions, Value};
 
 /// A source that is clean towards a target.
@@ -159,11 +159,29 @@ fn where_both_have_a_key_the_target_wins() {
     let mut pair = Pair::start();
     pair.a.pipeline(&["SET k stale", "SET l 1", "SET m 2"]);
     pair.b.run("SET k new");
-    assert_eq!(pair.moved(&[b"l", b"k", b"m"]), [Moved::There, Moved::WasThere, Moved::There]);
+    assert_eq!(pair.moved(&[b"k"]), [Moved::WasThere]);
     assert_eq!(pair.b.run("GET k").text(), "new");
+    assert_eq!(pair.moved(&[b"l", b"m"]), [Moved::There, Moved::There]);
     for key in [b"k", b"l", b"m"] {
         assert_eq!(pair.places(key), TARGET);
     }
+}
+
+#[test]
+fn a_refusal_of_one_of_several_keys_leaves_the_source_unclean() {
+    let mut pair = Pair::start();
+    pair.a.pipeline(&["SET k stale", "SET l 1", "SET m 2"]);
+    pair.b.run("SET k new");
+    let answer = pair.call(RULES, &[b"l", b"k", b"m"]);
+    assert!(answer.error().is_some_and(|words| words.starts_with(SEVERAL)), "{answer:?}");
+    assert_eq!(pair.places(b"k"), BOTH);
+    let answer = pair.call(RULES, &[b"k"]);
+    assert!(answer.error().is_some_and(|words| words.starts_with(UNCLEAN)), "{answer:?}");
+    let (address, run_id) = (pair.address.clone(), pair.run_id.clone());
+    pair.a.call(&["HSET", CLEAN_KEY, &address, &run_id]);
+    assert_eq!(pair.moved(&[b"k"]), [Moved::WasThere]);
+    assert_eq!(pair.moved(&[b"l", b"m"]), [Moved::NotHere, Moved::NotHere]);
+    assert_eq!(pair.b.run("GET k").text(), "new");
 }
 
 #[test]
@@ -174,7 +192,9 @@ fn a_copy_stays_and_is_dropped_once_it_is_safe() {
     let copy = Rules { copy: true, ..RULES };
     let keys: [&[u8]; 2] = [b"k", b"l"];
     assert_eq!(pair.moved_by(copy, &keys[..1]).0, [Moved::There]);
-    assert_eq!(pair.moved_by(copy, &keys).0, [Moved::WasThere, Moved::WasThere]);
+    for key in &keys {
+        assert_eq!(pair.moved_by(copy, &[*key]).0, [Moved::WasThere]);
+    }
     assert_eq!((pair.places(b"k"), pair.places(b"l")), (BOTH, BOTH));
     assert_eq!(pair.b.run("GET l").text(), "new");
     let unlink = unlink_arguments(&pair.run_id, &pair.address, 0, &keys);
@@ -318,7 +338,8 @@ fn a_target_without_memory_refuses_and_says_why() {
     assert_eq!(pair.places(b"k"), SOURCE);
     // The refusal is no unknown outcome.
     pair.b.run("CONFIG SET maxmemory 0");
-    assert_eq!(pair.moved(&[b"k", b"l"]), [Moved::There, Moved::WasThere]);
+    assert_eq!(pair.moved(&[b"k"]), [Moved::There]);
+    assert_eq!(pair.moved(&[b"l"]), [Moved::WasThere]);
 }
 
 #[test]
