@@ -34,6 +34,9 @@ struct Options {
     /// Requests a second of all paced clients together.
     #[arg(long, default_value_t = 2700)]
     rate: u32,
+    /// Settings of the product, NAME=VALUE each, as `codis-admin config set` takes them.
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
     /// Elements of the big hash and list.
     #[arg(long, default_value_t = 1_000_000)]
     elements: usize,
@@ -52,6 +55,10 @@ fn main() {
     let options = Options::parse();
     println!("# Moves of slots\n\n{}.\n", describe_machine());
     let bed = Bed::start(&options);
+    for setting in &options.set {
+        bed.admin.run(&format!("config set {}", setting.replacen('=', " ", 1)));
+        println!("With {setting}.\n");
+    }
     bed.fill(options.keys);
     bed.measure_speed(&options);
     bed.measure_clients(&options);
@@ -160,6 +167,12 @@ impl Bed {
             }
         }
         client.call(&["SETRANGE", &named("string"), &(options.string_bytes - 1).to_string(), "x"]);
+        for server in &self.servers {
+            let mut client = server.client();
+            client.run("CONFIG SET slowlog-log-slower-than 1000");
+            client.run("CONFIG SET slowlog-max-len 10000");
+            client.run("SLOWLOG RESET");
+        }
         println!(
             "## A hash and a list of {} elements and a string of {} MB among them\n",
             options.elements,
@@ -184,6 +197,13 @@ impl Bed {
             );
         }
         println!("\nAll of it took {:.2} s.", took.as_secs_f64());
+        for (server, role) in self.servers.iter().zip(["source", "target"]) {
+            let (us, command) = slowest(server);
+            println!(
+                "\nThe longest command at the {role} took {:.1} ms: {command}.",
+                us as f64 / 1e3
+            );
+        }
     }
 }
 
@@ -206,6 +226,18 @@ fn slowest_barrier(status: &str) -> String {
         .collect();
     let us: f64 = digits.parse().unwrap_or_default();
     format!("The slowest barrier held clients for {:.1} ms.", us / 1e3)
+}
+
+/// The longest command in a server's slow log, with its name.
+fn slowest(server: &Redis) -> (i64, String) {
+    let answer = server.client().run("SLOWLOG GET 10000");
+    let Value::Array(entries) = answer else { return (0, String::new()) };
+    let read = |entry: Value| {
+        let Value::Array(parts) = entry else { return None };
+        let [_, _, Value::Integer(us), Value::Array(args), ..] = &parts[..] else { return None };
+        Some((*us, args.first().map(Value::text).unwrap_or_default()))
+    };
+    entries.into_iter().filter_map(read).max().unwrap_or_default()
 }
 
 /// Clients that send at a fixed rate, whatever the answers do: a request that is late counts from when it was due.
