@@ -6,7 +6,10 @@
 # - The simulations of the proxy and of migration with many more seeds. SEEDS says how many (a million), FIRST_SEED where to begin
 #   (the clock by default, so that each soak sees new ones).
 #
-# `scripts/soak.sh faults` or `scripts/soak.sh simulation` runs one of them alone.
+# - Moves of 500,000 keys there and back under load, with a proxy frozen for 10 s, kills and cuts among it, and of keys with
+#   a million elements.
+#
+# `scripts/soak.sh faults`, `simulation` or `moves` runs one of them alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -24,12 +27,20 @@ simulation() {
     cargo test --locked --release -p codis-proxy --test simulation --test migration -- --nocapture
 }
 
+moves() {
+    scripts/install.sh redis-server=redis-server
+    cargo build --locked --release --workspace --bins
+    CODIS_MOVE_KEYS=${CODIS_MOVE_KEYS:-500000} CODIS_MOVE_FREEZE_SECONDS=10 CODIS_MOVE_ELEMENTS=1000000 \
+        cargo test --locked --release -p codis-proxy --test cluster -- --nocapture --test-threads 1 moves::
+}
+
 case ${1:-all} in
 faults) faults ;;
 simulation) simulation ;;
-all) faults && simulation ;;
+moves) moves ;;
+all) faults && simulation && moves ;;
 *)
-    echo "usage: scripts/soak.sh [faults|simulation]" >&2
+    echo "usage: scripts/soak.sh [faults|simulation|moves]" >&2
     exit 2
     ;;
 esac
