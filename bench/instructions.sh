@@ -16,17 +16,21 @@ command -v valgrind >/dev/null || {
     echo "error: valgrind is not installed; apt-get install valgrind" >&2
     exit 1
 }
-cargo build --locked --release --quiet -p codis-proxy --example engine_load
+# The proxy's crate as in a release; its dependencies as the tests have them, so that they are not built once more for this. The
+# whole of a release, with its link-time optimisation, takes 2 % fewer.
+own=profile.test.package.codis-proxy
+cargo build --locked --quiet --workspace --profile test --example engine_load --config "$own.opt-level=3" \
+    --config "$own.codegen-units=1" --config "$own.debug-assertions=false" --config "$own.overflow-checks=false"
 
 # Instructions that a load takes for so many turns.
 count() {
-    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$target/release/examples/engine_load" "$1" "$2" 2>&1 |
+    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$target/debug/examples/engine_load" "$1" "$2" 2>&1 |
         sed -n 's/^==.*Collected : *\([0-9]*\).*/\1/p'
 }
 
 failed=0
 report="# Instructions of the engine for one request, counted by bench/instructions.sh.
-# $(rustc --version); $(valgrind --version); release profile."
+# $(rustc --version); $(valgrind --version)."
 for load in get set mget; do
     requests=$(((many - few) * 16 * 16))
     now=$((($(count $load $many) - $(count $load $few)) / requests))
