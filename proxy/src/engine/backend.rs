@@ -7,6 +7,7 @@ use super::Settings;
 use super::moves::RunId;
 use super::output::{Output, Pool, Segment};
 use crate::command::CommandId;
+use crate::resp::Protocol;
 use crate::resp::reply::Scanner;
 use crate::resp::write;
 use crate::stats::BackendState;
@@ -43,6 +44,15 @@ pub(super) struct InFlight {
     pub(super) offset: u32,
     pub(super) command: CommandId,
     pub(super) kind: Kind,
+}
+
+/// Whose requests a connection takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Everyone's.
+    Shared,
+    /// Waits for the server's replicas, and nothing else.
+    Waiter,
 }
 
 /// What the connection is doing, in more detail than is shown.
@@ -98,8 +108,8 @@ pub(super) struct Backend {
     pub(super) state: State,
     /// The topology has no more use for it; it goes when nothing is in flight.
     pub(super) retired: bool,
-    /// Nothing but waits for the server's replicas goes there.
-    pub(super) waits: bool,
+    pub(super) role: Role,
+    pub(super) protocol: Protocol,
     /// In the list of backends with output.
     pub(super) dirty: bool,
     pub(super) in_flight: VecDeque<InFlight>,
@@ -158,7 +168,8 @@ impl Backend {
             database,
             state: State::Idle,
             retired: false,
-            waits: false,
+            role: Role::Shared,
+            protocol: Protocol::Resp2,
             dirty: false,
             in_flight: VecDeque::new(),
             output: Output::default(),

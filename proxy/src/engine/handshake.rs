@@ -1,4 +1,4 @@
-//! The handshake with a server: AUTH, CLIENT SETNAME, GET of the fence, SELECT.
+//! The handshake with a server: AUTH, HELLO, CLIENT SETNAME, GET of the fence, SELECT.
 //!
 //! The connection's name tells the metadata group's leader whose it is and how old its topology was. The
 //! fence is how the leader shuts out a proxy that it cannot reach: it writes an epoch on every master,
@@ -9,7 +9,7 @@
 
 use super::Engine;
 use super::backend::{Backend, State};
-use crate::resp::write;
+use crate::resp::{Protocol, write};
 use codis_proto::FENCE_KEY;
 
 /// How much of a reply to the handshake may come without its end.
@@ -34,6 +34,9 @@ impl Fence {
     fn read(reply: &[u8]) -> Option<Self> {
         if reply.starts_with(b"-WRONGTYPE") {
             return Some(Self::Unreadable("something other than a string".into()));
+        }
+        if reply == b"_\r\n" {
+            return Some(Self::None);
         }
         let bulk = reply.strip_prefix(b"$")?.strip_suffix(b"\r\n")?;
         if bulk == b"-1" {
@@ -60,6 +63,10 @@ fn greet(target: &mut Backend, auth: &[u8], name: &[u8]) -> u8 {
     greeting.clear();
     if !auth.is_empty() {
         write::request(greeting, &[b"AUTH", auth]);
+        count += 1;
+    }
+    if target.protocol == Protocol::Resp3 {
+        write::request(greeting, &[b"HELLO", b"3"]);
         count += 1;
     }
     write::request(greeting, &[b"CLIENT", b"SETNAME", name]);
@@ -114,7 +121,7 @@ impl Engine {
                 Some(fence) => self.pass_fence(backend, &fence),
                 None => Err(refusal(&reply)),
             }
-        } else if reply[0] == b'+' {
+        } else if matches!(reply[0], b'+' | b'%') {
             Ok(())
         } else {
             Err(refusal(&reply))
@@ -227,6 +234,7 @@ mod tests {
     fn a_fence_is_a_decimal_number_or_not_there() {
         for (reply, fence) in [
             (&b"$-1\r\n"[..], Some(Fence::None)),
+            (b"_\r\n", Some(Fence::None)),
             (b"$1\r\n7\r\n", Some(Fence::Epoch(7))),
             (b"$20\r\n18446744073709551615\r\n", Some(Fence::Epoch(u64::MAX))),
             (b"$2\r\n+7\r\n", Some(Fence::Unreadable("\"+7\"".into()))),

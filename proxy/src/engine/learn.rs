@@ -5,7 +5,7 @@
 //! command.
 
 use super::Engine;
-use super::backend::{Body, InFlight, Kind, State};
+use super::backend::{Body, InFlight, Kind, Role, State};
 use super::dispatch::{Flow, since_us};
 use super::route::{Way, is_reserved};
 use super::session::Stall;
@@ -105,7 +105,7 @@ impl Engine {
             backend.state == State::Ready
                 && !backend.replica
                 && !backend.retired
-                && !backend.waits
+                && backend.role == Role::Shared
                 && !self.is_full(*index as u32)
         })?;
         Some(index as u32)

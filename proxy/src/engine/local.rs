@@ -186,7 +186,7 @@ impl Engine {
             write::bulk(&mut out, value.as_bytes());
         }
         write::bulk(&mut out, b"proto");
-        write::integer(&mut out, 2);
+        write::integer(&mut out, i64::from(self.sessions[session as usize].protocol.version()));
         write::bulk(&mut out, b"id");
         write::integer(&mut out, self.sessions[session as usize].client as i64);
         for (key, value) in [("mode", "standalone"), ("role", "master")] {

@@ -1,7 +1,7 @@
 //! From a slot to the backend connection that its requests go to.
 
 use super::Engine;
-use super::backend::{Backend, State};
+use super::backend::{Backend, Role, State};
 use crate::slots::{self, SLOT_COUNT};
 use crate::topology::{Address, SlotState, Topology};
 use ahash::AHashMap;
@@ -408,7 +408,7 @@ impl Engine {
             return Some(known);
         }
         let index = self.insert_backend(server as u16, 0);
-        self.backends[index as usize].waits = true;
+        self.backends[index as usize].role = Role::Waiter;
         self.routes.servers[server].waiter = index;
         Some(index)
     }

@@ -5,12 +5,13 @@ use super::dispatch::since_us;
 use super::early::Early;
 use super::output::{Output, Pool};
 use crate::command::CommandId;
+use crate::resp::Protocol;
 use crate::resp::request::Progress;
 use std::net::SocketAddr;
 
 /// Yes-or-no facts of a session, as bits: there are many sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Flags(u16);
+pub(super) struct Flags(u32);
 
 impl Flags {
     /// May run commands.
@@ -121,6 +122,7 @@ pub(super) struct Session {
     /// What outside the session names it by its index: requests in flight, questions asked.
     pub(super) references: u32,
     pub(super) database: u16,
+    pub(super) protocol: Protocol,
     pub(super) flags: Flags,
     pub(super) stall: Stall,
     pub(super) last_command: CommandId,
@@ -150,6 +152,7 @@ impl Session {
             next: 0,
             references: 0,
             database: 0,
+            protocol: Protocol::Resp2,
             flags,
             stall: Stall::None,
             last_command: command,

@@ -150,7 +150,7 @@ impl Rig {
             &*backend.address == address
                 && backend.database == database
                 && !backend.retired
-                && !backend.waits
+                && backend.role == backend::Role::Shared
         });
         let (index, _) = found.next().expect("a backend");
         assert!(found.next().is_none(), "two backends");

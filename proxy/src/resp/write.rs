@@ -1,5 +1,7 @@
 //! Making replies and requests.
 
+use super::Protocol;
+
 /// Appends `<kind><number>\r\n`.
 pub fn number(out: &mut Vec<u8>, kind: u8, value: i64) {
     out.push(kind);
@@ -40,6 +42,59 @@ fn line(out: &mut Vec<u8>, kind: u8, text: &str) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Appends what stands for no value.
+pub fn null(out: &mut Vec<u8>, protocol: Protocol) {
+    out.extend_from_slice(match protocol {
+        Protocol::Resp2 => b"$-1\r\n",
+        Protocol::Resp3 => b"_\r\n",
+    });
+}
+
+/// Appends what stands for no array, as EXEC and the blocking commands answer it.
+pub fn null_array(out: &mut Vec<u8>, protocol: Protocol) {
+    out.extend_from_slice(match protocol {
+        Protocol::Resp2 => b"*-1\r\n",
+        Protocol::Resp3 => b"_\r\n",
+    });
+}
+
+/// Appends the header of a map of `len` keys and values.
+pub fn map(out: &mut Vec<u8>, protocol: Protocol, len: usize) {
+    match protocol {
+        Protocol::Resp2 => array(out, 2 * len),
+        Protocol::Resp3 => number(out, b'%', len as i64),
+    }
+}
+
+/// Appends the header of a set of `len` elements.
+pub fn set(out: &mut Vec<u8>, protocol: Protocol, len: usize) {
+    match protocol {
+        Protocol::Resp2 => array(out, len),
+        Protocol::Resp3 => number(out, b'~', len as i64),
+    }
+}
+
+/// Appends the header of a push message of `len` elements; RESP2 has arrays alone.
+pub fn push(out: &mut Vec<u8>, protocol: Protocol, len: usize) {
+    match protocol {
+        Protocol::Resp2 => array(out, len),
+        Protocol::Resp3 => number(out, b'>', len as i64),
+    }
+}
+
+/// Appends text; RESP3 says that it is text.
+pub fn verbatim(out: &mut Vec<u8>, protocol: Protocol, text: &[u8]) {
+    match protocol {
+        Protocol::Resp2 => bulk(out, text),
+        Protocol::Resp3 => {
+            number(out, b'=', text.len() as i64 + 4);
+            out.extend_from_slice(b"txt:");
+            out.extend_from_slice(text);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
 /// Appends a request of these arguments.
 pub fn request(out: &mut Vec<u8>, args: &[&[u8]]) {
     array(out, args.len());
@@ -57,6 +112,22 @@ mod tests {
         let mut out = Vec::new();
         error(&mut out, "ERR a\r\n+OK");
         assert_eq!(out, b"-ERR a  +OK\r\n");
+    }
+
+    #[test]
+    fn what_only_resp3_has_is_an_array_or_a_bulk_string_in_resp2() {
+        let all = |protocol| {
+            let mut out = Vec::new();
+            null(&mut out, protocol);
+            null_array(&mut out, protocol);
+            map(&mut out, protocol, 2);
+            set(&mut out, protocol, 2);
+            push(&mut out, protocol, 2);
+            verbatim(&mut out, protocol, b"ab");
+            String::from_utf8(out).expect("text")
+        };
+        assert_eq!(all(Protocol::Resp2), "$-1\r\n*-1\r\n*4\r\n*2\r\n*2\r\n$2\r\nab\r\n");
+        assert_eq!(all(Protocol::Resp3), "_\r\n_\r\n%2\r\n~2\r\n>2\r\n=6\r\ntxt:ab\r\n");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Topologies that come while keys move.
 
 use super::*;
+use crate::engine::backend::Role;
 
 const STABLE_B: SlotState = SlotState::Stable(GroupIndex(1));
 const NOT_YET: [u64; 0] = [];
@@ -126,7 +127,8 @@ fn an_old_copy_does_not_go_after_the_move_is_over() {
     bed.script_says(&[1], "");
     let topology = bed.topology(4, STABLE_B);
     bed.install(topology);
-    let mut waiters = bed.rig.engine.backends.iter().filter(|(_, backend)| backend.waits);
+    let mut waiters =
+        bed.rig.engine.backends.iter().filter(|(_, backend)| backend.role == Role::Waiter);
     let waiter = waiters.next().expect("a connection that waits").0 as u32;
     bed.rig.sent(waiter);
     bed.rig.engine.on_backend_bytes(waiter, b"+OK\r\n:1\r\n$3\r\nfoo\r\n");

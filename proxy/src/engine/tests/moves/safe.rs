@@ -1,6 +1,7 @@
 //! Moves in three steps: the copy, the wait for the target's replicas, the end of the old copy.
 
 use super::*;
+use crate::engine::backend::Role;
 
 fn durable(durability: Durability) -> Bed {
     let mut bed = Bed::with(settings(), MoveRules { durability, ..RULES });
@@ -14,7 +15,8 @@ fn durable(durability: Durability) -> Bed {
 impl Bed {
     /// The connection that waits for the target's replicas.
     fn waiter(&self) -> u32 {
-        let mut found = self.rig.engine.backends.iter().filter(|(_, backend)| backend.waits);
+        let mut found =
+            self.rig.engine.backends.iter().filter(|(_, backend)| backend.role == Role::Waiter);
         let (index, backend) = found.next().expect("a connection that waits");
         assert_eq!((&*backend.address, backend.database), ("b:1", 0));
         index as u32
