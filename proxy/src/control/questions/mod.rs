@@ -53,6 +53,7 @@ pub(super) async fn answer(
         Question::Info => info::info(state, rest).await,
         Question::ClientList => clients::list(state, options).await,
         Question::ClientKill => clients::kill(state, options, client).await,
+        Question::ClientUnblock => clients::unblock(state, options).await,
         Question::ConfigGet => Ok(config::get(state, options)),
         Question::ConfigSet => config::set(state, options),
         Question::ConfigResetStat => {
