@@ -87,8 +87,11 @@ impl Engine {
             self.on_part(entry.sequence, entry.session as u16, b"");
         } else if streamed {
             self.record_latency(entry.command, entry.since_us, backend, entry);
-            let end = if entry.kind == Kind::Silent { b"" } else { &whole[..] };
-            self.deliver(entry.session, entry.sequence, end);
+            if entry.kind == Kind::Silent {
+                return self.deliver(entry.session, entry.sequence, b"");
+            }
+            self.sessions[entry.session as usize].flags.unset(Flags::HALF_OUT);
+            self.deliver(entry.session, entry.sequence, &whole);
         } else {
             self.complete(backend, entry, &whole);
         }
@@ -268,7 +271,7 @@ impl Engine {
     /// What follows from new output of a session that is open, or from a request that is no longer
     /// in flight.
     #[inline(always)]
-    fn after_output(&mut self, session: u32) {
+    pub(super) fn after_output(&mut self, session: u32) {
         let target = &mut self.sessions[session as usize];
         if target.flags.raise(Flags::DIRTY) {
             self.dirty_sessions.push(session);

@@ -29,6 +29,7 @@ mod learn;
 mod local;
 mod moves;
 mod output;
+mod pushes;
 mod route;
 mod session;
 mod settings;
