@@ -155,6 +155,7 @@ impl Engine {
             }
             Stall::Parked => self.parked.contains(&(index as u32)),
             Stall::Move => self.moves.is_waiting(index as u32, session.next),
+            Stall::Order => session.in_flight() > 0,
             Stall::Learning => self.learned.is_waiting(index as u32),
             // The question is the one request that nothing in the engine names.
             Stall::Answer => session.references > 0,

@@ -338,7 +338,7 @@ impl Engine {
         }
         if command.route == Route::Key {
             let slot = slots::slot(request.arg(1));
-            return match self.routes.shortcut(slot, target.database) {
+            return match self.routes.shortcut(slot, target.row) {
                 Some(backend) => self.send(session, backend, id, request),
                 None => self.forward_key(session, id, slot, request),
             };
@@ -418,9 +418,9 @@ impl Engine {
         keys: &[u32],
         request: &Request<'_>,
     ) -> Flow {
-        let database = self.sessions[session as usize].database;
+        let lane = self.sessions[session as usize].lane();
         let read_only = command::is_read_only(id);
-        match self.route(slot, database, read_only) {
+        match self.route(slot, lane, read_only) {
             Way::To(backend) => self.send(session, backend, id, request),
             Way::Follow => self.follow(session, id, slot, keys, read_only, request),
             Way::Nowhere(reason) => self.no_route(session, id, slot, reason),

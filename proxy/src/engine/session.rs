@@ -3,6 +3,7 @@
 use super::backend::{InFlight, Kind};
 use super::dispatch::since_us;
 use super::early::Early;
+use super::lane::Row;
 use super::output::{Output, Pool};
 use crate::command::CommandId;
 use crate::resp::Protocol;
@@ -94,6 +95,8 @@ pub(super) enum Stall {
     Move,
     /// A server has been asked what its command is.
     Learning,
+    /// It goes another way than those before it, which must be answered first.
+    Order,
     /// The control thread has yet to answer the last request.
     Answer,
 }
@@ -126,6 +129,7 @@ pub(super) struct Session {
     pub(super) references: u32,
     pub(super) database: u16,
     pub(super) protocol: Protocol,
+    pub(super) row: Row,
     pub(super) flags: Flags,
     pub(super) stall: Stall,
     pub(super) last_command: CommandId,
@@ -156,6 +160,7 @@ impl Session {
             references: 0,
             database: 0,
             protocol: Protocol::Resp2,
+            row: Row(0),
             flags,
             stall: Stall::None,
             last_command: command,
