@@ -3,6 +3,7 @@
 //! A `Backend` outlives its connections: when one is lost it waits, backs off and asks for the next.
 //! The rules of failure are in [`super::failure`]; this file holds the parts.
 
+use super::lane::Lane;
 use super::moves::RunId;
 use super::output::{Output, Pool, Segment};
 use super::{NO_INDEX, Settings};
@@ -178,18 +179,18 @@ impl Backend {
         address: Address,
         group: u32,
         replica: bool,
-        database: u16,
+        lane: Lane,
     ) -> Self {
         Self {
             serial,
             address,
             group,
             replica,
-            database,
+            database: lane.database,
             state: State::Idle,
             retired: false,
             role: Role::Shared,
-            protocol: Protocol::Resp2,
+            protocol: lane.protocol,
             lessee: NO_INDEX,
             slot: 0,
             client_id: 0,

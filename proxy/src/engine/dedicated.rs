@@ -10,6 +10,7 @@
 
 use super::backend::{Backend, Body, InFlight, Kind, Role, State};
 use super::dispatch::{Flow, since_us};
+use super::lane::Lane;
 use super::route::{NoRoute, Route, Server};
 use super::session::Stall;
 use super::{Engine, NO_INDEX};
@@ -63,27 +64,21 @@ impl Engine {
         Some(Flow::Wait)
     }
 
-    /// Lends a session a connection to a server, for keys of this slot and with this database selected; or says why
+    /// Lends a session a connection to a server, for keys of this slot and with its database selected; or says why
     /// there is none.
-    pub(super) fn lend(
-        &mut self,
-        session: u32,
-        server: u16,
-        database: u16,
-        slot: u16,
-    ) -> Result<Lease, String> {
-        let protocol = self.sessions[session as usize].protocol;
-        let backend = match self.idle_connection(server, protocol) {
+    pub(super) fn lend(&mut self, session: u32, server: u16, slot: u16) -> Result<Lease, String> {
+        let lane = self.sessions[session as usize].lane();
+        let backend = match self.idle_connection(server, lane.protocol) {
             Some(backend) => backend,
-            None => self.make_dedicated(server, database, protocol)?,
+            None => self.make_dedicated(server, lane)?,
         };
         let target = &mut self.backends[backend as usize];
         target.lessee = session;
         target.slot = slot;
         let lease = Lease { backend, serial: target.serial };
-        if target.database != database {
-            target.database = database;
-            let number = database.to_string();
+        if target.database != lane.database {
+            target.database = lane.database;
+            let number = lane.database.to_string();
             self.push_swallowed(backend, ids::SELECT, &[b"SELECT", number.as_bytes()]);
         }
         self.leases.sessions.insert(session);
@@ -101,12 +96,7 @@ impl Engine {
         Some(idle.swap_remove(place))
     }
 
-    fn make_dedicated(
-        &mut self,
-        server: u16,
-        database: u16,
-        protocol: Protocol,
-    ) -> Result<u32, String> {
+    fn make_dedicated(&mut self, server: u16, lane: Lane) -> Result<u32, String> {
         let max = self.settings.dedicated_max;
         if self.leases.connections >= max {
             return Err(format!(
@@ -114,10 +104,8 @@ impl Engine {
                  raise backend_dedicated_max, or use fewer clients that block or WATCH"
             ));
         }
-        let backend = self.insert_backend(server, database);
-        let target = &mut self.backends[backend as usize];
-        target.role = Role::Dedicated;
-        target.protocol = protocol;
+        let backend = self.insert_backend(server, lane);
+        self.backends[backend as usize].role = Role::Dedicated;
         self.leases.connections += 1;
         self.routes.servers[usize::from(server)].dedicated.all.insert(backend);
         Ok(backend)
@@ -190,9 +178,9 @@ impl Engine {
         let reason = match self.routes.slots[usize::from(slot)] {
             Route::Server { master, .. } => return Ok(master),
             Route::Migrating { to, .. } => {
-                let database = self.sessions[session as usize].database;
+                let lane = self.sessions[session as usize].lane();
                 let mut unmoved = keys.to_vec();
-                unmoved.retain(|key| self.moved_to(slot, database, key).is_none());
+                unmoved.retain(|key| self.moved_to(slot, lane, key).is_none());
                 return match unmoved.is_empty() {
                     true => Ok(to),
                     false => Err(self.wait_for_keys(session, id, &unmoved, None)),

@@ -26,6 +26,10 @@ impl Engine {
                     self.on_reply(backend, &bytes[position..position + len]);
                     position += len;
                 }
+                Ok(Scan::EndOfPush(len)) => {
+                    self.on_push_end(backend, &bytes[position..position + len]);
+                    position += len;
+                }
                 Ok(Scan::More) => {
                     self.on_piece(backend, &bytes[position..]);
                     break;
@@ -87,8 +91,11 @@ impl Engine {
             self.on_part(entry.sequence, entry.session as u16, b"");
         } else if streamed {
             self.record_latency(entry.command, entry.since_us, backend, entry);
-            let end = if entry.kind == Kind::Silent { b"" } else { &whole[..] };
-            self.deliver(entry.session, entry.sequence, end);
+            if entry.kind == Kind::Silent {
+                return self.deliver(entry.session, entry.sequence, b"");
+            }
+            self.sessions[entry.session as usize].flags.unset(Flags::HALF_OUT);
+            self.deliver(entry.session, entry.sequence, &whole);
         } else {
             self.complete(backend, entry, &whole);
         }
@@ -99,6 +106,9 @@ impl Engine {
     #[inline(never)]
     fn on_piece(&mut self, backend: u32, piece: &[u8]) {
         let source = &mut self.backends[backend as usize];
+        if source.scanner.is_in_push() {
+            return self.on_push_piece(backend, piece);
+        }
         let entry = match (source.state, source.in_flight.front()) {
             (State::Ready, Some(entry)) => *entry,
             _ => {
@@ -284,7 +294,7 @@ impl Engine {
     /// What follows from new output of a session that is open, or from a request that is no longer
     /// in flight.
     #[inline(always)]
-    fn after_output(&mut self, session: u32) {
+    pub(super) fn after_output(&mut self, session: u32) {
         let target = &mut self.sessions[session as usize];
         if target.flags.raise(Flags::DIRTY) {
             self.dirty_sessions.push(session);

@@ -9,6 +9,7 @@ use super::super::Engine;
 use super::super::backend::{Body, InFlight, Kind, State as Connection};
 use super::super::dedicated::Lease;
 use super::super::dispatch::since_us;
+use super::super::lane::Lane;
 use super::State;
 use crate::command::ids;
 use crate::resp::write;
@@ -52,7 +53,7 @@ impl Engine {
         let Some(server) = self.server_of(lease.backend) else { return };
         let Some(backend) = self.leased(lease) else { return };
         let client = backend.client_id.to_string();
-        let asked = self.backend_at(server, 0, 0);
+        let asked = self.backend_at(server, Lane::own(0), 0);
         if !self.backends[asked as usize].takes_requests() {
             let reason = "its server does not answer";
             return self.fail_backend(lease.backend, reason);

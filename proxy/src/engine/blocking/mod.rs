@@ -141,8 +141,7 @@ impl Engine {
                     Ok(server) => server,
                     Err(flow) => return flow,
                 };
-                let database = self.sessions[session as usize].database;
-                match self.lend(session, server, database, slot) {
+                match self.lend(session, server, slot) {
                     Ok(lease) => lease,
                     Err(text) => return self.fail(session, id, &text),
                 }

@@ -4,6 +4,7 @@ use super::super::Engine;
 use super::super::backend::{Body, InFlight, Kind};
 use super::super::dedicated::Lease;
 use super::super::dispatch::Flow;
+use super::super::lane::Lane;
 use super::super::route::Way;
 use super::super::session::{Flags, Stall};
 use super::{Queued, Step, Transaction};
@@ -103,8 +104,8 @@ impl Engine {
         slot: u16,
         transaction: &Transaction,
     ) -> Result<u32, Flow> {
-        let database = self.sessions[session as usize].database;
-        let backend = match self.route(slot, database, false) {
+        let lane = self.sessions[session as usize].lane();
+        let backend = match self.route(slot, lane, false) {
             Way::To(backend) => backend,
             Way::Follow => self.follow_queue(session, id, slot, transaction)?,
             Way::Nowhere(reason) => return Err(self.no_route(session, id, slot, reason)),
@@ -126,18 +127,20 @@ impl Engine {
         slot: u16,
         transaction: &Transaction,
     ) -> Result<u32, Flow> {
+        let lane = self.sessions[session as usize].lane();
         let mut unmoved: Vec<(u16, &[u8])> = Vec::new();
         for &(database, span) in &transaction.keys {
             let key = (database, transaction.key(span));
-            if self.moved_to(slot, key.0, key.1).is_none() && !unmoved.contains(&key) {
+            if self.moved_to(slot, Lane { database, ..lane }, key.1).is_none()
+                && !unmoved.contains(&key)
+            {
                 unmoved.push(key);
             }
         }
         if !unmoved.is_empty() {
             return Err(self.wait_for_places(session, id, &unmoved, None));
         }
-        let database = self.sessions[session as usize].database;
-        match self.target_of(slot, database) {
+        match self.target_of(slot, lane) {
             Some(backend) => Ok(backend),
             None => {
                 Err(self.fail(session, id, &format!("ERR slot {slot} does not migrate any more")))
@@ -235,7 +238,7 @@ impl Engine {
             steps.push_back(match queued {
                 Queued::Server { .. } => Step::Element(elements.next().unwrap_or_default()),
                 Queued::Select { database } => {
-                    target.database = database;
+                    target.select(database);
                     Step::Element(elements.next().unwrap_or_default())
                 }
                 Queued::After(bytes) => Step::Run(bytes),

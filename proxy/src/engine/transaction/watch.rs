@@ -65,8 +65,7 @@ impl Engine {
             let (lease, broken) = (watch.lease, watch.broken);
             return Ok((!broken && self.leased(lease).is_some()).then_some(lease));
         }
-        let database = self.sessions[session as usize].database;
-        let lease = self.lend(session, server, database, slot)?;
+        let lease = self.lend(session, server, slot)?;
         let watch = Watch { slot, lease, broken: false };
         self.sessions[session as usize].own_mut().watch = Some(watch);
         Ok(Some(lease))
