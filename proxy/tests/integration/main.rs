@@ -13,6 +13,7 @@
 #![allow(clippy::print_stdout, reason = "measurements that are no pass or fail are printed")]
 
 mod backends;
+mod blocking;
 mod cluster;
 mod families;
 mod library;
@@ -22,3 +23,4 @@ mod own_commands;
 mod process;
 mod protocol;
 mod sessions;
+mod transactions;
