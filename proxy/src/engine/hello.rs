@@ -112,7 +112,6 @@ impl Engine {
         {
             return flow;
         }
-        let must_authenticate = !self.settings.session_auth.is_empty();
         self.end_own(session);
         let target = &mut self.sessions[session as usize];
         target.select(0);
@@ -123,9 +122,7 @@ impl Engine {
         for flag in [Flags::REPLY_OFF, Flags::REPLY_SKIP, Flags::NO_EVICT] {
             target.flags.unset(flag);
         }
-        if must_authenticate {
-            target.flags.unset(Flags::AUTHENTICATED);
-        }
+        self.become_default(session);
         self.answer(session, id, Ok(b"+RESET\r\n".to_vec()))
     }
 }

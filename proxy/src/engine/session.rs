@@ -46,8 +46,11 @@ impl Flags {
     /// Requests are queued: MULTI was said.
     pub(super) const MULTI: Self = Self(1 << 13);
 
+    /// Its user may not do everything.
+    pub(super) const RESTRICTED: Self = Self(1 << 20);
+
     /// Any of these, and a request is looked at before it is routed.
-    const SPECIAL: Self = Self(Self::MULTI.0);
+    const SPECIAL: Self = Self(Self::MULTI.0 | Self::RESTRICTED.0);
 
     /// Whether the session's requests go where they go by themselves.
     #[inline(always)]
@@ -145,6 +148,8 @@ pub(super) struct Session {
     /// What outside the session names it by its index: requests in flight, questions asked.
     pub(super) references: u32,
     pub(super) database: u16,
+    /// Its place among the settings' users.
+    pub(super) user: u16,
     pub(super) protocol: Protocol,
     pub(super) row: Row,
     pub(super) flags: Flags,
@@ -195,6 +200,7 @@ impl Session {
             next: 0,
             references: 0,
             database: 0,
+            user: 0,
             protocol: Protocol::Resp2,
             row: Row(0),
             flags,

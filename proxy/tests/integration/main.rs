@@ -24,3 +24,4 @@ mod process;
 mod protocol;
 mod sessions;
 mod transactions;
+mod users;
