@@ -101,7 +101,7 @@ impl Engine {
         let protocol = self.sessions[session as usize].protocol;
         let users = &self.settings.users;
         let Some(user) = users.find(name).map(|user| users.get(user)) else {
-            return write::null_array(out, protocol);
+            return write::null(out, protocol);
         };
         let list = |out: &mut Vec<u8>, name: &[u8], items: &[&str]| {
             write::bulk(out, name);
