@@ -269,14 +269,16 @@ impl Session {
     fn release_early(&mut self, pool: &mut Pool) {
         let Some(early) = &mut self.early else { return };
         early.pass();
-        loop {
-            while let Some(push) = early.next_push(self.head) {
-                self.output.write(pool, &push);
-            }
-            let Some(reply) = early.next() else { break };
+        if early.has_pushes() {
+            release_pushes(early, &mut self.output, pool, self.head);
+        }
+        while let Some(reply) = early.next() {
             self.output.write(pool, reply);
             self.head = self.head.wrapping_add(1);
             early.pass();
+            if early.has_pushes() {
+                release_pushes(early, &mut self.output, pool, self.head);
+            }
         }
         if early.is_empty()
             && let Some(early) = self.early.take()
@@ -301,6 +303,14 @@ impl Session {
         self.partial = None;
         self.early = None;
         self.output.clear(pool);
+    }
+}
+
+/// Sends out the push messages that no reply precedes any more.
+#[cold]
+fn release_pushes(early: &mut Early, output: &mut Output, pool: &mut Pool, head: u32) {
+    while let Some(push) = early.next_push(head) {
+        output.write(pool, &push);
     }
 }
 
