@@ -57,6 +57,9 @@ impl Engine {
             }
             Local::ClientNoEvict => self.no_evict(session, request),
             Local::ClientReply => return self.client_reply(session, id, request),
+            Local::Multi | Local::Exec | Local::Discard | Local::Watch | Local::Unwatch => {
+                return self.transact(session, id, local, request);
+            }
             Local::SlotsInfo => self.slots_info(request),
             Local::SlotsMapping => self.slots_mapping(request),
             Local::SlotsHashKey => {
@@ -89,7 +92,7 @@ impl Engine {
     }
 
     /// Counts a command that the proxy answers; its time is within one turn.
-    fn count_local(&mut self, id: CommandId) {
+    pub(super) fn count_local(&mut self, id: CommandId) {
         let stats = self.command_stats(id);
         stats.calls += 1;
         stats.latency.record(0);
@@ -335,6 +338,7 @@ fn question(local: Local) -> Option<Question> {
         Local::Info => Question::Info,
         Local::ClientList => Question::ClientList,
         Local::ClientKill => Question::ClientKill,
+        Local::ClientUnblock => Question::ClientUnblock,
         Local::ConfigGet => Question::ConfigGet,
         Local::ConfigSet => Question::ConfigSet,
         Local::ConfigResetStat => Question::ConfigResetStat,

@@ -1,8 +1,8 @@
 //! From a slot to the backend connection that its requests go to.
 
-use super::Engine;
 use super::backend::{Backend, Role, State};
 use super::lane::{Lane, Row};
+use super::{Engine, dedicated};
 use crate::slots::{self, SLOT_COUNT};
 use crate::topology::{Address, SlotState, Topology};
 use ahash::AHashMap;
@@ -62,11 +62,17 @@ pub(super) struct Server {
     backends: [Vec<u32>; 2],
     /// The connection that waits for the server's replicas, and does nothing else.
     waiter: u32,
+    pub(super) dedicated: dedicated::Pool,
 }
 
 impl Server {
     /// The connections that there are.
     pub(super) fn connections(&self) -> impl Iterator<Item = u32> {
+        self.shared().chain(self.dedicated.all.iter().copied())
+    }
+
+    /// Those that are nobody's own.
+    pub(super) fn shared(&self) -> impl Iterator<Item = u32> {
         let all = self.backends.iter().flatten().chain([&self.waiter]).copied();
         all.filter(|backend| *backend != NONE)
     }
@@ -183,8 +189,9 @@ impl ServerList {
             return *index;
         }
         let index = self.servers.len() as u16;
-        let old = self.old.get_mut(address);
+        let mut old = self.old.get_mut(address);
         let waiter = old.as_ref().map_or(NONE, |old| old.waiter);
+        let dedicated = old.as_mut().map(|old| std::mem::take(&mut old.dedicated));
         let backends = match old {
             Some(old) if old.replica == replica || self.same_places => {
                 old.waiter = NONE;
@@ -203,6 +210,7 @@ impl ServerList {
             replica,
             backends,
             waiter,
+            dedicated: dedicated.unwrap_or_default(),
         });
         self.by_address.insert(Arc::clone(address), index);
         index
@@ -393,7 +401,7 @@ impl Engine {
         index
     }
 
-    fn insert_backend(&mut self, server: u16, lane: Lane) -> u32 {
+    pub(super) fn insert_backend(&mut self, server: u16, lane: Lane) -> u32 {
         let entry = &self.routes.servers[usize::from(server)];
         let address = Arc::clone(&entry.address);
         self.backends_made += 1;

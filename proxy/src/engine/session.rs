@@ -1,10 +1,12 @@
 //! One client's connection: its input, its requests in order, its output.
 
 use super::backend::{InFlight, Kind};
+use super::blocking::Blocked;
 use super::dispatch::since_us;
 use super::early::Early;
 use super::lane::Row;
 use super::output::{Output, Pool};
+use super::transaction::{Replay, Transaction, Watch};
 use crate::command::CommandId;
 use crate::resp::Protocol;
 use crate::resp::request::Progress;
@@ -41,6 +43,17 @@ impl Flags {
     pub(super) const NO_EVICT: Self = Self(1 << 10);
     /// What waited in its input is being run.
     pub(super) const RUNNING: Self = Self(1 << 12);
+    /// Requests are queued: MULTI was said.
+    pub(super) const MULTI: Self = Self(1 << 13);
+
+    /// Any of these, and a request is looked at before it is routed.
+    const SPECIAL: Self = Self(Self::MULTI.0);
+
+    /// Whether the session's requests go where they go by themselves.
+    #[inline(always)]
+    pub(super) fn are_ordinary(self) -> bool {
+        self.0 & (Self::AUTHENTICATED.0 | Self::SPECIAL.0) == Self::AUTHENTICATED.0
+    }
 
     /// A part of the reply to the oldest request is out, and the rest has yet to come.
     pub(super) const HALF_OUT: Self = Self(1 << 13);
@@ -95,10 +108,14 @@ pub(super) enum Stall {
     Move,
     /// A server has been asked what its command is.
     Learning,
-    /// It goes another way than those before it, which must be answered first.
-    Order,
     /// The control thread has yet to answer the last request.
     Answer,
+    /// Everything before it must have been answered.
+    Quiet,
+    /// It blocks, on a connection of its own.
+    Blocked,
+    /// The server has yet to answer EXEC.
+    Exec,
 }
 
 /// What a client has said of itself. Most say nothing.
@@ -139,6 +156,25 @@ pub(super) struct Session {
     pub(super) progress_s: u32,
     pub(super) peer: Option<SocketAddr>,
     pub(super) identity: Option<Box<Identity>>,
+    pub(super) own: Option<Box<Own>>,
+}
+
+/// What some sessions have beside requests in their order: a transaction, connections of their own.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    pub(super) transaction: Option<Transaction>,
+    pub(super) replay: Replay,
+    pub(super) watch: Option<Watch>,
+    pub(super) blocked: Option<Blocked>,
+}
+
+impl Own {
+    fn is_empty(&self) -> bool {
+        self.transaction.is_none()
+            && self.replay.is_empty()
+            && self.watch.is_none()
+            && self.blocked.is_none()
+    }
 }
 
 impl Session {
@@ -169,6 +205,7 @@ impl Session {
             progress_s: now_s,
             peer,
             identity: None,
+            own: None,
         }
     }
 
@@ -291,6 +328,23 @@ impl Session {
     #[inline]
     pub(super) fn is_drained(&self) -> bool {
         self.head == self.next && self.output.unsent() == 0
+    }
+
+    pub(super) fn own_mut(&mut self) -> &mut Own {
+        self.own.get_or_insert_default()
+    }
+
+    /// How many requests are queued since MULTI.
+    pub(super) fn queued(&self) -> Option<usize> {
+        let own = self.own.as_ref().filter(|_| self.flags.has(Flags::MULTI))?;
+        own.transaction.as_ref().map(Transaction::len)
+    }
+
+    /// Gives back the memory of what it has of its own, if that is nothing.
+    pub(super) fn tidy_own(&mut self) {
+        if self.own.as_ref().is_some_and(|own| own.is_empty()) {
+            self.own = None;
+        }
     }
 
     pub(super) fn identity_mut(&mut self) -> &mut Identity {
