@@ -56,7 +56,7 @@ impl Flags {
     }
 
     /// A part of the reply to the oldest request is out, and the rest has yet to come.
-    pub(super) const HALF_OUT: Self = Self(1 << 13);
+    pub(super) const HALF_OUT: Self = Self(1 << 15);
 
     #[inline]
     pub(super) fn has(self, any: Self) -> bool {
@@ -283,7 +283,13 @@ impl Session {
         self.push_behind(pool, self.replies_before_push().max(least), bytes);
     }
 
+    /// How many replies, from that to the oldest request on, a push message that comes now has to follow.
     fn replies_before_push(&self) -> usize {
+        // EXEC's elements are replies of their own here, and one reply with its header to the client.
+        let elements = self.own.as_ref().map_or(0, |own| own.replay.len());
+        if elements > 0 {
+            return self.in_flight() as usize + elements;
+        }
         let early = self.early.as_ref();
         let come = early.map_or(0, |early| early.replies_before_push(self.head));
         come.max(usize::from(self.flags.has(Flags::HALF_OUT)))
@@ -291,7 +297,6 @@ impl Session {
 
     /// Takes a push message that follows so many replies.
     fn push_behind(&mut self, pool: &mut Pool, replies: usize, bytes: &[u8]) {
-        debug_assert!(replies <= self.in_flight() as usize, "a push message waits for no reply");
         match replies.checked_sub(1) {
             None => self.output.write(pool, bytes),
             Some(place) => {
