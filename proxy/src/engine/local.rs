@@ -12,7 +12,6 @@ use crate::slots::{self, SLOT_COUNT};
 use crate::topology::SlotState;
 
 const SYNTAX: &str = "ERR syntax error";
-const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
 const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 const NO_PASSWORD: &str = "ERR AUTH <password> called without any password configured for the \
                            default user. Are you sure your configuration is correct?";
@@ -36,7 +35,7 @@ impl Engine {
         let answer = match local {
             Local::Auth => self.auth(session, request),
             Local::Hello => return self.hello(session, id, request),
-            Local::Select => self.select(session, request),
+            Local::Select => return self.select(session, id, request),
             Local::Ping => ping(request),
             Local::Echo => Ok(bulk(request.arg(1))),
             Local::Quit => return self.quit(session, id),
@@ -146,17 +145,6 @@ impl Engine {
         }
         self.sessions[session as usize].flags.set(Flags::AUTHENTICATED);
         ok()
-    }
-
-    fn select(&mut self, session: u32, request: &Request<'_>) -> Answer {
-        let database = strict_integer(request.arg(1)).ok_or(NOT_AN_INTEGER)?;
-        match u16::try_from(database) {
-            Ok(database) if database < self.settings.databases => {
-                self.sessions[session as usize].select(database);
-                ok()
-            }
-            _ => Err("ERR DB index is out of range".into()),
-        }
     }
 
     fn quit(&mut self, session: u32, id: CommandId) -> Flow {
@@ -364,7 +352,7 @@ fn ping(request: &Request<'_>) -> Answer {
     }
 }
 
-fn ok() -> Answer {
+pub(super) fn ok() -> Answer {
     Ok(b"+OK\r\n".to_vec())
 }
 
