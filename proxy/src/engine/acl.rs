@@ -4,7 +4,7 @@
 
 use super::Engine;
 use super::dispatch::Flow;
-use super::local::{Answer, NO_PASSWORD, SYNTAX, WRONG_PASSWORD, bulk, ok};
+use super::local::{Answer, NOT_AN_INTEGER, NO_PASSWORD, SYNTAX, WRONG_PASSWORD, bulk, ok};
 use super::session::Flags;
 use crate::command::{self, CATEGORIES, CommandId, Local, LookupError, ids};
 use crate::resp::request::strict_integer;
@@ -153,7 +153,7 @@ impl Engine {
         let (default, most) = GENPASS_BITS;
         let bits = match request.len() {
             2 => default,
-            _ => strict_integer(request.arg(2)).ok_or(super::local::NOT_AN_INTEGER)?,
+            _ => strict_integer(request.arg(2)).ok_or(NOT_AN_INTEGER)?,
         };
         if !(1..=most).contains(&bits) {
             return Err(

@@ -37,7 +37,7 @@ impl Engine {
         let answer = match local {
             Local::Auth => self.auth(session, request),
             Local::Hello => return self.hello(session, id, request),
-            Local::Select => self.select(session, request),
+            Local::Select => return self.select(session, id, request),
             Local::Ping => ping(request),
             Local::Echo => Ok(bulk(request.arg(1))),
             Local::Quit => return self.quit(session, id),
@@ -134,17 +134,6 @@ impl Engine {
         let args = (0..request.len()).map(|i| request.arg(i).to_vec()).collect();
         self.effects.push(Effect::Ask { session, client, sequence, question, args, protocol });
         Flow::Next
-    }
-
-    fn select(&mut self, session: u32, request: &Request<'_>) -> Answer {
-        let database = strict_integer(request.arg(1)).ok_or(NOT_AN_INTEGER)?;
-        match u16::try_from(database) {
-            Ok(database) if database < self.settings.databases => {
-                self.sessions[session as usize].select(database);
-                ok()
-            }
-            _ => Err("ERR DB index is out of range".into()),
-        }
     }
 
     fn quit(&mut self, session: u32, id: CommandId) -> Flow {

@@ -22,6 +22,7 @@ mod multi_key;
 mod own_commands;
 mod process;
 mod protocol;
+mod resp3;
 mod sessions;
 mod transactions;
 mod users;
