@@ -44,6 +44,8 @@ pub struct ClientInfo {
     pub in_flight: usize,
     /// The last command, as Redis names it (`client|list`).
     pub command: &'static str,
+    /// How many channels, patterns and shard channels it is subscribed to.
+    pub subscriptions: [usize; 3],
     /// Whether CLIENT NO-EVICT is on.
     pub no_evict: bool,
 }
@@ -81,12 +83,13 @@ pub fn address(end: Option<SocketAddr>) -> String {
 pub fn line(client: &ClientInfo) -> String {
     let ClientInfo { id, fd, name, age_s, idle_s, db, query_bytes, output_bytes, .. } = client;
     let memory = query_bytes + output_bytes;
+    let [sub, psub, ssub] = client.subscriptions;
     let mut line = String::with_capacity(320);
     // Writing to a String cannot fail.
     let _ = write!(
         line,
         "id={id} addr={} laddr={} fd={fd} name={name} age={age_s} idle={idle_s} flags={} db={db} \
-         sub=0 psub=0 ssub=0 multi=-1 qbuf={query_bytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
+         sub={sub} psub={psub} ssub={ssub} multi=-1 qbuf={query_bytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
          obl={output_bytes} oll=0 omem={output_bytes} tot-mem={memory} events=r cmd={} user=default \
          redir=-1 resp=2 lib-name={} lib-ver={} shard={} in-flight={}",
         address(client.addr),
@@ -101,13 +104,19 @@ pub fn line(client: &ClientInfo) -> String {
     line
 }
 
-/// Redis's letters for a client: `U` unix socket, `e` not to be evicted, `N` none of these.
-fn flags(client: &ClientInfo) -> &'static str {
-    match (client.addr.is_none(), client.no_evict) {
-        (false, false) => "N",
-        (false, true) => "e",
-        (true, false) => "U",
-        (true, true) => "Ue",
+/// Redis's letters for a client: `P` subscribed, `U` unix socket, `e` not to be evicted, `N` none of these.
+fn flags(client: &ClientInfo) -> String {
+    let letters =
+        [('P', client.is_subscribed()), ('U', client.addr.is_none()), ('e', client.no_evict)];
+    let letters: String = letters.iter().filter(|(_, on)| *on).map(|(letter, _)| letter).collect();
+    if letters.is_empty() { "N".into() } else { letters }
+}
+
+impl ClientInfo {
+    /// Whether it is subscribed to anything: of type `pubsub`, then, and not of type `normal`.
+    #[must_use]
+    pub fn is_subscribed(&self) -> bool {
+        self.subscriptions != [0; 3]
     }
 }
 
@@ -118,6 +127,7 @@ impl KillFilter {
         !self.none
             && self.id.is_none_or(|id| id == client.id)
             && self.not.is_none_or(|not| not != client.id)
+            && self.subscribed.is_none_or(|subscribed| subscribed == client.is_subscribed())
             && self.max_age_s.is_none_or(|least| client.age_s >= least)
             && self.addr.as_ref().is_none_or(|addr| *addr == address(client.addr))
             && self.laddr.as_ref().is_none_or(|laddr| *laddr == address(client.laddr))
@@ -166,6 +176,12 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_is_subscribed_is_shown_with_its_numbers() {
+        let line = line(&ClientInfo { subscriptions: [2, 1, 3], ..client() });
+        assert!(line.contains(" flags=P db=3 sub=2 psub=1 ssub=3 multi=-1 "), "{line}");
+    }
+
+    #[test]
     fn a_filter_means_a_client_only_when_each_of_its_conditions_holds() {
         let client = client();
         let all = KillFilter {
@@ -174,6 +190,7 @@ mod tests {
             laddr: Some("127.0.0.1:19000".into()),
             not: Some(8),
             max_age_s: Some(30),
+            subscribed: Some(false),
             none: false,
         };
         assert!(KillFilter::default().matches(&client));
@@ -184,6 +201,7 @@ mod tests {
             KillFilter { laddr: Some("127.0.0.1:1".into()), ..all.clone() },
             KillFilter { not: Some(7), ..all.clone() },
             KillFilter { max_age_s: Some(31), ..all.clone() },
+            KillFilter { subscribed: Some(true), ..all.clone() },
             KillFilter { none: true, ..all },
         ];
         for filter in broken {

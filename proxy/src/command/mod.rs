@@ -102,6 +102,8 @@ pub enum Route {
     Local(Local),
     /// Refused, see [`refusal`].
     Unsupported,
+    /// To the master of the slot of the channel at argument 1.
+    Publish,
 }
 
 /// How the replies to the parts of a split command make one.
@@ -188,6 +190,18 @@ pub enum Local {
     SlotsHashKey,
     /// `HELP` of any container, answered by [`reply`]
     Help,
+    /// `SUBSCRIBE channel [channel ...]`
+    Subscribe,
+    /// `PSUBSCRIBE pattern [pattern ...]`
+    Psubscribe,
+    /// `SSUBSCRIBE channel [channel ...]`
+    Ssubscribe,
+    /// `UNSUBSCRIBE [channel ...]`
+    Unsubscribe,
+    /// `PUNSUBSCRIBE [pattern ...]`
+    Punsubscribe,
+    /// `SUNSUBSCRIBE [channel ...]`
+    Sunsubscribe,
 }
 
 /// A declaration of flag constants and of their names in Redis.

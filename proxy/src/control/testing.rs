@@ -8,7 +8,9 @@ use crate::clients::{ClientInfo, SlowEntry};
 use crate::config::ProxyConfig;
 use crate::logging::Level;
 use crate::messages::{ControlMessage, KillFilter, ShardMessage};
-use crate::stats::{BackendState, BackendStats, CommandStats, Histogram, MoveStats, ShardStats};
+use crate::stats::{
+    BackendState, BackendStats, CommandStats, Histogram, MoveStats, PubsubStats, ShardStats,
+};
 use crate::topology::Topology;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -159,6 +161,7 @@ pub(super) fn stats(shard: usize) -> ShardStats {
         client_output_bytes: 10,
         protocol_errors: 1,
         moves: MoveStats { requests_waited: 4, keys_asked: 6, keys_moved: 5, failures: 1 },
+        pubsub: PubsubStats { channels: 2, patterns: 1, received: 8, ..PubsubStats::default() },
         turns: 42,
         cpu_user_us: 1_500_000,
         cpu_system_us: 500_000,

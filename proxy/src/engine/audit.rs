@@ -3,7 +3,7 @@
 //! Nothing in the proxy calls this: the simulation and the fuzz targets do, after any turn. Each
 //! sentence that it answers names the rule that was broken.
 
-use super::backend::{Kind, State};
+use super::backend::{InFlight, Kind, State};
 use super::dispatch::since_us;
 use super::session::{Flags, Session, Stall};
 use super::{Backend, Engine};
@@ -51,7 +51,12 @@ impl Engine {
             audit.questions += (session.references - counted) as usize;
             audit.waiting += usize::from(matches!(
                 session.stall,
-                Stall::Backend | Stall::Parked | Stall::Move | Stall::Learning
+                Stall::Backend
+                    | Stall::Parked
+                    | Stall::Move
+                    | Stall::Learning
+                    | Stall::Quiet
+                    | Stall::Subscribing
             ));
             self.audit_session(index, session)?;
         }
@@ -87,7 +92,7 @@ impl Engine {
         for (index, backend) in &self.backends {
             for entry in &backend.in_flight {
                 match entry.kind {
-                    Kind::Ping | Kind::Learn | Kind::Move => {}
+                    Kind::Ping | Kind::Learn | Kind::Move | Kind::Topic | Kind::Flush => {}
                     Kind::Part => {
                         let gather = entry.sequence as usize;
                         rule!(
@@ -158,6 +163,8 @@ impl Engine {
             Stall::Learning => self.learned.is_waiting(index as u32),
             // The question is the one request that nothing in the engine names.
             Stall::Answer => session.references > 0,
+            Stall::Quiet => session.in_flight() > 0,
+            Stall::Subscribing => self.is_subscribing(index as u32),
         };
         rule!(wakes, "session {index} waits ({:?}) for nothing", session.stall);
         rule!(
@@ -172,8 +179,9 @@ impl Engine {
     fn audit_backend(&self, index: usize, backend: &Backend) -> Result<(), String> {
         let limits = &self.settings;
         // A split request asks for room once and a PING not at all, so that one may be over.
-        // Calls about keys that move do not ask for it either.
-        let calls = backend.in_flight.iter().filter(|entry| entry.kind == Kind::Move).count();
+        // Calls about keys that move do not ask for it either, nor do subscriptions.
+        let own = |entry: &&InFlight| matches!(entry.kind, Kind::Move | Kind::Topic | Kind::Flush);
+        let calls = backend.in_flight.iter().filter(own).count();
         rule!(
             backend.in_flight.len() - calls <= limits.backend_requests_max + 1,
             "backend {index} has {} requests in flight",

@@ -1,6 +1,6 @@
 //! From a backend's bytes to replies, and from each reply to its session, in the session's order.
 
-use super::backend::{InFlight, Kind, State};
+use super::backend::{InFlight, Kind, Role, State};
 use super::dispatch::since_us;
 use super::handshake::REPLY_BYTES_MAX;
 use super::session::{Flags, Stall};
@@ -61,6 +61,9 @@ impl Engine {
         if let State::Handshake(missing) = source.state {
             return self.on_handshake_reply(backend, missing, bytes);
         }
+        if source.role == Role::Subscriber {
+            return self.on_feed_reply(backend, bytes);
+        }
         let Some(entry) = source.in_flight.pop_front() else {
             return self.fail_backend(backend, "a reply came to no request");
         };
@@ -102,6 +105,9 @@ impl Engine {
     #[inline(never)]
     fn on_piece(&mut self, backend: u32, piece: &[u8]) {
         let source = &mut self.backends[backend as usize];
+        if source.role == Role::Subscriber && source.state == State::Ready {
+            return source.partial.extend_from_slice(piece);
+        }
         let entry = match (source.state, source.in_flight.front()) {
             (State::Ready, Some(entry)) => *entry,
             _ => {
@@ -122,7 +128,9 @@ impl Engine {
                 let gather = &self.gathers[entry.sequence as usize];
                 (gather.session, gather.held())
             }
-            Kind::Ping | Kind::Learn => return source.partial.extend_from_slice(piece),
+            Kind::Ping | Kind::Learn | Kind::Topic | Kind::Flush => {
+                return source.partial.extend_from_slice(piece);
+            }
             Kind::Move => return self.on_move_piece(backend, &entry, piece),
             Kind::Reply | Kind::Silent => (entry.session, 0),
         };
@@ -185,6 +193,7 @@ impl Engine {
             Kind::Ping => self.on_pong(backend, entry),
             Kind::Learn => self.on_facts(entry.sequence, reply),
             Kind::Move => self.on_move_reply(entry.sequence, entry.session, reply),
+            Kind::Topic | Kind::Flush => debug_assert!(false, "only a subscriber has them"),
         }
     }
 
@@ -293,6 +302,7 @@ impl Engine {
         let goes_on = match target.stall {
             Stall::Pipeline => target.in_flight() <= self.settings.session_requests_max / 2,
             Stall::Output => target.reply_bytes() <= self.settings.output_bytes_soft / 2,
+            Stall::Quiet => target.in_flight() == 0,
             _ => false,
         };
         if goes_on {

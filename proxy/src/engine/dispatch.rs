@@ -333,12 +333,13 @@ impl Engine {
         let command = id.command();
         let target = &mut self.sessions[session as usize];
         target.last_command = id;
-        if !target.flags.has(Flags::AUTHENTICATED) && !command.flags.any(command::Flags::NO_AUTH) {
-            return self.reject(session, id, "NOAUTH Authentication required.");
+        let (free, database) = (target.flags.has(Flags::FREE), target.database);
+        if !free && let Some(flow) = self.forbid(session, id) {
+            return flow;
         }
         if command.route == Route::Key {
             let slot = slots::slot(request.arg(1));
-            return match self.routes.shortcut(slot, target.database) {
+            return match self.routes.shortcut(slot, database) {
                 Some(backend) => self.send(session, backend, id, request),
                 None => self.forward_key(session, id, slot, request),
             };
@@ -355,6 +356,7 @@ impl Engine {
             Route::Local(local) => self.local(session, id, local, request),
             Route::Keys => self.forward_keys(session, id, request),
             Route::Split(split) => self.split(session, id, split, request),
+            Route::Publish => self.publish(session, id, request),
             Route::Unsupported => {
                 let text = command::refusal(id, request).unwrap_or_else(|| {
                     format!("ERR '{}' is not supported by this proxy", command.name)
@@ -501,9 +503,14 @@ impl Engine {
 
     #[cold]
     pub(super) fn refuse_down(&mut self, session: u32, id: CommandId, backend: u32) -> Flow {
-        let backend = &self.backends[backend as usize];
-        let text = format!("ERR backend {} is down: {}", backend.address, backend.last_error);
+        let text = self.down_text(backend);
         self.fail(session, id, &text)
+    }
+
+    /// What is said of a backend that takes no requests.
+    pub(super) fn down_text(&self, backend: u32) -> String {
+        let backend = &self.backends[backend as usize];
+        format!("ERR backend {} is down: {}", backend.address, backend.last_error)
     }
 
     #[cold]

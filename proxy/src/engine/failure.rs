@@ -5,7 +5,7 @@
 //! sends a request twice, as a write may have run - and requests that come while there is no
 //! connection fail at once. Only the very first attempt lets requests wait for it.
 
-use super::backend::{Body, InFlight, Kind, State};
+use super::backend::{Body, InFlight, Kind, Role, State};
 use super::dispatch::since_us;
 use super::{CutReason, Effect, Engine};
 use crate::command::ids;
@@ -83,7 +83,13 @@ impl Engine {
                 database = target.database,
                 in_flight = target.in_flight.len(),
                 reason,
-                "a server is lost: its keys answer errors until it is back"
+                "{}",
+                match target.role {
+                    Role::Shared | Role::Waiter =>
+                        "a server is lost: its keys answer errors until it is back",
+                    Role::Subscriber =>
+                        "a server's messages are lost until the connection for them is back",
+                }
             );
         }
         let streamed = target.streaming;
@@ -102,12 +108,15 @@ impl Engine {
         for (place, entry) in lost.into_iter().enumerate() {
             self.fail_entry(&entry, streamed && place == 0, &error);
         }
+        if self.backends[backend as usize].role == Role::Subscriber {
+            self.on_feed_lost(backend);
+        }
         self.wake_waiters(backend);
     }
 
     fn fail_entry(&mut self, entry: &InFlight, streamed: bool, error: &[u8]) {
         match entry.kind {
-            Kind::Ping => {}
+            Kind::Ping | Kind::Topic | Kind::Flush => {}
             Kind::Move => self.on_move_lost(entry.sequence, entry.session),
             Kind::Learn => self.on_facts(entry.sequence, error),
             Kind::Part => self.on_part(entry.sequence, entry.session as u16, error),
@@ -130,6 +139,9 @@ impl Engine {
     /// A backend that no topology names any more.
     pub(super) fn retire(&mut self, backend: u32) {
         self.backends[backend as usize].retired = true;
+        if self.backends[backend as usize].role == Role::Subscriber {
+            self.on_feed_lost(backend);
+        }
         self.close_if_retired(backend);
     }
 

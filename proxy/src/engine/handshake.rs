@@ -8,7 +8,7 @@
 //! ahead of the topology that its requests were routed by.
 
 use super::Engine;
-use super::backend::{Backend, State};
+use super::backend::{Backend, Role, State};
 use crate::resp::{Protocol, write};
 use codis_proto::FENCE_KEY;
 
@@ -196,6 +196,9 @@ impl Engine {
         target.last_error.clear();
         target.counters.connects += 1;
         self.mark_dirty(backend);
+        if self.backends[backend as usize].role == Role::Subscriber {
+            self.on_feed_ready(backend);
+        }
         self.backend_timer(backend);
         self.close_if_retired(backend);
     }

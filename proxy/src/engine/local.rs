@@ -2,7 +2,8 @@
 //! as a question.
 
 use super::dispatch::Flow;
-use super::session::{Flags, Stall};
+use super::pubsub::{self, Form};
+use super::session::{Flags, Session, Stall};
 use super::{CutReason, Effect, Engine};
 use crate::command::{self, CommandId, Local, REDIS_VERSION};
 use crate::messages::Question;
@@ -35,11 +36,17 @@ impl Engine {
         if let Some(question) = question(local) {
             return self.ask(session, id, question, request);
         }
+        if let Some((form, begins)) = subscription(local) {
+            return match begins {
+                true => self.subscribe(session, id, form, request),
+                false => self.unsubscribe(session, id, form, request),
+            };
+        }
         let answer = match local {
             Local::Auth => self.auth(session, request),
             Local::Hello => self.hello(session, request),
             Local::Select => self.select(session, request),
-            Local::Ping => ping(request),
+            Local::Ping => ping(request, &self.sessions[session as usize]),
             Local::Echo => Ok(bulk(request.arg(1))),
             Local::Quit => return self.quit(session, id),
             Local::Reset => self.reset(session),
@@ -89,7 +96,7 @@ impl Engine {
     }
 
     /// Counts a command that the proxy answers; its time is within one turn.
-    fn count_local(&mut self, id: CommandId) {
+    pub(super) fn count_local(&mut self, id: CommandId) {
         let stats = self.command_stats(id);
         stats.calls += 1;
         stats.latency.record(0);
@@ -141,7 +148,9 @@ impl Engine {
         if user != b"default" || !right {
             return Err(WRONG_PASSWORD.into());
         }
-        self.sessions[session as usize].flags.set(Flags::AUTHENTICATED);
+        let target = &mut self.sessions[session as usize];
+        target.flags.set(Flags::AUTHENTICATED);
+        target.update_free();
         ok()
     }
 
@@ -216,6 +225,7 @@ impl Engine {
     }
 
     fn reset(&mut self, session: u32) -> Answer {
+        self.end_subscriptions(session);
         let must_authenticate = !self.settings.session_auth.is_empty();
         let target = &mut self.sessions[session as usize];
         target.database = 0;
@@ -228,6 +238,7 @@ impl Engine {
         if must_authenticate {
             target.flags.unset(Flags::AUTHENTICATED);
         }
+        target.update_free();
         Ok(b"+RESET\r\n".to_vec())
     }
 
@@ -410,6 +421,19 @@ fn question(local: Local) -> Option<Question> {
     })
 }
 
+/// What a command subscribes or unsubscribes, and whether it subscribes.
+fn subscription(local: Local) -> Option<(Form, bool)> {
+    Some(match local {
+        Local::Subscribe => (Form::Channel, true),
+        Local::Psubscribe => (Form::Pattern, true),
+        Local::Ssubscribe => (Form::Shard, true),
+        Local::Unsubscribe => (Form::Channel, false),
+        Local::Punsubscribe => (Form::Pattern, false),
+        Local::Sunsubscribe => (Form::Shard, false),
+        _ => return None,
+    })
+}
+
 fn slot_number(text: &[u8], max: usize) -> Result<usize, String> {
     let number = strict_integer(text).and_then(|number| usize::try_from(number).ok());
     number
@@ -417,8 +441,9 @@ fn slot_number(text: &[u8], max: usize) -> Result<usize, String> {
         .ok_or_else(|| format!("ERR a slot is a number from 0 to {}", SLOT_COUNT - 1))
 }
 
-fn ping(request: &Request<'_>) -> Answer {
+fn ping(request: &Request<'_>, session: &Session) -> Answer {
     match request.len() {
+        1 | 2 if session.hears_only() => Ok(pubsub::pong(request)),
         1 => Ok(b"+PONG\r\n".to_vec()),
         2 => Ok(bulk(request.arg(1))),
         _ => Err("ERR wrong number of arguments for 'ping' command".into()),

@@ -29,6 +29,7 @@ mod learn;
 mod local;
 mod moves;
 mod output;
+mod pubsub;
 mod pushes;
 mod route;
 mod session;
@@ -52,6 +53,7 @@ use gather::{Gather, Plan, SpareParts};
 use learn::Learned;
 use moves::Moves;
 use output::Pool;
+use pubsub::Hub;
 use route::Routes;
 use session::{Flags, Session, Stall};
 use settle::Settling;
@@ -119,6 +121,7 @@ pub struct Engine {
     routes: Routes,
     settling: Settling,
     moves: Moves,
+    hub: Hub,
     pool: Pool,
     random: fastrand::Rng,
 
@@ -166,6 +169,7 @@ impl Engine {
             routes: Routes::new(),
             settling: Settling::new(),
             moves: Moves::default(),
+            hub: Hub::default(),
             pool: Pool::default(),
             random: fastrand::Rng::with_seed(seed),
             effects: Vec::new(),
@@ -220,7 +224,8 @@ impl Engine {
             flags.set(Flags::AUTHENTICATED);
         }
         let none_yet = crate::command::ids::PING;
-        let session = Session::new(client, peer, flags, self.now_s(), none_yet);
+        let mut session = Session::new(client, peer, flags, self.now_s(), none_yet);
+        session.update_free();
         let index = self.sessions.insert(session) as u32;
         self.counters.sessions_total += 1;
         if self.sweep_us == u64::MAX {
@@ -261,6 +266,7 @@ impl Engine {
         target.flags.set(Flags::GONE | Flags::DEAD);
         target.release(&mut self.pool);
         self.forget_wait(session);
+        self.end_subscriptions(session);
         self.release_if_gone(session);
         if self.sessions.is_empty() {
             self.pool.shrink();
@@ -408,7 +414,7 @@ impl Engine {
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
         let timer = self.timers.peek().map_or(u64::MAX, |Reverse((at, _))| *at);
-        let next = timer.min(self.sweep_us).min(self.moves.due_us());
+        let next = timer.min(self.sweep_us).min(self.moves.due_us()).min(self.settling.due_us());
         (next != u64::MAX).then_some(next)
     }
 
@@ -425,6 +431,9 @@ impl Engine {
         }
         if self.moves.due_us() <= self.now_us {
             self.end_pauses();
+        }
+        if self.settling.due_us() <= self.now_us {
+            self.settling.end_late_answers(self.now_us);
         }
         if self.sweep_us <= self.now_us {
             self.sweep();
@@ -463,7 +472,7 @@ impl Engine {
             // A session that waits for a slot is not read from, so its client may be long gone; a slot
             // that stays locked must not gather them for ever.
             let stalled = !matches!(session.stall, Stall::None | Stall::Parked);
-            let waits = unread || session.in_flight() > 0 || stalled;
+            let waits = unread || session.in_flight() > 0 || stalled || session.is_subscribed();
             if recv > 0 && !waits && now_s - session.active_s >= recv {
                 late.push((index as u32, CutReason::Idle));
             }

@@ -4,10 +4,12 @@ use super::backend::{InFlight, Kind};
 use super::dispatch::since_us;
 use super::early::Early;
 use super::output::{Output, Pool};
+use super::pubsub::Subscriptions;
 use crate::command::CommandId;
 use crate::resp::Protocol;
 use crate::resp::request::Progress;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 /// Yes-or-no facts of a session, as bits: there are many sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,6 +43,8 @@ impl Flags {
     /// What waited in its input is being run.
     pub(super) const RUNNING: Self = Self(1 << 12);
 
+    /// Nothing about the session forbids it any command: see [`Session::update_free`].
+    pub(super) const FREE: Self = Self(1 << 14);
     /// A part of the reply to the oldest request is out, and the rest has yet to come.
     pub(super) const HALF_OUT: Self = Self(1 << 13);
 
@@ -96,6 +100,10 @@ pub(super) enum Stall {
     Learning,
     /// The control thread has yet to answer the last request.
     Answer,
+    /// It has to wait until none is in flight.
+    Quiet,
+    /// Servers have yet to confirm what it subscribed to.
+    Subscribing,
 }
 
 /// What a client has said of itself. Most say nothing.
@@ -135,6 +143,7 @@ pub(super) struct Session {
     pub(super) progress_s: u32,
     pub(super) peer: Option<SocketAddr>,
     pub(super) identity: Option<Box<Identity>>,
+    pub(super) subscriptions: Option<Box<Subscriptions>>,
 }
 
 impl Session {
@@ -164,7 +173,33 @@ impl Session {
             progress_s: now_s,
             peer,
             identity: None,
+            subscriptions: None,
         }
+    }
+
+    /// Notes whether a command has to be looked at before it runs, by what the session has become: one that is
+    /// not authenticated may run few, and so may one that is subscribed in RESP2. Everyone who changes that calls
+    /// this, so that all other sessions pay for one bit.
+    pub(super) fn update_free(&mut self) {
+        if self.flags.has(Flags::AUTHENTICATED) && !self.hears_only() {
+            self.flags.set(Flags::FREE);
+        } else {
+            self.flags.unset(Flags::FREE);
+        }
+    }
+
+    /// Whether replies could not be told from messages: it is subscribed, and speaks RESP2.
+    pub(super) fn hears_only(&self) -> bool {
+        self.protocol == Protocol::Resp2 && self.is_subscribed()
+    }
+
+    /// Whether it is subscribed to anything.
+    pub(super) fn is_subscribed(&self) -> bool {
+        self.subscriptions.as_ref().is_some_and(|subscriptions| subscriptions.any())
+    }
+
+    pub(super) fn subscriptions_mut(&mut self) -> &mut Subscriptions {
+        self.subscriptions.get_or_insert_default()
     }
 
     /// Requests without a reply.
@@ -232,6 +267,14 @@ impl Session {
     /// Takes a push message: it goes out after the replies that have come before it, and never within one.
     pub(super) fn push(&mut self, pool: &mut Pool, bytes: &[u8]) {
         self.push_behind(pool, self.replies_before_push(), bytes);
+    }
+
+    /// [`Session::push`] without a copy, where nothing has to go before it.
+    pub(super) fn push_shared(&mut self, pool: &mut Pool, bytes: &Rc<Vec<u8>>) {
+        match self.replies_before_push() {
+            0 => self.output.push_shared(Rc::clone(bytes)),
+            replies => self.push_behind(pool, replies, bytes),
+        }
     }
 
     /// The same, after the reply to the request of this sequence too, if that is not out yet.

@@ -21,4 +21,5 @@ mod multi_key;
 mod own_commands;
 mod process;
 mod protocol;
+mod pubsub;
 mod sessions;
