@@ -1,6 +1,7 @@
 //! What is known of one client connection, as `CLIENT LIST` and `CLIENT INFO` show it.
 
 use crate::messages::KillFilter;
+use crate::resp::Protocol;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
@@ -36,6 +37,8 @@ pub struct ClientInfo {
     pub idle_s: u64,
     /// The selected database.
     pub db: u32,
+    /// The protocol of its replies.
+    pub protocol: Protocol,
     /// Bytes read but not yet run.
     pub query_bytes: usize,
     /// Bytes of replies not yet sent.
@@ -91,11 +94,12 @@ pub fn line(client: &ClientInfo) -> String {
         "id={id} addr={} laddr={} fd={fd} name={name} age={age_s} idle={idle_s} flags={} db={db} \
          sub={sub} psub={psub} ssub={ssub} multi=-1 qbuf={query_bytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
          obl={output_bytes} oll=0 omem={output_bytes} tot-mem={memory} events=r cmd={} user=default \
-         redir=-1 resp=2 lib-name={} lib-ver={} shard={} in-flight={}",
+         redir=-1 resp={} lib-name={} lib-ver={} shard={} in-flight={}",
         address(client.addr),
         address(client.laddr),
         flags(client),
         client.command,
+        client.protocol.version(),
         client.lib_name,
         client.lib_ver,
         client.shard,

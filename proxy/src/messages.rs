@@ -2,6 +2,7 @@
 
 use crate::clients::{ClientInfo, SlowEntry};
 use crate::config::ProxyConfig;
+use crate::resp::Protocol;
 use crate::stats::ShardStats;
 use crate::topology::Topology;
 use std::net::SocketAddr;
@@ -100,6 +101,8 @@ pub enum ControlMessage {
         question: Question,
         /// The request's arguments, the command's name first.
         args: Vec<Vec<u8>>,
+        /// What the answer is to be written in.
+        protocol: Protocol,
     },
     /// Resolve `address` (`host:port`); answered by [`ShardMessage::Resolved`].
     Resolve {

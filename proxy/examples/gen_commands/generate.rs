@@ -44,7 +44,7 @@ pub(crate) fn generate(version: &str, facts: Vec<Fact>) -> Result<Output, String
     let rows = classify(facts)?;
     let mut entries = Vec::new();
     for (fact, _) in &rows {
-        let help = fact.help.clone().unwrap_or(Value::NullArray);
+        let help = fact.help.clone().unwrap_or(Value::Null);
         Value::Array(vec![fact.info.clone(), fact.docs.clone(), help]).encode(&mut entries);
     }
     Ok(Output { table: table(version, &rows)?, entries, page: crate::page::page(version, &rows) })

@@ -55,7 +55,7 @@ impl Engine {
                     | Stall::Parked
                     | Stall::Move
                     | Stall::Learning
-                    | Stall::Quiet
+                    | Stall::Order
                     | Stall::Subscribing
             ));
             self.audit_session(index, session)?;
@@ -160,10 +160,10 @@ impl Engine {
             }
             Stall::Parked => self.parked.contains(&(index as u32)),
             Stall::Move => self.moves.is_waiting(index as u32, session.next),
+            Stall::Order => session.in_flight() > 0,
             Stall::Learning => self.learned.is_waiting(index as u32),
             // The question is the one request that nothing in the engine names.
             Stall::Answer => session.references > 0,
-            Stall::Quiet => session.in_flight() > 0,
             Stall::Subscribing => self.is_subscribing(index as u32),
         };
         rule!(wakes, "session {index} waits ({:?}) for nothing", session.stall);

@@ -4,6 +4,7 @@
 //! The rules of failure are in [`super::failure`]; this file holds the parts.
 
 use super::Settings;
+use super::lane::Lane;
 use super::moves::RunId;
 use super::output::{Output, Pool, Segment};
 use crate::command::CommandId;
@@ -164,18 +165,18 @@ impl Backend {
         address: Address,
         group: u32,
         replica: bool,
-        database: u16,
+        lane: Lane,
     ) -> Self {
         Self {
             serial,
             address,
             group,
             replica,
-            database,
+            database: lane.database,
             state: State::Idle,
             retired: false,
             role: Role::Shared,
-            protocol: Protocol::Resp2,
+            protocol: lane.protocol,
             dirty: false,
             in_flight: VecDeque::new(),
             output: Output::default(),

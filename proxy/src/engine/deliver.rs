@@ -26,6 +26,10 @@ impl Engine {
                     self.on_reply(backend, &bytes[position..position + len]);
                     position += len;
                 }
+                Ok(Scan::EndOfPush(len)) => {
+                    self.on_push_end(backend, &bytes[position..position + len]);
+                    position += len;
+                }
                 Ok(Scan::More) => {
                     self.on_piece(backend, &bytes[position..]);
                     break;
@@ -107,6 +111,9 @@ impl Engine {
         let source = &mut self.backends[backend as usize];
         if source.role == Role::Subscriber && source.state == State::Ready {
             return source.partial.extend_from_slice(piece);
+        }
+        if source.scanner.is_in_push() {
+            return self.on_push_piece(backend, piece);
         }
         let entry = match (source.state, source.in_flight.front()) {
             (State::Ready, Some(entry)) => *entry,
@@ -302,7 +309,7 @@ impl Engine {
         let goes_on = match target.stall {
             Stall::Pipeline => target.in_flight() <= self.settings.session_requests_max / 2,
             Stall::Output => target.reply_bytes() <= self.settings.output_bytes_soft / 2,
-            Stall::Quiet => target.in_flight() == 0,
+            Stall::Order => target.in_flight() == 0,
             _ => false,
         };
         if goes_on {

@@ -333,13 +333,13 @@ impl Engine {
         let command = id.command();
         let target = &mut self.sessions[session as usize];
         target.last_command = id;
-        let (free, database) = (target.flags.has(Flags::FREE), target.database);
+        let (free, row) = (target.flags.has(Flags::FREE), target.row);
         if !free && let Some(flow) = self.forbid(session, id) {
             return flow;
         }
         if command.route == Route::Key {
             let slot = slots::slot(request.arg(1));
-            return match self.routes.shortcut(slot, database) {
+            return match self.routes.shortcut(slot, row) {
                 Some(backend) => self.send(session, backend, id, request),
                 None => self.forward_key(session, id, slot, request),
             };
@@ -420,9 +420,9 @@ impl Engine {
         keys: &[u32],
         request: &Request<'_>,
     ) -> Flow {
-        let database = self.sessions[session as usize].database;
+        let lane = self.sessions[session as usize].lane();
         let read_only = command::is_read_only(id);
-        match self.route(slot, database, read_only) {
+        match self.route(slot, lane, read_only) {
             Way::To(backend) => self.send(session, backend, id, request),
             Way::Follow => self.follow(session, id, slot, keys, read_only, request),
             Way::Nowhere(reason) => self.no_route(session, id, slot, reason),

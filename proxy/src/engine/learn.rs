@@ -12,7 +12,7 @@ use super::session::Stall;
 use crate::command::CommandId;
 use crate::resp::reply::{Scan, Scanner};
 use crate::resp::request::strict_integer;
-use crate::resp::{Request, write};
+use crate::resp::{Protocol, Request, write};
 use crate::slots;
 use ahash::AHashMap;
 
@@ -106,6 +106,7 @@ impl Engine {
                 && !backend.replica
                 && !backend.retired
                 && backend.role == Role::Shared
+                && backend.protocol == Protocol::Resp2
                 && !self.is_full(*index as u32)
         })?;
         Some(index as u32)
@@ -153,8 +154,8 @@ impl Engine {
             return self.reject(session, command, text);
         }
         self.sessions[session as usize].last_command = command;
-        let database = self.sessions[session as usize].database;
-        match self.route(slot, database, facts.read_only) {
+        let lane = self.sessions[session as usize].lane();
+        match self.route(slot, lane, facts.read_only) {
             Way::To(backend) => self.send(session, backend, command, request),
             Way::Follow => {
                 let keys = (facts.first..=last).step_by(facts.step.max(1) as usize);

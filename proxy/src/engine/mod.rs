@@ -25,6 +25,8 @@ mod effect;
 mod failure;
 mod gather;
 mod handshake;
+mod hello;
+mod lane;
 mod learn;
 mod local;
 mod moves;

@@ -29,4 +29,33 @@ impl Engine {
         target.push_shared(&mut self.pool, bytes);
         self.after_output(session);
     }
+
+    /// A piece of a server's push message that has not ended: held until it has.
+    #[cold]
+    pub(super) fn on_push_piece(&mut self, backend: u32, piece: &[u8]) {
+        let source = &mut self.backends[backend as usize];
+        source.partial.extend_from_slice(piece);
+        if source.partial.len() > self.settings.output_bytes_hard {
+            self.fail_backend(backend, "a push message is greater than session_output_hard");
+        }
+    }
+
+    /// The end of a server's push message, or the whole of it.
+    #[cold]
+    pub(super) fn on_push_end(&mut self, backend: u32, end: &[u8]) {
+        let source = &mut self.backends[backend as usize];
+        let mut whole = std::mem::take(&mut source.partial);
+        whole.extend_from_slice(end);
+        self.on_push(backend, &whole);
+    }
+
+    /// A server's push message. It answers no request: what is in flight on the connection is not touched.
+    fn on_push(&mut self, backend: u32, _push: &[u8]) {
+        let source = &self.backends[backend as usize];
+        tracing::debug!(
+            shard = self.shard,
+            backend = %source.address,
+            "a push message came to a connection that asked for none"
+        );
+    }
 }

@@ -3,6 +3,7 @@
 use super::backend::{InFlight, Kind};
 use super::dispatch::since_us;
 use super::early::Early;
+use super::lane::Row;
 use super::output::{Output, Pool};
 use super::pubsub::Subscriptions;
 use crate::command::CommandId;
@@ -98,10 +99,10 @@ pub(super) enum Stall {
     Move,
     /// A server has been asked what its command is.
     Learning,
+    /// It goes another way than those before it, which must be answered first.
+    Order,
     /// The control thread has yet to answer the last request.
     Answer,
-    /// It has to wait until none is in flight.
-    Quiet,
     /// Servers have yet to confirm what it subscribed to.
     Subscribing,
 }
@@ -134,6 +135,7 @@ pub(super) struct Session {
     pub(super) references: u32,
     pub(super) database: u16,
     pub(super) protocol: Protocol,
+    pub(super) row: Row,
     pub(super) flags: Flags,
     pub(super) stall: Stall,
     pub(super) last_command: CommandId,
@@ -165,6 +167,7 @@ impl Session {
             references: 0,
             database: 0,
             protocol: Protocol::Resp2,
+            row: Row(0),
             flags,
             stall: Stall::None,
             last_command: command,

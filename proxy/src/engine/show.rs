@@ -73,6 +73,7 @@ impl Engine {
             age_s: u64::from(now_s - target.opened_s),
             idle_s: u64::from(now_s - target.active_s),
             db: u32::from(target.database),
+            protocol: target.protocol,
             query_bytes: target.input.len(),
             output_bytes: target.reply_bytes(),
             in_flight: target.in_flight() as usize,

@@ -275,10 +275,17 @@ impl Shard {
                 Effect::Settled { epoch } => {
                     self.tell(ControlMessage::Settled { shard: self.number, epoch });
                 }
-                Effect::Ask { session, client, sequence, question, args } => {
+                Effect::Ask { session, client, sequence, question, args, protocol } => {
                     let shard = self.number;
-                    let ask =
-                        ControlMessage::Ask { shard, session, client, sequence, question, args };
+                    let ask = ControlMessage::Ask {
+                        shard,
+                        session,
+                        client,
+                        sequence,
+                        question,
+                        args,
+                        protocol,
+                    };
                     self.tell(ask);
                 }
             }

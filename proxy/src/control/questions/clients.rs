@@ -4,12 +4,17 @@ use super::super::state::State;
 use super::{Refusal, integer, is, reply, text};
 use crate::clients::{ClientInfo, line};
 use crate::messages::KillFilter;
+use crate::resp::Protocol;
 
 /// The only user there is.
 const USER: &str = "default";
 
 /// `CLIENT LIST [TYPE type | ID id ...]`
-pub(super) async fn list(state: &State, options: &[Vec<u8>]) -> Result<Vec<u8>, Refusal> {
+pub(super) async fn list(
+    state: &State,
+    options: &[Vec<u8>],
+    protocol: Protocol,
+) -> Result<Vec<u8>, Refusal> {
     let clients = match options {
         [] => state.shards.clients().await?,
         [word, kind] if is(word, "type") => {
@@ -26,7 +31,7 @@ pub(super) async fn list(state: &State, options: &[Vec<u8>]) -> Result<Vec<u8>, 
         lines.push_str(&line(client));
         lines.push('\n');
     }
-    Ok(reply::bulk(&lines))
+    Ok(reply::verbatim(&lines, protocol))
 }
 
 /// The clients with these ids, in the order of the ids.

@@ -18,10 +18,10 @@ impl Engine {
         request: &Request<'_>,
     ) -> Flow {
         let slot = slots::slot(request.arg(1));
-        let database = self.sessions[session as usize].database;
+        let lane = self.sessions[session as usize].lane();
         let reason = match self.routes.slots[usize::from(slot)] {
             Route::Server { master, .. } | Route::Migrating { to: master, .. } => {
-                let backend = self.backend_at(master, database, slot);
+                let backend = self.backend_at(master, lane, slot);
                 return self.send(session, backend, id, request);
             }
             Route::Parked => NoRoute::Parked,

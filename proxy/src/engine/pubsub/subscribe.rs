@@ -43,7 +43,7 @@ impl Engine {
         form: Form,
         request: &Request<'_>,
     ) -> Flow {
-        if !self.is_quiet(session) {
+        if self.must_wait(session) {
             return Flow::Wait;
         }
         self.count_local(id);
@@ -62,16 +62,6 @@ impl Engine {
             self.sessions[session as usize].stall = Stall::Subscribing;
         }
         Flow::Next
-    }
-
-    /// Whether none of a session's requests is in flight; if not, its next one waits for that.
-    fn is_quiet(&mut self, session: u32) -> bool {
-        let target = &mut self.sessions[session as usize];
-        let quiet = target.in_flight() == 0;
-        if !quiet {
-            target.stall = Stall::Quiet;
-        }
-        quiet
     }
 
     /// Whether a session has a confirmation to wait for.
@@ -194,7 +184,7 @@ impl Engine {
         form: Form,
         request: &Request<'_>,
     ) -> Flow {
-        if !self.is_quiet(session) {
+        if self.must_wait(session) {
             return Flow::Wait;
         }
         self.count_local(id);
