@@ -49,6 +49,18 @@ impl Engine {
         self.push_to_feed(backend, Kind::Topic, topic, &request);
     }
 
+    /// Whether the server at this address has confirmed all that it should.
+    #[cfg(test)]
+    pub(in crate::engine) fn has_all_subscriptions(&self, address: &str) -> bool {
+        let backend = self.routes.subscriber_at(&crate::topology::Address::from(address));
+        self.hub.topics.iter().filter(|(_, topic)| topic.is_wanted()).all(|(_, topic)| {
+            let servers = self.servers_of(topic);
+            let is_meant = servers.iter().any(|server| *self.routes.address(*server) == *address);
+            let word = backend.and_then(|backend| topic.word(backend));
+            !is_meant || word == Some(&Word::Confirmed)
+        })
+    }
+
     /// Gives a request of the proxy's own to a subscriber connection.
     pub(super) fn push_to_feed(&mut self, backend: u32, kind: Kind, number: u32, request: &[u8]) {
         let entry = InFlight {
@@ -146,9 +158,11 @@ impl Engine {
 
     /// A subscriber connection is lost, or the topology has no more use for it: its server has forgotten everything.
     pub(in crate::engine) fn on_feed_lost(&mut self, backend: u32) {
+        // All of them first: what follows from one may be that another one is left.
+        for (_, topic) in &mut self.hub.topics {
+            topic.places.retain(|place| place.backend != backend);
+        }
         for topic in self.hub.all() {
-            let Some(target) = self.hub.topics.get_mut(topic as usize) else { continue };
-            target.places.retain(|place| place.backend != backend);
             self.confirm_waiting(topic);
             if self.hub.topics.contains(topic as usize) {
                 self.release_topic(topic);

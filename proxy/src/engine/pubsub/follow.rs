@@ -59,7 +59,7 @@ impl Engine {
             self.retire(backend);
         }
         if self.hub.is_idle() {
-            return;
+            return self.hub.forget_held();
         }
         for topic in self.hub.all() {
             let Some(target) = self.hub.topics.get(topic as usize) else { continue };
@@ -69,9 +69,7 @@ impl Engine {
             self.leave_others(topic);
             self.confirm_waiting(topic);
         }
-        for (address, slots) in leaving {
-            self.begin_hold(&address, slots);
-        }
+        self.begin_holds(leaving);
         let feeds = self.backends.iter().filter(|(_, target)| target.role == Role::Subscriber);
         let feeds: Vec<u32> = feeds.map(|(index, _)| index as u32).collect();
         self.await_answers(feeds, before, self.now_us + CONFIRM_US_MAX);

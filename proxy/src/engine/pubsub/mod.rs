@@ -75,6 +75,11 @@ impl Hub {
         self.topics.is_empty()
     }
 
+    /// Forgets messages that are held for nobody.
+    fn forget_held(&mut self) {
+        self.holds = Holds::default();
+    }
+
     fn find(&self, form: Form, name: &[u8]) -> Option<u32> {
         self.names[form as usize].get(name).copied()
     }
