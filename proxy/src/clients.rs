@@ -51,6 +51,10 @@ pub struct ClientInfo {
     pub subscriptions: [usize; 3],
     /// Whether CLIENT NO-EVICT is on.
     pub no_evict: bool,
+    /// Whether it blocks, until a server has something for it.
+    pub blocked: bool,
+    /// How many requests are queued since MULTI; `None` outside of a transaction.
+    pub queued: Option<usize>,
 }
 
 /// One entry of the slow log.
@@ -92,12 +96,13 @@ pub fn line(client: &ClientInfo) -> String {
     let _ = write!(
         line,
         "id={id} addr={} laddr={} fd={fd} name={name} age={age_s} idle={idle_s} flags={} db={db} \
-         sub={sub} psub={psub} ssub={ssub} multi=-1 qbuf={query_bytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
+         sub={sub} psub={psub} ssub={ssub} multi={} qbuf={query_bytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
          obl={output_bytes} oll=0 omem={output_bytes} tot-mem={memory} events=r cmd={} user=default \
          redir=-1 resp={} lib-name={} lib-ver={} shard={} in-flight={}",
         address(client.addr),
         address(client.laddr),
         flags(client),
+        client.queued.map_or(-1, |queued| queued as i64),
         client.command,
         client.protocol.version(),
         client.lib_name,
@@ -108,12 +113,18 @@ pub fn line(client: &ClientInfo) -> String {
     line
 }
 
-/// Redis's letters for a client: `P` subscribed, `U` unix socket, `e` not to be evicted, `N` none of these.
+/// Redis's letters for a client: `P` subscribed, `x` in a transaction, `b` blocked, `U` unix socket, `e` not to be evicted, `N` none
+/// of these.
 fn flags(client: &ClientInfo) -> String {
-    let letters =
-        [('P', client.is_subscribed()), ('U', client.addr.is_none()), ('e', client.no_evict)];
-    let letters: String = letters.iter().filter(|(_, on)| *on).map(|(letter, _)| letter).collect();
-    if letters.is_empty() { "N".into() } else { letters }
+    let letters = [
+        ('P', client.is_subscribed()),
+        ('x', client.queued.is_some()),
+        ('b', client.blocked),
+        ('U', client.addr.is_none()),
+        ('e', client.no_evict),
+    ];
+    let set: String = letters.iter().filter(|(_, set)| *set).map(|(letter, _)| *letter).collect();
+    if set.is_empty() { "N".into() } else { set }
 }
 
 impl ClientInfo {

@@ -71,6 +71,8 @@ pub enum ShardMessage {
     Clients(oneshot::Sender<Vec<ClientInfo>>),
     /// Close the sessions that match; answers how many did.
     Kill(KillFilter, oneshot::Sender<u64>),
+    /// End the wait of the client of this id, with an error if so said; answers 1 if it waited.
+    Unblock(u64, bool, oneshot::Sender<u64>),
     /// Copy out the slow log, newest first.
     Slowlog(oneshot::Sender<Vec<SlowEntry>>),
     /// Empty the slow log.
@@ -144,6 +146,8 @@ pub enum Question {
     ClientList,
     /// `CLIENT KILL ...`
     ClientKill,
+    /// `CLIENT UNBLOCK id [TIMEOUT|ERROR]`
+    ClientUnblock,
     /// `CONFIG GET pattern ...`
     ConfigGet,
     /// `CONFIG SET key value ...`

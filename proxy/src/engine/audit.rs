@@ -3,7 +3,7 @@
 //! Nothing in the proxy calls this: the simulation and the fuzz targets do, after any turn. Each
 //! sentence that it answers names the rule that was broken.
 
-use super::backend::{InFlight, Kind, State};
+use super::backend::{Kind, State};
 use super::dispatch::since_us;
 use super::session::{Flags, Session, Stall};
 use super::{Backend, Engine};
@@ -55,7 +55,7 @@ impl Engine {
                     | Stall::Parked
                     | Stall::Move
                     | Stall::Learning
-                    | Stall::Order
+                    | Stall::Quiet
                     | Stall::Subscribing
             ));
             self.audit_session(index, session)?;
@@ -92,7 +92,15 @@ impl Engine {
         for (index, backend) in &self.backends {
             for entry in &backend.in_flight {
                 match entry.kind {
-                    Kind::Ping | Kind::Learn | Kind::Move | Kind::Topic | Kind::Flush => {}
+                    Kind::Ping
+                    | Kind::Learn
+                    | Kind::Move
+                    | Kind::Swallow
+                    | Kind::Unblock
+                    | Kind::Topic
+                    | Kind::Flush => {}
+                    // These end with their session.
+                    Kind::Blocked | Kind::StreamEnd => {}
                     Kind::Part => {
                         let gather = entry.sequence as usize;
                         rule!(
@@ -101,7 +109,7 @@ impl Engine {
                         );
                         parts[gather] += 1;
                     }
-                    Kind::Reply | Kind::Silent => {
+                    Kind::Reply | Kind::Silent | Kind::Exec => {
                         let session = entry.session as usize;
                         rule!(
                             self.sessions.contains(session),
@@ -160,11 +168,12 @@ impl Engine {
             }
             Stall::Parked => self.parked.contains(&(index as u32)),
             Stall::Move => self.moves.is_waiting(index as u32, session.next),
-            Stall::Order => session.in_flight() > 0,
             Stall::Learning => self.learned.is_waiting(index as u32),
             // The question is the one request that nothing in the engine names.
             Stall::Answer => session.references > 0,
             Stall::Subscribing => self.is_subscribing(index as u32),
+            Stall::Quiet | Stall::Exec => session.in_flight() > 0,
+            Stall::Blocked => self.leases.sessions.contains(&(index as u32)),
         };
         rule!(wakes, "session {index} waits ({:?}) for nothing", session.stall);
         rule!(
@@ -180,8 +189,9 @@ impl Engine {
         let limits = &self.settings;
         // A split request asks for room once and a PING not at all, so that one may be over.
         // Calls about keys that move do not ask for it either, nor do subscriptions.
-        let own = |entry: &&InFlight| matches!(entry.kind, Kind::Move | Kind::Topic | Kind::Flush);
-        let calls = backend.in_flight.iter().filter(own).count();
+        let unbounded = [Kind::Move, Kind::Swallow, Kind::Unblock, Kind::Topic, Kind::Flush];
+        let calls = backend.in_flight.iter();
+        let calls = calls.filter(|entry| unbounded.contains(&entry.kind)).count();
         rule!(
             backend.in_flight.len() - calls <= limits.backend_requests_max + 1,
             "backend {index} has {} requests in flight",

@@ -130,14 +130,28 @@ impl Engine {
             source.streaming = true;
             return;
         }
+        let wanted = match entry.kind {
+            Kind::Blocked | Kind::StreamEnd => source.lessee == entry.session,
+            _ => true,
+        };
+        if !wanted {
+            source.streaming = true;
+            return;
+        }
         let (session, held) = match entry.kind {
             Kind::Part => {
                 let gather = &self.gathers[entry.sequence as usize];
                 (gather.session, gather.held())
             }
-            Kind::Ping | Kind::Learn | Kind::Topic | Kind::Flush => {
+            Kind::Ping
+            | Kind::Learn
+            | Kind::Swallow
+            | Kind::Unblock
+            | Kind::Topic
+            | Kind::Flush => {
                 return source.partial.extend_from_slice(piece);
             }
+            Kind::Exec | Kind::Blocked | Kind::StreamEnd => (entry.session, 0),
             Kind::Move => return self.on_move_piece(backend, &entry, piece),
             Kind::Reply | Kind::Silent => (entry.session, 0),
         };
@@ -198,6 +212,11 @@ impl Engine {
             }
             Kind::Part => self.on_part(entry.sequence, entry.session as u16, reply),
             Kind::Ping => self.on_pong(backend, entry),
+            Kind::Swallow => self.on_swallowed(backend, entry, reply),
+            Kind::Exec => self.on_exec(entry, reply),
+            Kind::Blocked => self.on_unblocked(backend, entry, reply),
+            Kind::StreamEnd => self.on_stream_end(entry, reply),
+            Kind::Unblock => self.on_unblock_reply(entry, reply),
             Kind::Learn => self.on_facts(entry.sequence, reply),
             Kind::Move => self.on_move_reply(entry.sequence, entry.session, reply),
             Kind::Topic | Kind::Flush => debug_assert!(false, "only a subscriber has them"),
@@ -309,7 +328,7 @@ impl Engine {
         let goes_on = match target.stall {
             Stall::Pipeline => target.in_flight() <= self.settings.session_requests_max / 2,
             Stall::Output => target.reply_bytes() <= self.settings.output_bytes_soft / 2,
-            Stall::Order => target.in_flight() == 0,
+            Stall::Quiet => target.in_flight() == 0,
             _ => false,
         };
         if goes_on {

@@ -85,13 +85,17 @@ impl Engine {
                 reason,
                 "{}",
                 match target.role {
-                    Role::Shared | Role::Waiter =>
+                    Role::Shared | Role::Waiter | Role::Dedicated =>
                         "a server is lost: its keys answer errors until it is back",
                     Role::Subscriber =>
                         "a server's messages are lost until the connection for them is back",
                 }
             );
         }
+        if target.role == Role::Dedicated {
+            self.forget_dedicated(backend);
+        }
+        let target = &mut self.backends[backend as usize];
         let streamed = target.streaming;
         let lost = target.reset(&mut self.pool);
         let text = if was_ready {
@@ -116,7 +120,9 @@ impl Engine {
 
     fn fail_entry(&mut self, entry: &InFlight, streamed: bool, error: &[u8]) {
         match entry.kind {
-            Kind::Ping | Kind::Topic | Kind::Flush => {}
+            Kind::Ping | Kind::Swallow | Kind::Unblock | Kind::Topic | Kind::Flush => {}
+            Kind::Exec => self.on_exec(entry, error),
+            Kind::Blocked | Kind::StreamEnd => self.on_wait_lost(entry, error),
             Kind::Move => self.on_move_lost(entry.sequence, entry.session),
             Kind::Learn => self.on_facts(entry.sequence, error),
             Kind::Part => self.on_part(entry.sequence, entry.session as u16, error),
@@ -206,11 +212,13 @@ impl Engine {
         let target = &self.backends[backend as usize];
         let idle = target.in_flight.is_empty();
         let (answer, send) = target.waits_us(now);
+        let patience = target.patience_us;
         let mut due = u64::MAX;
-        for (limit, waited, key) in [
-            (self.settings.recv_timeout_us, answer, "backend_recv_timeout"),
-            (self.settings.send_timeout_us, send, "backend_send_timeout"),
+        for (limit, more, waited, key) in [
+            (self.settings.recv_timeout_us, patience, answer, "backend_recv_timeout"),
+            (self.settings.send_timeout_us, 0, send, "backend_send_timeout"),
         ] {
+            let limit = if limit > 0 { limit.saturating_add(more) } else { 0 };
             // What comes from now on cannot time out earlier than this.
             let waited = waited.unwrap_or(0);
             if limit > 0 && waited >= limit {
@@ -218,7 +226,7 @@ impl Engine {
                 return self.fail_backend(backend, &format!("no answer within {key}"));
             }
             if limit > 0 {
-                due = due.min(now + limit - waited);
+                due = due.min(now.saturating_add(limit - waited));
             }
         }
         let ping = self.settings.ping_us;

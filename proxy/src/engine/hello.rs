@@ -6,7 +6,7 @@
 use super::Engine;
 use super::dispatch::Flow;
 use super::local::Answer;
-use super::session::{Flags, Stall};
+use super::session::Flags;
 use crate::command::{CommandId, REDIS_VERSION};
 use crate::resp::request::strict_integer;
 use crate::resp::{Protocol, Request, write};
@@ -60,21 +60,15 @@ impl Engine {
             Err(text) => return self.reject(session, id, &text),
         };
         let present = self.sessions[session as usize].protocol;
-        if hello.protocol.is_some_and(|wanted| wanted != present) && self.must_wait(session) {
-            return Flow::Wait;
+        if hello.protocol.is_some_and(|wanted| wanted != present) {
+            if let Some(flow) = self.wait_until_quiet(session) {
+                return flow;
+            }
+            // Its connection answers in the old protocol.
+            self.break_watch(session, |_, _| false);
         }
         let answer = self.greet(session, &hello);
         self.answer(session, id, answer)
-    }
-
-    /// Whether the next request has to wait until those before it are answered; lets the session wait then.
-    pub(super) fn must_wait(&mut self, session: u32) -> bool {
-        let target = &mut self.sessions[session as usize];
-        let waits = target.in_flight() > 0;
-        if waits {
-            target.stall = Stall::Order;
-        }
-        waits
     }
 
     fn greet(&mut self, session: u32, hello: &Hello<'_>) -> Answer {
@@ -113,11 +107,14 @@ impl Engine {
 
     /// Runs RESET: the session is as it was when it began.
     pub(super) fn reset(&mut self, session: u32, id: CommandId) -> Flow {
-        if self.sessions[session as usize].protocol != Protocol::Resp2 && self.must_wait(session) {
-            return Flow::Wait;
+        if self.sessions[session as usize].protocol != Protocol::Resp2
+            && let Some(flow) = self.wait_until_quiet(session)
+        {
+            return flow;
         }
         self.end_subscriptions(session);
         let must_authenticate = !self.settings.session_auth.is_empty();
+        self.end_own(session);
         let target = &mut self.sessions[session as usize];
         target.select(0);
         target.speak(Protocol::Resp2);
@@ -130,7 +127,6 @@ impl Engine {
         if must_authenticate {
             target.flags.unset(Flags::AUTHENTICATED);
         }
-        target.update_free();
         self.answer(session, id, Ok(b"+RESET\r\n".to_vec()))
     }
 }

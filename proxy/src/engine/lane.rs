@@ -59,6 +59,6 @@ impl Session {
     pub(super) fn speak(&mut self, protocol: Protocol) {
         self.protocol = protocol;
         self.row = self.lane().row();
-        self.update_free();
+        self.note_hears_only();
     }
 }

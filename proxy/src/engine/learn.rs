@@ -8,6 +8,7 @@ use super::Engine;
 use super::backend::{Body, InFlight, Kind, Role, State};
 use super::dispatch::{Flow, since_us};
 use super::route::{Way, is_reserved};
+use super::session::Flags;
 use super::session::Stall;
 use crate::command::CommandId;
 use crate::resp::reply::{Scan, Scanner};
@@ -153,7 +154,15 @@ impl Engine {
             let text = "CROSSSLOT Keys in request don't hash to the same slot";
             return self.reject(session, command, text);
         }
-        self.sessions[session as usize].last_command = command;
+        let target = &mut self.sessions[session as usize];
+        target.last_command = command;
+        if target.flags.has(Flags::MULTI) {
+            let keys: Vec<u32> = (facts.first..=last)
+                .step_by(facts.step.max(1) as usize)
+                .map(|key| key as u32)
+                .collect();
+            return self.queue_keys(session, command, &keys, request);
+        }
         let lane = self.sessions[session as usize].lane();
         match self.route(slot, lane, facts.read_only) {
             Way::To(backend) => self.send(session, backend, command, request),

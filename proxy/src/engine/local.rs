@@ -64,6 +64,9 @@ impl Engine {
             }
             Local::ClientNoEvict => self.no_evict(session, request),
             Local::ClientReply => return self.client_reply(session, id, request),
+            Local::Multi | Local::Exec | Local::Discard | Local::Watch | Local::Unwatch => {
+                return self.transact(session, id, local, request);
+            }
             Local::SlotsInfo => self.slots_info(request),
             Local::SlotsMapping => self.slots_mapping(request),
             Local::SlotsHashKey => {
@@ -150,7 +153,6 @@ impl Engine {
         }
         let target = &mut self.sessions[session as usize];
         target.flags.set(Flags::AUTHENTICATED);
-        target.update_free();
         ok()
     }
 
@@ -344,6 +346,7 @@ fn question(local: Local) -> Option<Question> {
         Local::Info => Question::Info,
         Local::ClientList => Question::ClientList,
         Local::ClientKill => Question::ClientKill,
+        Local::ClientUnblock => Question::ClientUnblock,
         Local::ConfigGet => Question::ConfigGet,
         Local::ConfigSet => Question::ConfigSet,
         Local::ConfigResetStat => Question::ConfigResetStat,
@@ -376,7 +379,7 @@ fn slot_number(text: &[u8], max: usize) -> Result<usize, String> {
 
 fn ping(request: &Request<'_>, session: &Session) -> Answer {
     match request.len() {
-        1 | 2 if session.hears_only() => Ok(pubsub::pong(request)),
+        1 | 2 if session.flags.has(Flags::HEARS_ONLY) => Ok(pubsub::pong(request)),
         1 => Ok(b"+PONG\r\n".to_vec()),
         2 => Ok(bulk(request.arg(1))),
         _ => Err("ERR wrong number of arguments for 'ping' command".into()),

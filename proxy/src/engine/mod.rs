@@ -18,6 +18,8 @@
 
 mod audit;
 mod backend;
+mod blocking;
+mod dedicated;
 mod deliver;
 mod dispatch;
 mod early;
@@ -41,6 +43,7 @@ mod show;
 mod slowlog;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 pub use audit::Audit;
 pub use effect::Effect;
@@ -51,6 +54,7 @@ use crate::command::{COMMANDS, CommandId};
 use crate::resp::request::Progress;
 use crate::stats::{CommandStats, MoveStats};
 use backend::Backend;
+use dedicated::Leases;
 use gather::{Gather, Plan, SpareParts};
 use learn::Learned;
 use moves::Moves;
@@ -65,6 +69,9 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
+
+/// In place of an index: none.
+const NO_INDEX: u32 = u32::MAX;
 
 /// Sessions are looked at for timeouts this many times in the shortest timeout.
 const SWEEPS_A_TIMEOUT: u64 = 8;
@@ -124,6 +131,7 @@ pub struct Engine {
     settling: Settling,
     moves: Moves,
     hub: Hub,
+    leases: Leases,
     pool: Pool,
     random: fastrand::Rng,
 
@@ -172,6 +180,7 @@ impl Engine {
             settling: Settling::new(),
             moves: Moves::default(),
             hub: Hub::default(),
+            leases: Leases::default(),
             pool: Pool::default(),
             random: fastrand::Rng::with_seed(seed),
             effects: Vec::new(),
@@ -226,8 +235,7 @@ impl Engine {
             flags.set(Flags::AUTHENTICATED);
         }
         let none_yet = crate::command::ids::PING;
-        let mut session = Session::new(client, peer, flags, self.now_s(), none_yet);
-        session.update_free();
+        let session = Session::new(client, peer, flags, self.now_s(), none_yet);
         let index = self.sessions.insert(session) as u32;
         self.counters.sessions_total += 1;
         if self.sweep_us == u64::MAX {
@@ -241,7 +249,12 @@ impl Engine {
 
     /// A client has sent its last byte. What it asked for is still answered.
     pub fn on_client_eof(&mut self, session: u32) {
-        self.sessions[session as usize].flags.set(Flags::EOF);
+        let target = &mut self.sessions[session as usize];
+        target.flags.set(Flags::EOF);
+        if target.stall == Stall::Blocked {
+            // It will not be there to take what it waits for.
+            return self.close_when_drained(session);
+        }
         self.finish_if_drained(session);
     }
 
@@ -269,6 +282,7 @@ impl Engine {
         target.release(&mut self.pool);
         self.forget_wait(session);
         self.end_subscriptions(session);
+        self.end_own(session);
         self.release_if_gone(session);
         if self.sessions.is_empty() {
             self.pool.shrink();

@@ -1,8 +1,8 @@
 //! From a slot to the backend connection that its requests go to.
 
-use super::Engine;
 use super::backend::{Backend, Role, State};
 use super::lane::{Lane, Row};
+use super::{Engine, dedicated};
 use crate::slots::{self, SLOT_COUNT};
 use crate::topology::{Address, GroupIndex, SlotState, Topology};
 use ahash::AHashMap;
@@ -64,11 +64,17 @@ pub(super) struct Server {
     waiter: u32,
     /// The connection that hears for all sessions; masters have one once it is needed.
     subscriber: u32,
+    pub(super) dedicated: dedicated::Pool,
 }
 
 impl Server {
     /// The connections for requests that there are.
     pub(super) fn connections(&self) -> impl Iterator<Item = u32> {
+        self.shared().chain(self.dedicated.all.iter().copied())
+    }
+
+    /// Those that are nobody's own.
+    pub(super) fn shared(&self) -> impl Iterator<Item = u32> {
         let all = self.backends.iter().flatten().chain([&self.waiter]).copied();
         all.filter(|backend| *backend != NONE)
     }
@@ -236,6 +242,7 @@ impl ServerList {
         let waiter = old.as_ref().map_or(NONE, |old| old.waiter);
         let subscriber =
             old.as_mut().map_or(NONE, |old| std::mem::replace(&mut old.subscriber, NONE));
+        let dedicated = old.as_mut().map(|old| std::mem::take(&mut old.dedicated));
         let backends = match old {
             Some(old) if old.replica == replica || self.same_places => {
                 old.waiter = NONE;
@@ -255,6 +262,7 @@ impl ServerList {
             backends,
             waiter,
             subscriber,
+            dedicated: dedicated.unwrap_or_default(),
         });
         self.by_address.insert(Arc::clone(address), index);
         index
@@ -448,7 +456,7 @@ impl Engine {
         index
     }
 
-    fn insert_backend(&mut self, server: u16, lane: Lane) -> u32 {
+    pub(super) fn insert_backend(&mut self, server: u16, lane: Lane) -> u32 {
         let entry = &self.routes.servers[usize::from(server)];
         let address = Arc::clone(&entry.address);
         self.backends_made += 1;

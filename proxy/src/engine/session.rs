@@ -1,11 +1,13 @@
 //! One client's connection: its input, its requests in order, its output.
 
 use super::backend::{InFlight, Kind};
+use super::blocking::Blocked;
 use super::dispatch::since_us;
 use super::early::Early;
 use super::lane::Row;
 use super::output::{Output, Pool};
 use super::pubsub::Subscriptions;
+use super::transaction::{Replay, Transaction, Watch};
 use crate::command::CommandId;
 use crate::resp::Protocol;
 use crate::resp::request::Progress;
@@ -43,9 +45,20 @@ impl Flags {
     pub(super) const NO_EVICT: Self = Self(1 << 10);
     /// What waited in its input is being run.
     pub(super) const RUNNING: Self = Self(1 << 12);
+    /// Requests are queued: MULTI was said.
+    pub(super) const MULTI: Self = Self(1 << 14);
+    /// Subscribed, and in RESP2, where a reply could not be told from a message.
+    pub(super) const HEARS_ONLY: Self = Self(1 << 15);
 
-    /// Nothing about the session forbids it any command: see [`Session::update_free`].
-    pub(super) const FREE: Self = Self(1 << 14);
+    /// Any of these, and a request is looked at before it is routed.
+    const SPECIAL: Self = Self(Self::MULTI.0 | Self::HEARS_ONLY.0);
+
+    /// Whether the session's requests go where they go by themselves.
+    #[inline(always)]
+    pub(super) fn are_ordinary(self) -> bool {
+        self.0 & (Self::AUTHENTICATED.0 | Self::SPECIAL.0) == Self::AUTHENTICATED.0
+    }
+
     /// A part of the reply to the oldest request is out, and the rest has yet to come.
     pub(super) const HALF_OUT: Self = Self(1 << 13);
 
@@ -99,12 +112,16 @@ pub(super) enum Stall {
     Move,
     /// A server has been asked what its command is.
     Learning,
-    /// It goes another way than those before it, which must be answered first.
-    Order,
     /// The control thread has yet to answer the last request.
     Answer,
     /// Servers have yet to confirm what it subscribed to.
     Subscribing,
+    /// Everything before it must have been answered.
+    Quiet,
+    /// It blocks, on a connection of its own.
+    Blocked,
+    /// The server has yet to answer EXEC.
+    Exec,
 }
 
 /// What a client has said of itself. Most say nothing.
@@ -145,7 +162,27 @@ pub(super) struct Session {
     pub(super) progress_s: u32,
     pub(super) peer: Option<SocketAddr>,
     pub(super) identity: Option<Box<Identity>>,
-    pub(super) subscriptions: Option<Box<Subscriptions>>,
+    pub(super) own: Option<Box<Own>>,
+}
+
+/// What some sessions have beside requests in their order: a transaction, connections of their own.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    pub(super) transaction: Option<Transaction>,
+    pub(super) replay: Replay,
+    pub(super) watch: Option<Watch>,
+    pub(super) blocked: Option<Blocked>,
+    pub(super) subscriptions: Option<Subscriptions>,
+}
+
+impl Own {
+    fn is_empty(&self) -> bool {
+        self.transaction.is_none()
+            && self.replay.is_empty()
+            && self.watch.is_none()
+            && self.blocked.is_none()
+            && self.subscriptions.is_none()
+    }
 }
 
 impl Session {
@@ -176,33 +213,29 @@ impl Session {
             progress_s: now_s,
             peer,
             identity: None,
-            subscriptions: None,
+            own: None,
         }
     }
 
-    /// Notes whether a command has to be looked at before it runs, by what the session has become: one that is
-    /// not authenticated may run few, and so may one that is subscribed in RESP2. Everyone who changes that calls
-    /// this, so that all other sessions pay for one bit.
-    pub(super) fn update_free(&mut self) {
-        if self.flags.has(Flags::AUTHENTICATED) && !self.hears_only() {
-            self.flags.set(Flags::FREE);
-        } else {
-            self.flags.unset(Flags::FREE);
+    /// Notes whether it may run hardly anything, by what it has become. Everyone who changes that calls this.
+    pub(super) fn note_hears_only(&mut self) {
+        self.flags.unset(Flags::HEARS_ONLY);
+        if self.protocol == Protocol::Resp2 && self.is_subscribed() {
+            self.flags.set(Flags::HEARS_ONLY);
         }
-    }
-
-    /// Whether replies could not be told from messages: it is subscribed, and speaks RESP2.
-    pub(super) fn hears_only(&self) -> bool {
-        self.protocol == Protocol::Resp2 && self.is_subscribed()
     }
 
     /// Whether it is subscribed to anything.
     pub(super) fn is_subscribed(&self) -> bool {
-        self.subscriptions.as_ref().is_some_and(|subscriptions| subscriptions.any())
+        self.subscriptions().is_some_and(Subscriptions::any)
+    }
+
+    pub(super) fn subscriptions(&self) -> Option<&Subscriptions> {
+        self.own.as_ref()?.subscriptions.as_ref()
     }
 
     pub(super) fn subscriptions_mut(&mut self) -> &mut Subscriptions {
-        self.subscriptions.get_or_insert_default()
+        self.own_mut().subscriptions.get_or_insert_default()
     }
 
     /// Requests without a reply.
@@ -330,6 +363,23 @@ impl Session {
     #[inline]
     pub(super) fn is_drained(&self) -> bool {
         self.head == self.next && self.output.unsent() == 0
+    }
+
+    pub(super) fn own_mut(&mut self) -> &mut Own {
+        self.own.get_or_insert_default()
+    }
+
+    /// How many requests are queued since MULTI.
+    pub(super) fn queued(&self) -> Option<usize> {
+        let own = self.own.as_ref().filter(|_| self.flags.has(Flags::MULTI))?;
+        own.transaction.as_ref().map(Transaction::len)
+    }
+
+    /// Gives back the memory of what it has of its own, if that is nothing.
+    pub(super) fn tidy_own(&mut self) {
+        if self.own.as_ref().is_some_and(|own| own.is_empty()) {
+            self.own = None;
+        }
     }
 
     pub(super) fn identity_mut(&mut self) -> &mut Identity {

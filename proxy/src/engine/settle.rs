@@ -11,7 +11,7 @@
 //! change where it goes in the end. Nothing of this is on a request's path; marks are looked at once a
 //! turn, and only while there are any.
 
-use super::backend::Backend;
+use super::backend::{Backend, Role};
 use super::route::Route;
 use super::{Effect, Engine};
 use crate::slots::SLOT_COUNT;
@@ -158,27 +158,59 @@ impl Engine {
     /// present topology still.
     pub(super) fn begin_drains(&mut self, next: &Topology) {
         let present = std::sync::Arc::clone(&self.routes.topology);
-        let mut begun: AHashMap<(Route, u64), u32> = AHashMap::new();
+        let leaving = self.leaving(&present, next);
+        let mut leaves = Box::new([false; SLOT_COUNT]);
+        for (route, slots) in leaving {
+            slots.iter().for_each(|slot| leaves[usize::from(*slot)] = true);
+            let serving = slots.first().and_then(|slot| Serving::of(&present, usize::from(*slot)));
+            let Some(serving) = serving else { continue };
+            let drain = self.begin_drain(serving, route, &slots);
+            for slot in slots {
+                self.settling.waits[usize::from(slot)] = drain;
+            }
+        }
+        self.settling.pending = true;
+        self.leave_slots(&leaves, next);
+    }
+
+    /// The slots that leave their servers, together with those of the same route and the same move.
+    fn leaving(&self, present: &Topology, next: &Topology) -> Vec<(Route, Vec<u16>)> {
+        let mut places: AHashMap<(Route, u64), usize> = AHashMap::new();
+        let mut leaving: Vec<(Route, Vec<u16>)> = Vec::new();
         for slot in 0..SLOT_COUNT {
             let route = self.routes.slots[slot];
             if !matches!(route, Route::Server { .. } | Route::Migrating { .. }) {
                 continue;
             }
-            let Some(serving) = Serving::of(&present, slot) else { continue };
+            let Some(serving) = Serving::of(present, slot) else { continue };
             let stays = Serving::of(next, slot)
                 .is_some_and(|then| serving.same(then, self.settings.primary_only));
             if !stays {
                 let since = serving.from.map_or(0, |(_, since)| since);
-                let drain =
-                    begun.entry((route, since)).or_insert_with(|| self.begin_drain(serving, route));
-                self.settling.waits[slot] = *drain;
+                let place = *places.entry((route, since)).or_insert_with(|| {
+                    leaving.push((route, Vec::new()));
+                    leaving.len() - 1
+                });
+                leaving[place].1.push(slot as u16);
             }
         }
-        self.settling.pending = true;
+        leaving
     }
 
-    /// Marks what is in flight at the servers of a route; `NONE` if nothing is.
-    fn begin_drain(&mut self, serving: Serving<'_>, route: Route) -> u32 {
+    /// What sessions have on connections of their own ends where its slot leaves.
+    fn leave_slots(&mut self, leaves: &[bool; SLOT_COUNT], next: &Topology) {
+        let sessions: Vec<u32> = self.leases.sessions.iter().copied().collect();
+        for session in sessions {
+            self.carry(session, |slot| leaves[usize::from(slot)]);
+            self.break_watch(session, |slot, server| {
+                let then = Serving::of(next, usize::from(slot));
+                !leaves[usize::from(slot)] || then.is_some_and(|then| then.group.master == *server)
+            });
+        }
+    }
+
+    /// Marks what is in flight for these slots at the servers of their route; `NONE` if nothing is.
+    fn begin_drain(&mut self, serving: Serving<'_>, route: Route, slots: &[u16]) -> u32 {
         let servers: Vec<u16> = match route {
             Route::Server { master, replicas } => {
                 let replicas = self.routes.replicas[usize::from(replicas)].iter().flatten();
@@ -189,7 +221,10 @@ impl Engine {
         };
         let servers = servers.iter().map(|server| &self.routes.servers[usize::from(*server)]);
         let connections = servers.flat_map(|server| server.connections());
-        let marks = self.marks(connections.collect());
+        // On a dedicated connection, a request may stay for as long as its slot does.
+        let concerns =
+            |target: &Backend| target.role != Role::Dedicated || slots.contains(&target.slot);
+        let marks = self.marks(connections, concerns);
         if marks.is_empty() {
             return NONE;
         }
@@ -199,20 +234,24 @@ impl Engine {
         self.settling.drains.insert(Drain { before, group, from, marks }) as u32
     }
 
-    /// Marks what is in flight on these connections.
-    fn marks(&self, connections: Vec<u32>) -> Vec<Mark> {
-        let mark = |backend: u32| {
+    /// Marks what is in flight on those of the connections that matter.
+    fn marks(
+        &self,
+        connections: impl Iterator<Item = u32>,
+        matters: impl Fn(&Backend) -> bool,
+    ) -> Vec<Mark> {
+        let marks = connections.filter_map(|backend| {
             let target = &self.backends[backend as usize];
-            let in_flight = !target.in_flight.is_empty();
+            let in_flight = matters(target) && !target.in_flight.is_empty();
             in_flight.then_some(Mark { backend, serial: target.serial, offset: target.written })
-        };
-        connections.into_iter().filter_map(mark).collect()
+        });
+        marks.collect()
     }
 
     /// Lets the present epoch settle only when what is in flight on these connections has been answered, or lost,
     /// or is late.
     pub(super) fn await_answers(&mut self, connections: Vec<u32>, before: u64, due_us: u64) {
-        let marks = self.marks(connections);
+        let marks = self.marks(connections.into_iter(), |_| true);
         if !marks.is_empty() {
             self.settling.answers.push(Answers { before, marks, due_us });
         }

@@ -398,6 +398,9 @@ impl Shard {
                 let killed = matching.map(|(session, _)| self.engine.kill(*session)).count();
                 give(answer, killed as u64);
             }
+            ShardMessage::Unblock(client, error, answer) => {
+                give(answer, u64::from(self.engine.unblock(client, error)));
+            }
             ShardMessage::Slowlog(answer) => give(answer, self.engine.slowlog()),
             ShardMessage::SlowlogReset => self.engine.reset_slowlog(),
             ShardMessage::StatsReset => self.engine.reset_stats(),

@@ -13,6 +13,7 @@
 #![allow(clippy::print_stdout, reason = "measurements that are no pass or fail are printed")]
 
 mod backends;
+mod blocking;
 mod cluster;
 mod families;
 mod library;
@@ -23,3 +24,4 @@ mod process;
 mod protocol;
 mod pubsub;
 mod sessions;
+mod transactions;

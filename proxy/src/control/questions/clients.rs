@@ -1,4 +1,4 @@
-//! `CLIENT LIST` and `CLIENT KILL`.
+//! `CLIENT LIST`, `CLIENT KILL` and `CLIENT UNBLOCK`.
 
 use super::super::state::State;
 use super::{Refusal, integer, is, reply, text};
@@ -77,6 +77,23 @@ pub(super) async fn kill(
     let (mut filter, skip_me) = parse_filter(options)?;
     filter.not = skip_me.then_some(client);
     Ok(reply::integer(state.shards.kill(&filter).await?))
+}
+
+/// `CLIENT UNBLOCK id [TIMEOUT | ERROR]`
+pub(super) async fn unblock(state: &State, options: &[Vec<u8>]) -> Result<Vec<u8>, Refusal> {
+    let (id, error) = match options {
+        [id] => (id, false),
+        [id, how] if is(how, "timeout") => (id, false),
+        [id, how] if is(how, "error") => (id, true),
+        [_, _] => {
+            return Err(Refusal::err("CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
+        }
+        _ => return Err(Refusal::syntax()),
+    };
+    let id = integer(id).ok_or_else(|| Refusal::err("value is not an integer or out of range"))?;
+    // No client has a negative id.
+    let Ok(id) = u64::try_from(id) else { return Ok(reply::integer(0)) };
+    Ok(reply::integer(state.shards.unblock(id, error).await?))
 }
 
 /// Reads pairs of filter and value; also whether the one that asks is to be left alone.

@@ -127,6 +127,8 @@ fn server(fields: &mut Fields, state: &State, _: &Snapshot) {
 fn clients(fields: &mut Fields, _: &State, snapshot: &Snapshot) {
     fields.put("connected_clients", snapshot.totals.sessions_alive);
     fields.put("maxclients", snapshot.config.proxy_max_clients);
+    fields.put("blocked_clients", snapshot.totals.sessions_blocked);
+    fields.put("dedicated_connections", snapshot.totals.dedicated_connections);
     fields.put("client_output_bytes", snapshot.totals.output_bytes);
 }
 

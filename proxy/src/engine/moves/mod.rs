@@ -276,6 +276,12 @@ impl Engine {
         known.then(|| self.backend_at(to, lane, slot))
     }
 
+    /// The connection to the target of a slot that migrates.
+    pub(super) fn target_of(&mut self, slot: u16, lane: Lane) -> Option<u32> {
+        let Route::Migrating { to, .. } = self.routes.slots[usize::from(slot)] else { return None };
+        Some(self.backend_at(to, lane, slot))
+    }
+
     /// Lets a session wait until these keys, each of a slot that migrates, have left their sources; or answers its
     /// request, if it has waited for them and that has come to an end. `read` is the request where it reads one key.
     #[cold]
@@ -284,6 +290,20 @@ impl Engine {
         session: u32,
         id: CommandId,
         keys: &[&[u8]],
+        read: Option<&Request<'_>>,
+    ) -> Flow {
+        let database = self.sessions[session as usize].database;
+        let keys: Vec<(u16, &[u8])> = keys.iter().map(|key| (database, *key)).collect();
+        self.wait_for_places(session, id, &keys, read)
+    }
+
+    /// The same for keys of several databases.
+    #[cold]
+    pub(super) fn wait_for_places(
+        &mut self,
+        session: u32,
+        id: CommandId,
+        keys: &[(u16, &[u8])],
         read: Option<&Request<'_>>,
     ) -> Flow {
         match self.take_outcome(session) {
@@ -295,8 +315,7 @@ impl Engine {
             }
             None => {}
         }
-        let database = self.sessions[session as usize].database;
-        if let (Some(request), [key]) = (read, keys)
+        if let (Some(request), &[(database, key)]) = (read, keys)
             && let Some(job) = self.moves.job_of(database, key)
             && self.moves.jobs[job as usize].big
             && let Some(source) = self.source_of(session, job)
@@ -304,7 +323,7 @@ impl Engine {
             return self.read_at_source(session, id, job, source, request);
         }
         let round = self.begin_wait(session, keys.len(), read.is_some());
-        for key in keys {
+        for &(database, key) in keys {
             if let Some(job) = self.job_for(database, key) {
                 self.moves.jobs[job as usize].waiters.push((session, round));
             }

@@ -4,11 +4,12 @@
 //! last of them: that keeps both in the session's order, and lets messages in between.
 
 use super::Form;
+use super::Subscriptions;
 use super::topic::Word;
-use crate::command::{CommandId, Flags as CommandFlags, ids};
+use crate::command::{CommandId, ids};
 use crate::engine::Engine;
 use crate::engine::dispatch::Flow;
-use crate::engine::session::{Flags, Stall};
+use crate::engine::session::Stall;
 use crate::resp::{Protocol, Request, write};
 
 /// What may run while a RESP2 session is subscribed.
@@ -43,8 +44,8 @@ impl Engine {
         form: Form,
         request: &Request<'_>,
     ) -> Flow {
-        if self.must_wait(session) {
-            return Flow::Wait;
+        if let Some(flow) = self.wait_until_quiet(session) {
+            return flow;
         }
         self.count_local(id);
         for arg in 1..request.len() {
@@ -57,7 +58,7 @@ impl Engine {
         let target = &mut self.sessions[session as usize];
         target.sequence();
         target.wants_silence();
-        self.confirm(session);
+        self.send_confirmations(session);
         if self.is_subscribing(session) {
             self.sessions[session as usize].stall = Stall::Subscribing;
         }
@@ -66,12 +67,12 @@ impl Engine {
 
     /// Whether a session has a confirmation to wait for.
     pub(in crate::engine) fn is_subscribing(&self, session: u32) -> bool {
-        let subscriptions = &self.sessions[session as usize].subscriptions;
-        subscriptions.as_ref().is_some_and(|subscriptions| subscriptions.is_pending())
+        let subscriptions = self.sessions[session as usize].subscriptions();
+        subscriptions.is_some_and(Subscriptions::is_pending)
     }
 
     /// Sends out the confirmations whose turn has come, and goes on with the session after the last one.
-    pub(super) fn confirm(&mut self, session: u32) {
+    pub(super) fn send_confirmations(&mut self, session: u32) {
         while self.is_subscribing(session) {
             let pending = &self.sessions[session as usize].subscriptions_mut().pending;
             let topic = pending[0];
@@ -107,13 +108,13 @@ impl Engine {
         let (form, name) = (target.form, std::rc::Rc::clone(&target.name));
         let holder = &mut self.sessions[session as usize];
         holder.subscriptions_mut().insert(form, topic);
-        holder.update_free();
+        holder.note_hears_only();
         self.push_confirmation(session, form.subscribe(), Some(&name), form);
     }
 
     fn push_confirmation(&mut self, session: u32, word: &[u8], name: Option<&[u8]>, form: Form) {
         let target = &self.sessions[session as usize];
-        let (protocol, subscriptions) = (target.protocol, target.subscriptions.as_ref());
+        let (protocol, subscriptions) = (target.protocol, target.subscriptions());
         let count = subscriptions.map_or(0, |held| held.shown_count(form));
         let mut reply = Vec::new();
         write::push(&mut reply, protocol, 3);
@@ -172,7 +173,7 @@ impl Engine {
         let Some(target) = self.hub.topics.get(topic as usize) else { return };
         let waiting: Vec<u32> = target.waiting.keys().copied().collect();
         for session in waiting {
-            self.confirm(session);
+            self.send_confirmations(session);
         }
     }
 
@@ -184,8 +185,8 @@ impl Engine {
         form: Form,
         request: &Request<'_>,
     ) -> Flow {
-        if self.must_wait(session) {
-            return Flow::Wait;
+        if let Some(flow) = self.wait_until_quiet(session) {
+            return flow;
         }
         self.count_local(id);
         let word = form.unsubscribe();
@@ -201,7 +202,7 @@ impl Engine {
                 self.push_confirmation(session, word, Some(name), form);
             }
         } else {
-            let subscriptions = self.sessions[session as usize].subscriptions.as_ref();
+            let subscriptions = self.sessions[session as usize].subscriptions();
             let topics = subscriptions.map_or_else(Vec::new, |held| held.of(form));
             if topics.is_empty() {
                 self.push_confirmation(session, word, None, form);
@@ -219,9 +220,11 @@ impl Engine {
     /// Ends one subscription of a session, if it has it.
     fn part(&mut self, session: u32, form: Form, topic: u32) {
         let holder = &mut self.sessions[session as usize];
-        let Some(subscriptions) = &mut holder.subscriptions else { return };
-        if subscriptions.remove(form, topic) {
-            holder.update_free();
+        if holder.subscriptions().is_none() {
+            return;
+        }
+        if holder.subscriptions_mut().remove(form, topic) {
+            holder.note_hears_only();
             self.hub.topics[topic as usize].subscribers.remove(&session);
             self.release_topic(topic);
         }
@@ -229,17 +232,20 @@ impl Engine {
 
     fn forget_if_empty(&mut self, session: u32) {
         let target = &mut self.sessions[session as usize];
-        let empty = |held: &super::Subscriptions| !held.any() && !held.is_pending();
-        if target.subscriptions.as_ref().is_some_and(|held| empty(held)) {
-            target.subscriptions = None;
+        let empty = |held: &Subscriptions| !held.any() && !held.is_pending();
+        if target.subscriptions().is_some_and(empty) {
+            target.own_mut().subscriptions = None;
+            target.tidy_own();
         }
     }
 
     /// Ends all subscriptions of a session: it is closed, or RESET.
     pub(in crate::engine) fn end_subscriptions(&mut self, session: u32) {
         let target = &mut self.sessions[session as usize];
-        let Some(subscriptions) = target.subscriptions.take() else { return };
-        target.update_free();
+        let Some(own) = &mut target.own else { return };
+        let Some(subscriptions) = own.subscriptions.take() else { return };
+        target.tidy_own();
+        target.note_hears_only();
         for form in [Form::Channel, Form::Pattern, Form::Shard] {
             for topic in subscriptions.of(form) {
                 self.hub.topics[topic as usize].subscribers.remove(&session);
@@ -252,23 +258,21 @@ impl Engine {
         }
     }
 
-    /// Why a session that is not free may not run a command.
-    #[cold]
-    pub(in crate::engine) fn forbid(&mut self, session: u32, id: CommandId) -> Option<Flow> {
-        let target = &self.sessions[session as usize];
-        let command = id.command();
-        if !target.flags.has(Flags::AUTHENTICATED) && !command.flags.any(CommandFlags::NO_AUTH) {
-            return Some(self.reject(session, id, "NOAUTH Authentication required."));
+    /// Why a RESP2 session that is subscribed may not run a command.
+    pub(in crate::engine) fn refuse_while_subscribed(
+        &mut self,
+        session: u32,
+        id: CommandId,
+    ) -> Option<Flow> {
+        if ALLOWED.contains(&id) {
+            return None;
         }
-        if target.hears_only() && !ALLOWED.contains(&id) {
-            let text = format!(
-                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET \
-                 are allowed in this context",
-                command.name
-            );
-            return Some(self.reject(session, id, &text));
-        }
-        None
+        let text = format!(
+            "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are \
+             allowed in this context",
+            id.command().name
+        );
+        Some(self.reject(session, id, &text))
     }
 }
 

@@ -107,7 +107,7 @@ impl World {
                 (*channel, state)
             })
             .collect();
-        let topology = super::super::settle::groups(self.epoch, &MASTERS, &states);
+        let topology = settle::groups(self.epoch, &MASTERS, &states);
         self.news.push_back(Arc::new(topology));
     }
 
