@@ -111,6 +111,11 @@ pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
     ("unsubscribe", "Unsubscribe", ""),
     ("punsubscribe", "Punsubscribe", ""),
     ("sunsubscribe", "Sunsubscribe", ""),
+    (
+        "monitor",
+        "Monitor",
+        "the requests of this proxy's clients, all shards; at most `monitor_max_clients` at a time",
+    ),
     ("slotsinfo", "SlotsInfo", "Codis's own: the slots and their groups"),
     ("slotsmapping", "SlotsMapping", "Codis's own: the slots and their servers"),
     ("slotshashkey", "SlotsHashKey", "Codis's own: the slot of each key"),
@@ -147,7 +152,6 @@ pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
         "client-side caching needs invalidation messages from the servers",
     ),
     ("client|pause client|unpause", "concerns state that the proxy does not keep"),
-    ("monitor", "would have to gather from every server"),
     (
         "acl acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log \
          acl|save acl|setuser acl|users acl|whoami",

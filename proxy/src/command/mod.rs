@@ -216,6 +216,8 @@ pub enum Local {
     Punsubscribe,
     /// `SUNSUBSCRIBE [channel ...]`
     Sunsubscribe,
+    /// `MONITOR`
+    Monitor,
 }
 
 /// A declaration of flag constants and of their names in Redis.

@@ -379,7 +379,7 @@ pub static COMMANDS: [Command; 370] = [
     Command { name: "module|load", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
     Command { name: "module|loadex", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
     Command { name: "module|unload", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "monitor", arity: 1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
+    Command { name: "monitor", arity: 1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::Monitor), specs: &[], subcommands: 0 },
     Command { name: "move", arity: 3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
     Command { name: "mset", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Split(Split::Mset), specs: &SPECS_25, subcommands: 0 },
     Command { name: "msetnx", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_26, subcommands: 0 },

@@ -37,6 +37,8 @@ pub(super) enum Seen {
     Kill { not: Option<u64> },
     Unblock { client: u64, error: bool },
     SlowlogReset,
+    Monitoring(Vec<usize>),
+    MonitorLines(String),
     StatsReset,
     Drain,
     Stop,
@@ -103,6 +105,14 @@ impl FakeShard {
             ShardMessage::Resolved { backend, result } => Seen::Resolved(backend, result),
             ShardMessage::Settings(config) => Seen::Settings(config),
             ShardMessage::Topology(topology) => Seen::Topology(topology),
+            ShardMessage::Monitoring { shards, done } => {
+                let _ = done.send(());
+                Seen::Monitoring(shards.iter().copied().collect())
+            }
+            ShardMessage::MonitorLines(lines) => {
+                let lines = lines.as_ref().clone();
+                Seen::MonitorLines(String::from_utf8(lines).expect("lines in tests are text"))
+            }
             ShardMessage::SlowlogReset => Seen::SlowlogReset,
             ShardMessage::StatsReset => Seen::StatsReset,
             ShardMessage::Drain => Seen::Drain,

@@ -113,6 +113,7 @@ impl Engine {
             return flow;
         }
         self.end_subscriptions(session);
+        self.end_monitor(session);
         let must_authenticate = !self.settings.session_auth.is_empty();
         self.end_own(session);
         let target = &mut self.sessions[session as usize];

@@ -121,6 +121,13 @@ impl Engine {
             self.reply(session, b"");
             return Flow::Next;
         }
+        if question == Question::Monitor {
+            // Who monitors already is told nothing.
+            if !target.flags.raise(Flags::MONITOR) {
+                self.reply(session, b"");
+                return Flow::Next;
+            }
+        }
         if question == Question::ClientKill {
             target.flags.set(Flags::KILLS);
         }
@@ -353,6 +360,7 @@ fn question(local: Local) -> Option<Question> {
         Local::SlowlogGet => Question::SlowlogGet,
         Local::SlowlogLen => Question::SlowlogLen,
         Local::SlowlogReset => Question::SlowlogReset,
+        Local::Monitor => Question::Monitor,
         _ => return None,
     })
 }

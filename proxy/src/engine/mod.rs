@@ -31,6 +31,7 @@ mod hello;
 mod lane;
 mod learn;
 mod local;
+mod monitor;
 mod moves;
 mod output;
 mod pubsub;
@@ -57,6 +58,7 @@ use backend::Backend;
 use dedicated::Leases;
 use gather::{Gather, Plan, SpareParts};
 use learn::Learned;
+use monitor::Monitors;
 use moves::Moves;
 use output::Pool;
 use pubsub::Hub;
@@ -131,6 +133,7 @@ pub struct Engine {
     settling: Settling,
     moves: Moves,
     hub: Hub,
+    monitors: Monitors,
     leases: Leases,
     pool: Pool,
     random: fastrand::Rng,
@@ -180,6 +183,7 @@ impl Engine {
             settling: Settling::new(),
             moves: Moves::default(),
             hub: Hub::default(),
+            monitors: Monitors::default(),
             leases: Leases::default(),
             pool: Pool::default(),
             random: fastrand::Rng::with_seed(seed),
@@ -234,6 +238,9 @@ impl Engine {
         if self.settings.session_auth.is_empty() {
             flags.set(Flags::AUTHENTICATED);
         }
+        if self.monitors.on() {
+            flags.set(Flags::WATCHED);
+        }
         let none_yet = crate::command::ids::PING;
         let session = Session::new(client, peer, flags, self.now_s(), none_yet);
         let index = self.sessions.insert(session) as u32;
@@ -282,6 +289,7 @@ impl Engine {
         target.release(&mut self.pool);
         self.forget_wait(session);
         self.end_subscriptions(session);
+        self.end_monitor(session);
         self.end_own(session);
         self.release_if_gone(session);
         if self.sessions.is_empty() {
@@ -297,10 +305,14 @@ impl Engine {
             && target.client == client
         {
             target.flags.unset(Flags::KILLS);
+            let asks_monitor = target.flags.has(Flags::MONITOR);
             if target.stall == Stall::Answer {
                 self.make_resumable(session);
             }
             self.deliver(session, sequence, reply);
+            if asks_monitor {
+                self.on_monitor_answer(session, reply);
+            }
         }
     }
 
@@ -335,6 +347,7 @@ impl Engine {
             }
             self.send_moves();
         }
+        self.send_monitor_lines();
     }
 
     /// The things to do, in order. Handing back the emptied list saves an allocation.
@@ -488,8 +501,9 @@ impl Engine {
             // A session that waits for a slot is not read from, so its client may be long gone; a slot
             // that stays locked must not gather them for ever.
             let stalled = !matches!(session.stall, Stall::None | Stall::Parked);
-            let waits = unread || session.in_flight() > 0 || stalled || session.is_subscribed();
-            if recv > 0 && !waits && now_s - session.active_s >= recv {
+            let waits = unread || session.in_flight() > 0 || stalled;
+            let listens = session.is_subscribed() || session.flags.has(Flags::MONITOR);
+            if recv > 0 && !waits && !listens && now_s - session.active_s >= recv {
                 late.push((index as u32, CutReason::Idle));
             }
         }

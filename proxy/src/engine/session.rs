@@ -49,9 +49,14 @@ impl Flags {
     pub(super) const MULTI: Self = Self(1 << 14);
     /// Subscribed, and in RESP2, where a reply could not be told from a message.
     pub(super) const HEARS_ONLY: Self = Self(1 << 15);
+    /// Somebody monitors: its requests are shown.
+    pub(super) const WATCHED: Self = Self(1 << 16);
+    /// It monitors, or has asked to.
+    pub(super) const MONITOR: Self = Self(1 << 17);
 
     /// Any of these, and a request is looked at before it is routed.
-    const SPECIAL: Self = Self(Self::MULTI.0 | Self::HEARS_ONLY.0);
+    const SPECIAL: Self =
+        Self(Self::MULTI.0 | Self::HEARS_ONLY.0 | Self::WATCHED.0 | Self::MONITOR.0);
 
     /// Whether the session's requests go where they go by themselves.
     #[inline(always)]
