@@ -18,6 +18,7 @@ mod cluster;
 mod families;
 mod library;
 mod limits;
+mod monitor;
 mod multi_key;
 mod own_commands;
 mod process;

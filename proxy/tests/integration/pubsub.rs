@@ -295,3 +295,59 @@ fn client_list_and_kill_tell_subscribers_from_others() {
     assert!(client.is_closed());
     assert_eq!(other.run("PING"), Value::Simple(b"PONG".to_vec()));
 }
+
+#[test]
+fn a_resp3_session_runs_everything_while_it_is_subscribed_redis_too() {
+    let mut pair = Pair::start();
+    pair.same("SET {a}k v");
+    for client in [&mut pair.tested, &mut pair.reference] {
+        client.run("HELLO 3");
+    }
+    for (line, replies) in [
+        ("SUBSCRIBE a a", 2),
+        ("PING", 1),
+        ("PING x", 1),
+        ("GET {a}k", 1),
+        ("PSUBSCRIBE b*", 1),
+        ("SSUBSCRIBE a", 1),
+        ("UNSUBSCRIBE", 1),
+        ("UNSUBSCRIBE", 1),
+        ("PUNSUBSCRIBE nobody", 1),
+        ("PUNSUBSCRIBE", 1),
+        ("SUNSUBSCRIBE", 1),
+        ("SUNSUBSCRIBE", 1),
+        ("SUBSCRIBE a", 1),
+        ("HELLO", 1),
+        ("RESET", 1),
+        ("GET {a}k", 1),
+    ] {
+        if line == "HELLO" {
+            // The ids differ.
+            pair.tested.run(line);
+            pair.reference.run(line);
+        } else {
+            pair.same_bytes(format!("{line}\r\n").as_bytes(), replies);
+        }
+    }
+}
+
+#[test]
+fn messages_are_pushes_in_resp3_and_subscribing_is_possible_in_a_transaction_redis_too() {
+    let mut pair = Pair::start();
+    for client in [&mut pair.tested, &mut pair.reference] {
+        client.run("HELLO 3");
+    }
+    let publish = |pair: &mut Pair, channel: &str| {
+        let (mut tested, mut reference) = pair.others();
+        for client in [&mut tested, &mut reference] {
+            client.call(&["PUBLISH", channel, "hello"]);
+        }
+    };
+    pair.same_bytes(b"SUBSCRIBE a\r\nPSUBSCRIBE a*\r\n", 2);
+    publish(&mut pair, "a");
+    pair.same_bytes(b"", 2);
+    pair.same_bytes(b"RESET\r\n", 1);
+    pair.same_bytes(b"MULTI\r\nSET {a} v\r\nSUBSCRIBE a\r\nPING\r\nEXEC\r\nPING\r\n", 6);
+    publish(&mut pair, "a");
+    pair.same_bytes(b"", 1);
+}
