@@ -64,7 +64,7 @@ const KEYSPACE: &str =
 /// that of a Redis server (empty: not at all).
 pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
     ("auth", "Auth", "checks the proxy's `session_auth`; a user name must be `default`"),
-    ("hello", "Hello", "protocol 2 only; `HELLO 3` is refused with NOPROTO"),
+    ("hello", "Hello", "the id is that of the connection to the proxy"),
     ("select", "Select", "up to the proxy's `backend_number_databases`"),
     ("ping", "Ping", "answered by the proxy, no server is asked"),
     ("echo", "Echo", ""),

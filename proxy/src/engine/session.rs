@@ -46,7 +46,9 @@ impl Flags {
     /// What waited in its input is being run.
     pub(super) const RUNNING: Self = Self(1 << 12);
     /// Requests are queued: MULTI was said.
-    pub(super) const MULTI: Self = Self(1 << 14);
+    pub(super) const MULTI: Self = Self(1 << 13);
+    /// A part of the reply to the oldest request is out, and the rest has yet to come.
+    pub(super) const HALF_OUT: Self = Self(1 << 14);
     /// Subscribed, and in RESP2, where a reply could not be told from a message.
     pub(super) const HEARS_ONLY: Self = Self(1 << 15);
     /// Somebody monitors: its requests are shown.
@@ -63,9 +65,6 @@ impl Flags {
     pub(super) fn are_ordinary(self) -> bool {
         self.0 & (Self::AUTHENTICATED.0 | Self::SPECIAL.0) == Self::AUTHENTICATED.0
     }
-
-    /// A part of the reply to the oldest request is out, and the rest has yet to come.
-    pub(super) const HALF_OUT: Self = Self(1 << 13);
 
     #[inline]
     pub(super) fn has(self, any: Self) -> bool {
@@ -249,6 +248,11 @@ impl Session {
         self.next.wrapping_sub(self.head)
     }
 
+    /// Whether the request of this sequence has no reply yet.
+    pub(super) fn is_in_flight(&self, sequence: u32) -> bool {
+        sequence.wrapping_sub(self.head) < self.in_flight()
+    }
+
     /// Takes the next request's place.
     #[inline]
     pub(super) fn sequence(&mut self) -> u32 {
@@ -318,6 +322,11 @@ impl Session {
         }
     }
 
+    /// Takes a part of the reply to the one request that is in flight; messages may follow it.
+    pub(super) fn reply_element(&mut self, pool: &mut Pool, element: &[u8]) {
+        self.output.write(pool, element);
+    }
+
     /// The same, after the reply to the request of this sequence too, if that is not out yet.
     pub(super) fn push_after(&mut self, pool: &mut Pool, sequence: u32, bytes: &[u8]) {
         let place = sequence.wrapping_sub(self.head);
@@ -325,15 +334,25 @@ impl Session {
         self.push_behind(pool, self.replies_before_push().max(least), bytes);
     }
 
+    /// How many replies, from that to the oldest request on, a push message that comes now has to follow.
     fn replies_before_push(&self) -> usize {
+        // EXEC's elements are replies of their own here, and one reply with its header to the client.
+        let elements = self.own.as_ref().map_or(0, |own| own.replay.len());
+        if elements > 0 {
+            return self.in_flight() as usize + elements;
+        }
+        let last = self.own.as_ref().and_then(|own| own.replay.last());
+        let to_last = match last.filter(|last| self.is_in_flight(*last)) {
+            Some(last) => last.wrapping_sub(self.head) as usize + 1,
+            None => 0,
+        };
         let early = self.early.as_ref();
         let come = early.map_or(0, |early| early.replies_before_push(self.head));
-        come.max(usize::from(self.flags.has(Flags::HALF_OUT)))
+        come.max(to_last).max(usize::from(self.flags.has(Flags::HALF_OUT)))
     }
 
     /// Takes a push message that follows so many replies.
     fn push_behind(&mut self, pool: &mut Pool, replies: usize, bytes: &[u8]) {
-        debug_assert!(replies <= self.in_flight() as usize, "a push message waits for no reply");
         match replies.checked_sub(1) {
             None => self.output.write(pool, bytes),
             Some(place) => {
@@ -348,14 +367,16 @@ impl Session {
     fn release_early(&mut self, pool: &mut Pool) {
         let Some(early) = &mut self.early else { return };
         early.pass();
-        loop {
-            while let Some(push) = early.next_push(self.head) {
-                self.output.write(pool, &push);
-            }
-            let Some(reply) = early.next() else { break };
+        if early.has_pushes() {
+            release_pushes(early, &mut self.output, pool, self.head);
+        }
+        while let Some(reply) = early.next() {
             self.output.write(pool, reply);
             self.head = self.head.wrapping_add(1);
             early.pass();
+            if early.has_pushes() {
+                release_pushes(early, &mut self.output, pool, self.head);
+            }
         }
         if early.is_empty()
             && let Some(early) = self.early.take()
@@ -397,6 +418,14 @@ impl Session {
         self.partial = None;
         self.early = None;
         self.output.clear(pool);
+    }
+}
+
+/// Sends out the push messages that no reply precedes any more.
+#[cold]
+fn release_pushes(early: &mut Early, output: &mut Output, pool: &mut Pool, head: u32) {
+    while let Some(push) = early.next_push(head) {
+        output.write(pool, &push);
     }
 }
 

@@ -24,5 +24,6 @@ mod own_commands;
 mod process;
 mod protocol;
 mod pubsub;
+mod resp3;
 mod sessions;
 mod transactions;

@@ -82,8 +82,7 @@ fn only_so_many_clients_monitor_and_each_makes_room_by_its_end() {
 
 #[test]
 fn a_client_that_does_not_read_what_it_monitors_is_cut_and_others_go_on() {
-    let cluster =
-        Cluster::with(|options| options.shards(2).set("monitor_output_max = \"1mb\""));
+    let cluster = Cluster::with(|options| options.shards(2).set("monitor_output_max = \"1mb\""));
     let mut slow = monitor(&cluster);
     let mut client = cluster.client();
     let value = "x".repeat(60_000);

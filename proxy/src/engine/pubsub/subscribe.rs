@@ -1,7 +1,7 @@
 //! What clients ask for: SUBSCRIBE, UNSUBSCRIBE and their like, and the confirmations.
 //!
-//! A confirmation is a push message, and the request that it belongs to has an empty reply behind the
-//! last of them: that keeps both in the session's order, and lets messages in between.
+//! A request has as many confirmations as names, and they are no array: messages may come in between. So it waits until
+//! no other request is in flight, sends them one by one, and has an empty reply behind the last.
 
 use super::Form;
 use super::Subscriptions;
@@ -9,7 +9,7 @@ use super::topic::Word;
 use crate::command::{CommandId, ids};
 use crate::engine::Engine;
 use crate::engine::dispatch::Flow;
-use crate::engine::session::Stall;
+use crate::engine::session::{Flags, Stall};
 use crate::resp::{Protocol, Request, write};
 
 /// What may run while a RESP2 session is subscribed.
@@ -85,7 +85,7 @@ impl Engine {
             match standing {
                 Standing::Refused(text) => {
                     self.release_topic(topic);
-                    self.push_error(session, &text);
+                    self.say_error(session, &text);
                 }
                 _ => self.join(session, topic),
             }
@@ -95,10 +95,20 @@ impl Engine {
         }
     }
 
-    fn push_error(&mut self, session: u32, text: &str) {
+    /// Sends one of the elements that the reply to the present request has in place of an array. CLIENT REPLY OFF does
+    /// not silence it, as in Redis.
+    fn reply_element(&mut self, session: u32, element: &[u8]) {
+        let target = &mut self.sessions[session as usize];
+        if !target.flags.has(Flags::DEAD | Flags::GONE) {
+            target.reply_element(&mut self.pool, element);
+            self.after_output(session);
+        }
+    }
+
+    fn say_error(&mut self, session: u32, text: &str) {
         let mut reply = Vec::new();
         write::error(&mut reply, text);
-        self.push_to_session(session, &reply);
+        self.reply_element(session, &reply);
     }
 
     /// A session is subscribed from now on, and told so.
@@ -109,10 +119,10 @@ impl Engine {
         let holder = &mut self.sessions[session as usize];
         holder.subscriptions_mut().insert(form, topic);
         holder.note_hears_only();
-        self.push_confirmation(session, form.subscribe(), Some(&name), form);
+        self.say_confirmation(session, form.subscribe(), Some(&name), form);
     }
 
-    fn push_confirmation(&mut self, session: u32, word: &[u8], name: Option<&[u8]>, form: Form) {
+    fn say_confirmation(&mut self, session: u32, word: &[u8], name: Option<&[u8]>, form: Form) {
         let target = &self.sessions[session as usize];
         let (protocol, subscriptions) = (target.protocol, target.subscriptions());
         let count = subscriptions.map_or(0, |held| held.shown_count(form));
@@ -124,7 +134,7 @@ impl Engine {
             None => write::null(&mut reply, protocol),
         }
         write::integer(&mut reply, count as i64);
-        self.push_to_session(session, &reply);
+        self.reply_element(session, &reply);
     }
 
     /// The last confirmation is out: the session goes on with its next request.
@@ -199,18 +209,18 @@ impl Engine {
                 if let Some(topic) = self.hub.find(form, name) {
                     self.part(session, form, topic);
                 }
-                self.push_confirmation(session, word, Some(name), form);
+                self.say_confirmation(session, word, Some(name), form);
             }
         } else {
             let subscriptions = self.sessions[session as usize].subscriptions();
             let topics = subscriptions.map_or_else(Vec::new, |held| held.of(form));
             if topics.is_empty() {
-                self.push_confirmation(session, word, None, form);
+                self.say_confirmation(session, word, None, form);
             }
             for topic in topics {
                 let name = std::rc::Rc::clone(&self.hub.topics[topic as usize].name);
                 self.part(session, form, topic);
-                self.push_confirmation(session, word, Some(&name), form);
+                self.say_confirmation(session, word, Some(&name), form);
             }
         }
         self.end_subscribe(session);
