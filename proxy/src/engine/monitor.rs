@@ -16,6 +16,10 @@ use std::io::Write;
 /// More of an argument is not shown.
 const ARG_BYTES_MAX: usize = 64 * 1024;
 
+/// What may write by other means; servers do not say so in COMMAND.
+const MAY_REPLICATE: [CommandId; 5] =
+    [ids::EVAL, ids::EVALSHA, ids::FCALL, ids::PUBLISH, ids::SPUBLISH];
+
 /// What stands for a password.
 const REDACTED: &[u8] = b"(redacted)";
 
@@ -99,12 +103,8 @@ impl Engine {
 
     /// Why a session that monitors may not run a command. The words are those of Redis.
     pub(super) fn refuse_to_monitor(&mut self, session: u32, id: CommandId) -> Option<Flow> {
-        let keyspace = command::Flags::of(&[
-            command::Flags::WRITE,
-            command::Flags::READONLY,
-            command::Flags::MAY_REPLICATE,
-        ]);
-        let refused = id.command().flags.any(keyspace);
+        let keyspace = command::Flags::of(&[command::Flags::WRITE, command::Flags::READONLY]);
+        let refused = id.command().flags.any(keyspace) || MAY_REPLICATE.contains(&id);
         refused.then(|| self.reject(session, id, "ERR Replica can't interact with the keyspace"))
     }
 
