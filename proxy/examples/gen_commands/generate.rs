@@ -1,6 +1,6 @@
 //! Merges the server's facts with the proxy's classes and writes the generated files.
 
-use crate::classes::{BLOCKING, DIFFERENCES, FORWARDED, LOCAL, SPLIT, UNSUPPORTED};
+use crate::classes::{BLOCKING, DIFFERENCES, FORWARDED, LOCAL, PUBLISHED, SPLIT, UNSUPPORTED};
 use crate::facts::Fact;
 use crate::hash;
 use crate::server::Value;
@@ -90,6 +90,9 @@ fn classes(facts: &[Fact]) -> Result<BTreeMap<&'static str, Class>, String> {
         let note =
             "keys in different groups are handled one group beside the other, not atomically";
         all.push((name, Class::new(&format!("Route::Split(Split::{split})"), note)));
+    }
+    for (name, note) in PUBLISHED {
+        all.push((name, Class::new("Route::Publish", note)));
     }
     for (name, local, note) in LOCAL {
         all.push((name, Class::new(&format!("Route::Local(Local::{local})"), note)));

@@ -105,6 +105,8 @@ pub enum Route {
     Local(Local),
     /// Refused, see [`refusal`].
     Unsupported,
+    /// To the master of the slot of the channel at argument 1.
+    Publish,
 }
 
 /// How the replies to the parts of a split command make one.
@@ -217,6 +219,20 @@ pub enum Local {
     AclGenPass,
     /// `HELP` of any container, answered by [`reply`]
     Help,
+    /// `SUBSCRIBE channel [channel ...]`
+    Subscribe,
+    /// `PSUBSCRIBE pattern [pattern ...]`
+    Psubscribe,
+    /// `SSUBSCRIBE channel [channel ...]`
+    Ssubscribe,
+    /// `UNSUBSCRIBE [channel ...]`
+    Unsubscribe,
+    /// `PUNSUBSCRIBE [pattern ...]`
+    Punsubscribe,
+    /// `SUNSUBSCRIBE [channel ...]`
+    Sunsubscribe,
+    /// `MONITOR`
+    Monitor,
 }
 
 /// A declaration of flag constants and of their names in Redis.

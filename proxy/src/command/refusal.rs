@@ -81,8 +81,8 @@ mod tests {
 
     #[test]
     fn an_unsupported_command_is_refused_by_its_name() {
-        let text = "ERR 'subscribe' is not supported by this proxy yet";
-        assert_eq!(refused("SUBSCRIBE news").as_deref(), Some(text));
+        let text = "ERR 'shutdown' is not supported by this proxy yet";
+        assert_eq!(refused("SHUTDOWN nosave").as_deref(), Some(text));
         let text = "ERR 'script|load' is not supported by this proxy yet";
         assert_eq!(refused("script LOAD x").as_deref(), Some(text));
     }

@@ -4,7 +4,7 @@
 
 use super::Engine;
 use super::dispatch::Flow;
-use super::local::{Answer, NOT_AN_INTEGER, NO_PASSWORD, SYNTAX, WRONG_PASSWORD, bulk, ok};
+use super::local::{Answer, NO_PASSWORD, NOT_AN_INTEGER, SYNTAX, WRONG_PASSWORD, bulk, ok};
 use super::session::Flags;
 use crate::command::{self, CATEGORIES, CommandId, Local, LookupError, ids};
 use crate::resp::request::strict_integer;

@@ -51,7 +51,12 @@ impl Engine {
             audit.questions += (session.references - counted) as usize;
             audit.waiting += usize::from(matches!(
                 session.stall,
-                Stall::Backend | Stall::Parked | Stall::Move | Stall::Learning
+                Stall::Backend
+                    | Stall::Parked
+                    | Stall::Move
+                    | Stall::Learning
+                    | Stall::Quiet
+                    | Stall::Subscribing
             ));
             self.audit_session(index, session)?;
         }
@@ -87,7 +92,13 @@ impl Engine {
         for (index, backend) in &self.backends {
             for entry in &backend.in_flight {
                 match entry.kind {
-                    Kind::Ping | Kind::Learn | Kind::Move | Kind::Swallow | Kind::Unblock => {}
+                    Kind::Ping
+                    | Kind::Learn
+                    | Kind::Move
+                    | Kind::Swallow
+                    | Kind::Unblock
+                    | Kind::Topic
+                    | Kind::Flush => {}
                     // These end with their session.
                     Kind::Blocked | Kind::StreamEnd => {}
                     Kind::Part => {
@@ -160,6 +171,7 @@ impl Engine {
             Stall::Learning => self.learned.is_waiting(index as u32),
             // The question is the one request that nothing in the engine names.
             Stall::Answer => session.references > 0,
+            Stall::Subscribing => self.is_subscribing(index as u32),
             Stall::Quiet | Stall::Exec => session.in_flight() > 0,
             Stall::Blocked => self.leases.sessions.contains(&(index as u32)),
         };
@@ -176,8 +188,8 @@ impl Engine {
     fn audit_backend(&self, index: usize, backend: &Backend) -> Result<(), String> {
         let limits = &self.settings;
         // A split request asks for room once and a PING not at all, so that one may be over.
-        // Calls about keys that move do not ask for it either.
-        let unbounded = [Kind::Move, Kind::Swallow, Kind::Unblock];
+        // Calls about keys that move do not ask for it either, nor do subscriptions.
+        let unbounded = [Kind::Move, Kind::Swallow, Kind::Unblock, Kind::Topic, Kind::Flush];
         let calls = backend.in_flight.iter();
         let calls = calls.filter(|entry| unbounded.contains(&entry.kind)).count();
         rule!(
