@@ -84,10 +84,16 @@ impl Engine {
     fn references(&self) -> Result<Vec<u32>, String> {
         let mut sessions = vec![0_u32; self.sessions.capacity()];
         let mut parts = vec![0_u16; self.gathers.capacity()];
+        let mut fans = vec![0_u16; self.fans.capacity()];
         for (index, backend) in &self.backends {
             for entry in &backend.in_flight {
                 match entry.kind {
-                    Kind::Ping | Kind::Learn | Kind::Move => {}
+                    Kind::Ping | Kind::Learn | Kind::Move | Kind::Load => {}
+                    Kind::Fan => {
+                        let fan = entry.sequence as usize;
+                        rule!(fan < fans.len(), "backend {index} has a part of no fan");
+                        fans[fan] += 1;
+                    }
                     Kind::Part => {
                         let gather = entry.sequence as usize;
                         rule!(
@@ -116,6 +122,12 @@ impl Engine {
             );
             sessions[gather.session as usize] += 1;
         }
+        for (index, session, missing) in self.fans.each() {
+            let in_flight = std::mem::take(&mut fans[index]);
+            rule!(missing == in_flight, "a fan misses {missing} parts, {in_flight} are in flight");
+            sessions[session as usize] += 1;
+        }
+        rule!(fans.iter().all(|left| *left == 0), "a backend has a part of no fan");
         Ok(sessions)
     }
 
@@ -158,6 +170,7 @@ impl Engine {
             Stall::Learning => self.learned.is_waiting(index as u32),
             // The question is the one request that nothing in the engine names.
             Stall::Answer => session.references > 0,
+            Stall::Quiet => session.in_flight() > 0,
         };
         rule!(wakes, "session {index} waits ({:?}) for nothing", session.stall);
         rule!(
@@ -172,8 +185,11 @@ impl Engine {
     fn audit_backend(&self, index: usize, backend: &Backend) -> Result<(), String> {
         let limits = &self.settings;
         // A split request asks for room once and a PING not at all, so that one may be over.
-        // Calls about keys that move do not ask for it either.
-        let calls = backend.in_flight.iter().filter(|entry| entry.kind == Kind::Move).count();
+        // Calls about keys that move do not ask for it either, nor do scripts that are loaded; a fan asks once
+        // for all its parts.
+        let calls = backend.in_flight.iter();
+        let calls =
+            calls.filter(|entry| matches!(entry.kind, Kind::Move | Kind::Fan | Kind::Load)).count();
         rule!(
             backend.in_flight.len() - calls <= limits.backend_requests_max + 1,
             "backend {index} has {} requests in flight",

@@ -4,6 +4,7 @@
 //! The rules of failure are in [`super::failure`]; this file holds the parts.
 
 use super::Settings;
+use super::everywhere::Loaded;
 use super::moves::RunId;
 use super::output::{Output, Pool, Segment};
 use crate::command::CommandId;
@@ -30,6 +31,11 @@ pub(super) enum Kind {
     Learn,
     /// It is about keys that move; the sequence is the call, the session which of its replies this is.
     Move,
+    /// It is a part of a request that concerns every server; the sequence is the fan, the session which of its parts this
+    /// is.
+    Fan,
+    /// A script was loaded before it is called: nobody wants it.
+    Load,
 }
 
 /// A request that was given to a backend and has no reply yet.
@@ -149,6 +155,8 @@ pub(super) struct Backend {
     pub(super) last_error: String,
     /// What the server called itself on this connection.
     pub(super) run_id: RunId,
+    /// The scripts that were loaded on this connection; `None` until the first one is called.
+    pub(super) loaded: Option<Box<Loaded>>,
     pub(super) counters: Counters,
 }
 
@@ -191,6 +199,7 @@ impl Backend {
             pinged_us: 0,
             last_error: String::new(),
             run_id: RunId::Unknown,
+            loaded: None,
             counters: Counters::default(),
         }
     }
@@ -358,6 +367,9 @@ impl Backend {
         self.partial = Vec::new();
         self.streaming = false;
         self.run_id = RunId::Unknown;
+        if let Some(loaded) = &mut self.loaded {
+            loaded.clear();
+        }
         std::mem::take(&mut self.in_flight)
     }
 

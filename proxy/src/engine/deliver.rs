@@ -85,6 +85,8 @@ impl Engine {
         } else if streamed && entry.kind == Kind::Part {
             // Its session was cut, and nobody will read what it is put together to.
             self.on_part(entry.sequence, entry.session as u16, b"");
+        } else if streamed && entry.kind == Kind::Fan {
+            self.on_fan_part(entry.sequence, entry.session, b"");
         } else if streamed {
             self.record_latency(entry.command, entry.since_us, backend, entry);
             let end = if entry.kind == Kind::Silent { b"" } else { &whole[..] };
@@ -119,7 +121,10 @@ impl Engine {
                 let gather = &self.gathers[entry.sequence as usize];
                 (gather.session, gather.held())
             }
-            Kind::Ping | Kind::Learn => return source.partial.extend_from_slice(piece),
+            Kind::Fan => self.fans.holder(entry.sequence),
+            Kind::Ping | Kind::Learn | Kind::Load => {
+                return source.partial.extend_from_slice(piece);
+            }
             Kind::Move => return self.on_move_piece(backend, &entry, piece),
             Kind::Reply | Kind::Silent => (entry.session, 0),
         };
@@ -182,6 +187,9 @@ impl Engine {
             Kind::Ping => self.on_pong(backend, entry),
             Kind::Learn => self.on_facts(entry.sequence, reply),
             Kind::Move => self.on_move_reply(entry.sequence, entry.session, reply),
+            Kind::Fan => self.on_fan_part(entry.sequence, entry.session, reply),
+            // Where it could not be loaded, the call that follows says so.
+            Kind::Load => {}
         }
     }
 
@@ -195,6 +203,10 @@ impl Engine {
                 counters.masterdown += 1;
             }
             [b'-', b'R', b'E', b'A', b'D', b'O', b'N', b'L', b'Y', ..] => counters.readonly += 1,
+            [b'-', b'N', b'O', b'S', b'C', b'R', b'I', b'P', b'T', ..] => {
+                self.forget_loaded(backend);
+            }
+            _ if entry.kind == Kind::Load => self.forget_loaded(backend),
             _ => {}
         }
         if matches!(entry.kind, Kind::Reply | Kind::Silent) {
@@ -289,6 +301,7 @@ impl Engine {
         }
         let goes_on = match target.stall {
             Stall::Pipeline => target.in_flight() <= self.settings.session_requests_max / 2,
+            Stall::Quiet => target.in_flight() == 0,
             Stall::Output => target.reply_bytes() <= self.settings.output_bytes_soft / 2,
             _ => false,
         };

@@ -1,6 +1,7 @@
 //! From a session's bytes to requests, and from each request to where it is answered.
 
 use super::backend::{Body, InFlight, State};
+use super::everywhere::runs_script;
 use super::route::{NoRoute, Way, is_reserved};
 use super::session::{Flags, Session, Stall};
 use super::{CutReason, Effect, Engine};
@@ -355,6 +356,7 @@ impl Engine {
             Route::Local(local) => self.local(session, id, local, request),
             Route::Keys => self.forward_keys(session, id, request),
             Route::Split(split) => self.split(session, id, split, request),
+            Route::Everywhere(what) => self.everywhere(session, id, what, request),
             Route::Unsupported => {
                 let text = command::refusal(id, request).unwrap_or_else(|| {
                     format!("ERR '{}' is not supported by this proxy", command.name)
@@ -374,6 +376,7 @@ impl Engine {
         let found = command::keys(id, request, &mut keys);
         let flow = match (found, keys.first()) {
             (Err(error), _) => self.reject(session, id, &error.to_string()),
+            (Ok(()), None) if runs_script(id) => self.run_keyless(session, id, request),
             (Ok(()), None) => {
                 let text = format!("ERR '{}' without a key is not supported", id.command().name);
                 self.reject(session, id, &text)
@@ -421,7 +424,12 @@ impl Engine {
         let database = self.sessions[session as usize].database;
         let read_only = command::is_read_only(id);
         match self.route(slot, database, read_only) {
-            Way::To(backend) => self.send(session, backend, id, request),
+            Way::To(backend) => {
+                if runs_script(id) {
+                    self.before_script(backend, id, request);
+                }
+                self.send(session, backend, id, request)
+            }
             Way::Follow => self.follow(session, id, slot, keys, read_only, request),
             Way::Nowhere(reason) => self.no_route(session, id, slot, reason),
         }

@@ -107,7 +107,8 @@ impl Engine {
 
     fn fail_entry(&mut self, entry: &InFlight, streamed: bool, error: &[u8]) {
         match entry.kind {
-            Kind::Ping => {}
+            Kind::Ping | Kind::Load => {}
+            Kind::Fan => self.on_fan_part(entry.sequence, entry.session, error),
             Kind::Move => self.on_move_lost(entry.sequence, entry.session),
             Kind::Learn => self.on_facts(entry.sequence, error),
             Kind::Part => self.on_part(entry.sequence, entry.session as u16, error),

@@ -22,6 +22,7 @@ mod deliver;
 mod dispatch;
 mod early;
 mod effect;
+mod everywhere;
 mod failure;
 mod gather;
 mod handshake;
@@ -47,6 +48,7 @@ use crate::command::{COMMANDS, CommandId};
 use crate::resp::request::Progress;
 use crate::stats::{CommandStats, MoveStats};
 use backend::Backend;
+use everywhere::Fans;
 use gather::{Gather, Plan, SpareParts};
 use learn::Learned;
 use moves::Moves;
@@ -118,6 +120,7 @@ pub struct Engine {
     routes: Routes,
     settling: Settling,
     moves: Moves,
+    fans: Fans,
     pool: Pool,
     random: fastrand::Rng,
 
@@ -165,6 +168,7 @@ impl Engine {
             routes: Routes::new(),
             settling: Settling::new(),
             moves: Moves::default(),
+            fans: Fans::default(),
             pool: Pool::default(),
             random: fastrand::Rng::with_seed(seed),
             effects: Vec::new(),

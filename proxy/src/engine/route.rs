@@ -3,7 +3,7 @@
 use super::Engine;
 use super::backend::{Backend, Role, State};
 use crate::slots::{self, SLOT_COUNT};
-use crate::topology::{Address, SlotState, Topology};
+use crate::topology::{Address, GroupIndex, SlotState, Topology};
 use ahash::AHashMap;
 use codis_proto::{BIG_KEY_PREFIX, CLEAN_KEY, FENCE_KEY, MOVER_KEY, ORDER_KEY, WAIT_KEY};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 const NONE: u32 = u32::MAX;
 
 /// The keys that the metadata group and movers of keys have on servers. Clients must not touch them.
-const RESERVED_KEYS: [&str; 5] = [FENCE_KEY, ORDER_KEY, MOVER_KEY, CLEAN_KEY, WAIT_KEY];
+pub(super) const RESERVED_KEYS: [&str; 5] = [FENCE_KEY, ORDER_KEY, MOVER_KEY, CLEAN_KEY, WAIT_KEY];
 
 /// What each of them begins with; hardly any other key does.
 const RESERVED_START: &[u8] = b"__codis_";
@@ -160,6 +160,14 @@ impl Routes {
         }
     }
 
+    /// The master of a group of the newest topology.
+    pub(super) fn master(&self, group: GroupIndex) -> Option<u16> {
+        match self.groups.get(usize::from(group.0))? {
+            Route::Server { master, .. } => Some(*master),
+            _ => None,
+        }
+    }
+
     /// A server's address.
     pub(super) fn address(&self, server: u16) -> Address {
         Arc::clone(&self.servers[usize::from(server)].address)
@@ -218,6 +226,7 @@ impl Engine {
             return;
         }
         self.begin_drains(topology);
+        self.fans.history.pass(&self.routes.topology, topology);
         let left = self.install_servers(topology);
         self.routes.topology = Arc::clone(topology);
         self.keep_facts_true();

@@ -93,6 +93,8 @@ pub(super) enum Stall {
     Learning,
     /// The control thread has yet to answer the last request.
     Answer,
+    /// It runs alone, or the one before it does: nothing else of the session may be in flight.
+    Quiet,
 }
 
 /// What a client has said of itself. Most say nothing.

@@ -14,6 +14,7 @@
 
 mod backends;
 mod cluster;
+mod everywhere;
 mod families;
 mod library;
 mod limits;
