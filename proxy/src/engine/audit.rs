@@ -88,12 +88,14 @@ impl Engine {
         for (index, backend) in &self.backends {
             for entry in &backend.in_flight {
                 match entry.kind {
-                    Kind::Ping | Kind::Learn | Kind::Move | Kind::Load => {}
+                    Kind::Ping | Kind::Learn | Kind::Move | Kind::Swallow | Kind::Unblock => {}
                     Kind::Fan => {
                         let fan = entry.sequence as usize;
                         rule!(fan < fans.len(), "backend {index} has a part of no fan");
                         fans[fan] += 1;
                     }
+                    // These end with their session.
+                    Kind::Blocked | Kind::StreamEnd => {}
                     Kind::Part => {
                         let gather = entry.sequence as usize;
                         rule!(
@@ -102,7 +104,7 @@ impl Engine {
                         );
                         parts[gather] += 1;
                     }
-                    Kind::Reply | Kind::Silent => {
+                    Kind::Reply | Kind::Silent | Kind::Exec => {
                         let session = entry.session as usize;
                         rule!(
                             self.sessions.contains(session),
@@ -170,7 +172,8 @@ impl Engine {
             Stall::Learning => self.learned.is_waiting(index as u32),
             // The question is the one request that nothing in the engine names.
             Stall::Answer => session.references > 0,
-            Stall::Quiet => session.in_flight() > 0,
+            Stall::Quiet | Stall::Exec => session.in_flight() > 0,
+            Stall::Blocked => self.leases.sessions.contains(&(index as u32)),
         };
         rule!(wakes, "session {index} waits ({:?}) for nothing", session.stall);
         rule!(
@@ -185,11 +188,10 @@ impl Engine {
     fn audit_backend(&self, index: usize, backend: &Backend) -> Result<(), String> {
         let limits = &self.settings;
         // A split request asks for room once and a PING not at all, so that one may be over.
-        // Calls about keys that move do not ask for it either, nor do scripts that are loaded; a fan asks once
-        // for all its parts.
+        // Calls about keys that move do not ask for it either; a fan asks once for all its parts.
+        let unbounded = [Kind::Move, Kind::Fan, Kind::Swallow, Kind::Unblock];
         let calls = backend.in_flight.iter();
-        let calls =
-            calls.filter(|entry| matches!(entry.kind, Kind::Move | Kind::Fan | Kind::Load)).count();
+        let calls = calls.filter(|entry| unbounded.contains(&entry.kind)).count();
         rule!(
             backend.in_flight.len() - calls <= limits.backend_requests_max + 1,
             "backend {index} has {} requests in flight",

@@ -5,7 +5,7 @@ use super::dispatch::since_us;
 use super::handshake::REPLY_BYTES_MAX;
 use super::session::{Flags, Stall};
 use super::{CutReason, Effect, Engine};
-use crate::command::CommandId;
+use crate::command::{CommandId, ids};
 use crate::resp::reply::Scan;
 use crate::resp::write;
 
@@ -24,6 +24,10 @@ impl Engine {
             match source.scanner.scan(&bytes[position..]) {
                 Ok(Scan::End(len)) => {
                     self.on_reply(backend, &bytes[position..position + len]);
+                    position += len;
+                }
+                Ok(Scan::EndOfPush(len)) => {
+                    self.on_push_end(backend, &bytes[position..position + len]);
                     position += len;
                 }
                 Ok(Scan::More) => {
@@ -89,8 +93,11 @@ impl Engine {
             self.on_fan_part(entry.sequence, entry.session, b"");
         } else if streamed {
             self.record_latency(entry.command, entry.since_us, backend, entry);
-            let end = if entry.kind == Kind::Silent { b"" } else { &whole[..] };
-            self.deliver(entry.session, entry.sequence, end);
+            if entry.kind == Kind::Silent {
+                return self.deliver(entry.session, entry.sequence, b"");
+            }
+            self.sessions[entry.session as usize].flags.unset(Flags::HALF_OUT);
+            self.deliver(entry.session, entry.sequence, &whole);
         } else {
             self.complete(backend, entry, &whole);
         }
@@ -101,6 +108,9 @@ impl Engine {
     #[inline(never)]
     fn on_piece(&mut self, backend: u32, piece: &[u8]) {
         let source = &mut self.backends[backend as usize];
+        if source.scanner.is_in_push() {
+            return self.on_push_piece(backend, piece);
+        }
         let entry = match (source.state, source.in_flight.front()) {
             (State::Ready, Some(entry)) => *entry,
             _ => {
@@ -116,15 +126,24 @@ impl Engine {
             source.streaming = true;
             return;
         }
+        let wanted = match entry.kind {
+            Kind::Blocked | Kind::StreamEnd => source.lessee == entry.session,
+            _ => true,
+        };
+        if !wanted {
+            source.streaming = true;
+            return;
+        }
         let (session, held) = match entry.kind {
             Kind::Part => {
                 let gather = &self.gathers[entry.sequence as usize];
                 (gather.session, gather.held())
             }
             Kind::Fan => self.fans.holder(entry.sequence),
-            Kind::Ping | Kind::Learn | Kind::Load => {
+            Kind::Ping | Kind::Learn | Kind::Swallow | Kind::Unblock => {
                 return source.partial.extend_from_slice(piece);
             }
+            Kind::Exec | Kind::Blocked | Kind::StreamEnd => (entry.session, 0),
             Kind::Move => return self.on_move_piece(backend, &entry, piece),
             Kind::Reply | Kind::Silent => (entry.session, 0),
         };
@@ -185,11 +204,14 @@ impl Engine {
             }
             Kind::Part => self.on_part(entry.sequence, entry.session as u16, reply),
             Kind::Ping => self.on_pong(backend, entry),
+            Kind::Swallow => self.on_swallowed(backend, entry, reply),
+            Kind::Exec => self.on_exec(entry, reply),
+            Kind::Blocked => self.on_unblocked(backend, entry, reply),
+            Kind::StreamEnd => self.on_stream_end(entry, reply),
+            Kind::Unblock => self.on_unblock_reply(entry, reply),
             Kind::Learn => self.on_facts(entry.sequence, reply),
             Kind::Move => self.on_move_reply(entry.sequence, entry.session, reply),
             Kind::Fan => self.on_fan_part(entry.sequence, entry.session, reply),
-            // Where it could not be loaded, the call that follows says so.
-            Kind::Load => {}
         }
     }
 
@@ -206,7 +228,7 @@ impl Engine {
             [b'-', b'N', b'O', b'S', b'C', b'R', b'I', b'P', b'T', ..] => {
                 self.forget_loaded(backend);
             }
-            _ if entry.kind == Kind::Load => self.forget_loaded(backend),
+            _ if entry.command == ids::SCRIPT_LOAD => self.forget_loaded(backend),
             _ => {}
         }
         if matches!(entry.kind, Kind::Reply | Kind::Silent) {
@@ -280,7 +302,7 @@ impl Engine {
     /// What follows from new output of a session that is open, or from a request that is no longer
     /// in flight.
     #[inline(always)]
-    fn after_output(&mut self, session: u32) {
+    pub(super) fn after_output(&mut self, session: u32) {
         let target = &mut self.sessions[session as usize];
         if target.flags.raise(Flags::DIRTY) {
             self.dirty_sessions.push(session);
@@ -301,8 +323,8 @@ impl Engine {
         }
         let goes_on = match target.stall {
             Stall::Pipeline => target.in_flight() <= self.settings.session_requests_max / 2,
-            Stall::Quiet => target.in_flight() == 0,
             Stall::Output => target.reply_bytes() <= self.settings.output_bytes_soft / 2,
+            Stall::Quiet => target.in_flight() == 0,
             _ => false,
         };
         if goes_on {

@@ -203,7 +203,7 @@ fn clients_do_not_meet_the_keys_of_the_metadata_group() {
         assert_eq!(client.run(line), Value::Array(vec![]), "{line}");
     }
     assert_eq!(scan(&mut client, "COUNT 100"), [""; 0]);
-    assert_eq!(client.run("RANDOMKEY"), Value::Null);
+    assert_eq!(client.run("RANDOMKEY"), Value::NullBulk);
     // Copies of big keys are hidden, but counting them would mean to look at all keys.
     assert_eq!(client.run("DBSIZE"), Value::Integer(2));
     client.run("SET mine 1");
@@ -222,7 +222,7 @@ fn what_a_group_kept_of_a_slot_that_is_another_s_is_not_shown() {
     let mut client = cluster.client();
     assert_eq!(client.run("KEYS *"), Value::Array(vec![]));
     assert_eq!(scan(&mut client, ""), [""; 0]);
-    assert_eq!(client.run("RANDOMKEY"), Value::Null);
+    assert_eq!(client.run("RANDOMKEY"), Value::NullBulk);
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn a_script_that_runs_for_ever_can_be_killed_through_the_proxy() {
     victim.call(&["EVAL", "return 1", "1", &key]);
     victim.send(encode(&["EVAL", "while true do end", "1", &key]));
     let mut client = cluster.client();
-    let mut killed = Value::Null;
+    let mut killed = Value::NullBulk;
     while killed != Value::ok() {
         killed = client.run("SCRIPT KILL");
         let idle = killed.error().is_some_and(|text| text.starts_with("NOTBUSY"));

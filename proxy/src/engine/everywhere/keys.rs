@@ -162,7 +162,7 @@ impl Engine {
         let total: i64 = draw.sizes.groups.iter().map(|(_, size)| size).sum();
         if total <= 0 {
             let mut out = Vec::new();
-            write::null(&mut out, self.fans.fans[fan as usize].protocol);
+            write::null(&mut out, self.fans.fans[fan as usize].lane.protocol);
             return Some(out);
         }
         let mut place = self.random.i64(..total);
@@ -186,8 +186,8 @@ impl Engine {
         let Some(master) = master else {
             return Some(super::error("ERR the groups changed meanwhile: ask again"));
         };
-        let database = self.fans.fans[fan as usize].database;
-        let backend = self.lane_in(master.server, database);
+        let lane = self.fans.fans[fan as usize].lane;
+        let backend = self.lane_to(master.server, lane);
         let target = &self.backends[backend as usize];
         if !target.takes_requests() {
             let text = format!("ERR backend {} is down: {}", target.address, target.last_error);

@@ -21,10 +21,11 @@ mod scripts;
 
 use super::backend::{Body, InFlight, Kind};
 use super::dispatch::{Flow, since_us};
+use super::lane::Lane;
 use super::session::Stall;
 use super::{CutReason, Engine};
 use crate::command::{CommandId, Everywhere};
-use crate::resp::{Protocol, Request, write};
+use crate::resp::{Request, write};
 use crate::topology::GroupIndex;
 use cursor::Cursor;
 pub(super) use history::History;
@@ -54,8 +55,7 @@ struct Fan {
     session: u32,
     sequence: u32,
     silent: bool,
-    protocol: Protocol,
-    database: u16,
+    lane: Lane,
     command: CommandId,
     since_us: u32,
     /// Parts without a reply.
@@ -133,9 +133,8 @@ impl Engine {
         what: Everywhere,
         request: &Request<'_>,
     ) -> Flow {
-        if self.sessions[session as usize].in_flight() > 0 {
-            self.sessions[session as usize].stall = Stall::Quiet;
-            return Flow::Wait;
+        if let Some(flow) = self.wait_until_quiet(session) {
+            return flow;
         }
         match what {
             Everywhere::Scan => self.scan(session, id, request),
@@ -192,15 +191,9 @@ impl Engine {
         self.masters().into_iter().find(of).map(|master| master.group)
     }
 
-    /// The connection to a server that a fan of this session takes.
-    fn lane(&mut self, session: u32, server: u16) -> u32 {
-        let database = self.sessions[session as usize].database;
-        self.lane_in(server, database)
-    }
-
-    /// The same by database. All of them take the first of a server's parallel connections.
-    fn lane_in(&mut self, server: u16, database: u16) -> u32 {
-        self.backend_at(server, database, 0)
+    /// The connection to a server that fans of this lane take: the first of the server's parallel ones.
+    fn lane_to(&mut self, server: u16, lane: Lane) -> u32 {
+        self.backend_at(server, lane, 0)
     }
 
     /// Whether requests can be given to all of these connections now.
@@ -222,8 +215,9 @@ impl Engine {
         if masters.is_empty() {
             return Err(self.refuse_nowhere(session, id));
         }
-        let lane = |master: &Master| (master.number, self.lane(session, master.server));
-        let lanes: Vec<(u16, u32)> = masters.iter().map(lane).collect();
+        let lane = self.sessions[session as usize].lane();
+        let to = |master: &Master| (master.number, self.lane_to(master.server, lane));
+        let lanes: Vec<(u16, u32)> = masters.iter().map(to).collect();
         let backends: Vec<u32> = lanes.iter().map(|(_, backend)| *backend).collect();
         self.check(session, id, &backends)?;
         Ok(lanes)
@@ -243,8 +237,7 @@ impl Engine {
             session,
             sequence: target.sequence(),
             silent,
-            protocol: target.protocol,
-            database: target.database,
+            lane: target.lane(),
             command,
             since_us: since_us(self.now_us),
             missing: 0,
@@ -295,7 +288,8 @@ impl Engine {
     /// The connection to the master of the group with the lowest number.
     pub(super) fn first_lane(&mut self, session: u32) -> Option<u32> {
         let first = self.masters().first()?.server;
-        Some(self.lane(session, first))
+        let lane = self.sessions[session as usize].lane();
+        Some(self.lane_to(first, lane))
     }
 
     /// Sends a request whose replies cannot be merged, where there is one group.
@@ -336,7 +330,7 @@ impl Engine {
     fn on_fan_answered(&mut self, index: u32) {
         let fan = &mut self.fans.fans[index as usize];
         let parts = std::mem::take(&mut fan.parts);
-        let protocol = fan.protocol;
+        let protocol = fan.lane.protocol;
         let reply = match &mut fan.work {
             Work::Merge(rule) => rule.merge(&parts, protocol),
             Work::Scan(cursor) => {

@@ -32,7 +32,8 @@ impl Engine {
             }
             return self.answer_now(session, id, &page(0, &[]));
         };
-        let backend = self.lane(session, master.server);
+        let lane = self.sessions[session as usize].lane();
+        let backend = self.lane_to(master.server, lane);
         if let Err(flow) = self.check(session, id, &[backend]) {
             return flow;
         }

@@ -7,8 +7,8 @@
 //! nor overtaken.
 
 use super::super::Engine;
-use super::super::backend::{Body, InFlight, Kind, State};
-use super::super::dispatch::{Flow, since_us};
+use super::super::backend::State;
+use super::super::dispatch::Flow;
 use super::merge::Rule;
 use super::{Part, Work, read};
 use crate::command::{CommandId, ids};
@@ -149,17 +149,8 @@ impl Engine {
         if !loaded.digests.insert(digest) {
             return;
         }
-        let entry = InFlight {
-            session: 0,
-            sequence: 0,
-            since_us: since_us(self.now_us),
-            offset: 0,
-            command: ids::SCRIPT_LOAD,
-            kind: Kind::Load,
-        };
-        let mut bytes = Vec::with_capacity(body.len() + 64);
-        write::request(&mut bytes, &[b"SCRIPT", b"LOAD", &body]);
-        self.push(backend, entry, Body::Copy(&bytes));
+        // Where it cannot be loaded, the call that follows says so.
+        self.push_swallowed(backend, ids::SCRIPT_LOAD, &[b"SCRIPT", b"LOAD", &body]);
     }
 
     /// While a server runs a script it takes no new connections' greetings, and nothing more on the script's own
