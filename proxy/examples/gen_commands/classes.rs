@@ -85,6 +85,22 @@ pub(crate) const EVERYWHERE: &[(&str, &str, &str)] = &[
     ("latency|latest", "List", "of all masters, one after the other"),
     ("latency|histogram", "Single", "with one group only; of one server by CODIS.SERVER"),
     ("latency|reset", "Sum", "all masters"),
+    (
+        "wait",
+        "Acks",
+        "the least of all masters; replicas that acknowledged before are asked anew, within 50 ms",
+    ),
+    ("waitaof", "Acks", "the least of all masters, which must be Redis 7.2 or newer"),
+    (
+        "codis.server",
+        "Server",
+        "Codis's own: a command on the server that it names; what administers needs `backend_admin_commands`",
+    ),
+    (
+        "debug",
+        "Debug",
+        "refused unless `backend_admin_commands` is set; then on its key's server or all masters",
+    ),
 ];
 
 /// Answered by the proxy itself: the command, its `Local` variant, and how the answer differs from
@@ -93,7 +109,7 @@ pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
     ("auth", "Auth", "checks the proxy's `session_auth`; a user name must be `default`"),
     ("hello", "Hello", "protocol 2 only; `HELLO 3` is refused with NOPROTO"),
     ("select", "Select", "up to the proxy's `backend_number_databases`"),
-    ("ping", "Ping", "answered by the proxy, no server is asked"),
+    ("ping", "Ping", "answered by the proxy; `PING host:port` asks a server of the topology"),
     ("echo", "Echo", ""),
     ("quit", "Quit", ""),
     ("reset", "Reset", ""),
@@ -125,7 +141,7 @@ pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
     ("discard", "Discard", ""),
     ("watch", "Watch", "keys of one slot; EXEC answers nil also when the slot moves meanwhile"),
     ("unwatch", "Unwatch", ""),
-    ("info", "Info", "the proxy's own sections"),
+    ("info", "Info", "the proxy's own sections; `INFO host:port` asks a server of the topology"),
     ("config|get", "ConfigGet", "the proxy's own settings"),
     ("config|set", "ConfigSet", "the proxy's own settings"),
     ("config|resetstat", "ConfigResetStat", "the proxy's own counters"),
@@ -157,7 +173,6 @@ pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
          pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub",
         "publish and subscribe is not routed",
     ),
-    ("wait", "concerns every server at once, not the one that owns a key"),
     ("swapdb", "servers would swap one after the other, and clients meet both databases meanwhile"),
     ("script|debug", "debugs over a connection of its own: connect to a server"),
     (
@@ -183,7 +198,7 @@ pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
         "belongs to Redis Cluster, which this is not",
     ),
     (
-        "config|rewrite debug failover migrate module|list module|load module|loadex module|unload \
+        "config|rewrite failover migrate module|list module|load module|loadex module|unload \
          pfdebug pfselftest psync replconf replicaof role shutdown slaveof sync",
         "administers one server: connect to that server",
     ),
@@ -227,6 +242,38 @@ pub(crate) const ADDED: &[Added] = &[
         group: "connection",
         complexity: "O(1)",
         arguments: &[("attribute", "string", &[]), ("value", "string", &[])],
+    },
+    Added {
+        name: "codis.server",
+        arity: -3,
+        flags: &["noscript", "loading", "stale"],
+        categories: &["@slow"],
+        tips: &[],
+        summary: "Run a command on one server of the topology",
+        since: "1.0.0",
+        group: "server",
+        complexity: "Depends on the command",
+        arguments: &[
+            ("host:port", "string", &[]),
+            ("command", "string", &[]),
+            ("argument", "string", &["optional", "multiple"]),
+        ],
+    },
+    Added {
+        name: "waitaof",
+        arity: 4,
+        flags: &["noscript", "blocking"],
+        categories: &["@slow", "@blocking", "@connection"],
+        tips: &["request_policy:all_shards", "response_policy:agg_min"],
+        summary: "Wait for writes to be in the append-only files of the server and of replicas",
+        since: "7.2.0",
+        group: "generic",
+        complexity: "O(1)",
+        arguments: &[
+            ("numlocal", "integer", &[]),
+            ("numreplicas", "integer", &[]),
+            ("timeout", "integer", &[]),
+        ],
     },
     Added {
         name: "slotsinfo",

@@ -88,7 +88,12 @@ impl Engine {
         for (index, backend) in &self.backends {
             for entry in &backend.in_flight {
                 match entry.kind {
-                    Kind::Ping | Kind::Learn | Kind::Move | Kind::Swallow | Kind::Unblock => {}
+                    Kind::Ping
+                    | Kind::Learn
+                    | Kind::Move
+                    | Kind::Swallow
+                    | Kind::Unblock
+                    | Kind::Acks => {}
                     Kind::Fan => {
                         let fan = entry.sequence as usize;
                         rule!(fan < fans.len(), "backend {index} has a part of no fan");
@@ -189,7 +194,7 @@ impl Engine {
         let limits = &self.settings;
         // A split request asks for room once and a PING not at all, so that one may be over.
         // Calls about keys that move do not ask for it either; a fan asks once for all its parts.
-        let unbounded = [Kind::Move, Kind::Fan, Kind::Swallow, Kind::Unblock];
+        let unbounded = [Kind::Move, Kind::Fan, Kind::Acks, Kind::Swallow, Kind::Unblock];
         let calls = backend.in_flight.iter();
         let calls = calls.filter(|entry| unbounded.contains(&entry.kind)).count();
         rule!(

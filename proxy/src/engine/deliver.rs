@@ -140,7 +140,7 @@ impl Engine {
                 (gather.session, gather.held())
             }
             Kind::Fan => self.fans.holder(entry.sequence),
-            Kind::Ping | Kind::Learn | Kind::Swallow | Kind::Unblock => {
+            Kind::Ping | Kind::Learn | Kind::Swallow | Kind::Unblock | Kind::Acks => {
                 return source.partial.extend_from_slice(piece);
             }
             Kind::Exec | Kind::Blocked | Kind::StreamEnd => (entry.session, 0),
@@ -212,6 +212,7 @@ impl Engine {
             Kind::Learn => self.on_facts(entry.sequence, reply),
             Kind::Move => self.on_move_reply(entry.sequence, entry.session, reply),
             Kind::Fan => self.on_fan_part(entry.sequence, entry.session, reply),
+            Kind::Acks => self.on_acks(entry.sequence, entry.session, reply),
         }
     }
 
