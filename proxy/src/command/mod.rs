@@ -55,6 +55,7 @@ static LEARNED: Command = Command {
     route: Route::Keys,
     specs: &[],
     subcommands: 0,
+    why: "",
 };
 
 /// What the table holds of one command.
@@ -73,6 +74,8 @@ pub struct Command {
     pub specs: &'static [KeySpec],
     /// How many subcommands it has; they are the entries right after it.
     pub subcommands: u16,
+    /// Why it is not supported; empty where it is.
+    pub why: &'static str,
 }
 
 impl Command {
@@ -103,6 +106,8 @@ pub enum Route {
     Blocking,
     /// Answered by the proxy.
     Local(Local),
+    /// To the masters of all groups, or to some of them by another rule than a key's slot.
+    Everywhere(Everywhere),
     /// Refused, see [`refusal`].
     Unsupported,
     /// To the master of the slot of the channel at argument 1.
@@ -233,6 +238,53 @@ pub enum Local {
     Sunsubscribe,
     /// `MONITOR`
     Monitor,
+}
+
+/// How a command that concerns every server is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Everywhere {
+    /// `SCAN`: one group after the other.
+    Scan,
+    /// `KEYS`: those of all.
+    Keys,
+    /// `DBSIZE`: the sum, without the keys that are not clients'.
+    DbSize,
+    /// `RANDOMKEY`: of a group that is drawn by its size.
+    RandomKey,
+    /// `FLUSHDB`
+    FlushDb,
+    /// `FLUSHALL`
+    FlushAll,
+    /// `SCRIPT LOAD`
+    ScriptLoad,
+    /// `SCRIPT EXISTS`
+    ScriptExists,
+    /// `SCRIPT FLUSH`
+    ScriptFlush,
+    /// `SCRIPT KILL`, `FUNCTION KILL`: whichever runs one.
+    Kill,
+    /// `FUNCTION STATS`: of the one that runs a function.
+    Running,
+    /// All do the same; the first reply, or the first error.
+    Alike,
+    /// All are asked; the sum of their numbers.
+    Sum,
+    /// All are asked; the least number.
+    Least,
+    /// All are asked; their texts.
+    Text,
+    /// All are asked; the elements of their arrays.
+    List,
+    /// All know the same: the first one is asked.
+    First,
+    /// Only where there is one group.
+    Single,
+    /// `WAIT`, `WAITAOF`: the least of all.
+    Acks,
+    /// `CODIS.SERVER`: the server that it names.
+    Server,
+    /// `DEBUG`: its key's server, or all, where that is allowed.
+    Debug,
 }
 
 /// A declaration of flag constants and of their names in Redis.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 const NONE: u32 = u32::MAX;
 
 /// The keys that the metadata group and movers of keys have on servers. Clients must not touch them.
-const RESERVED_KEYS: [&str; 5] = [FENCE_KEY, ORDER_KEY, MOVER_KEY, CLEAN_KEY, WAIT_KEY];
+pub(super) const RESERVED_KEYS: [&str; 5] = [FENCE_KEY, ORDER_KEY, MOVER_KEY, CLEAN_KEY, WAIT_KEY];
 
 /// What each of them begins with; hardly any other key does.
 const RESERVED_START: &[u8] = b"__codis_";
@@ -68,6 +68,10 @@ pub(super) struct Server {
 }
 
 impl Server {
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// The connections for requests that there are.
     pub(super) fn connections(&self) -> impl Iterator<Item = u32> {
         self.shared().chain(self.dedicated.all.iter().copied())
@@ -216,6 +220,14 @@ impl Routes {
         taken.filter(|backend| *backend != NONE).collect()
     }
 
+    /// The master of a group of the newest topology.
+    pub(super) fn master(&self, group: GroupIndex) -> Option<u16> {
+        match self.groups.get(usize::from(group.0))? {
+            Route::Server { master, .. } => Some(*master),
+            _ => None,
+        }
+    }
+
     /// A server's address.
     pub(super) fn address(&self, server: u16) -> Address {
         Arc::clone(&self.servers[usize::from(server)].address)
@@ -281,6 +293,7 @@ impl Engine {
         self.begin_drains(topology);
         let before = self.routes.topology.epoch;
         let leaving = self.slots_that_leave(topology);
+        self.fans.history.pass(&self.routes.topology, topology);
         let left = self.install_servers(topology);
         self.routes.topology = Arc::clone(topology);
         self.keep_facts_true();
