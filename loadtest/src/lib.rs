@@ -1,6 +1,8 @@
 //! `codis-loadtest`: load, histories and whole clusters for anything that speaks RESP.
 //!
-//! [`run`] loads servers and measures what they answer, [`cli`] is the command line.
+//! [`run`] loads servers and measures what they answer, [`cluster`] starts a cluster to play
+//! with, [`cli`] is the command line.
 
 pub mod cli;
+pub mod cluster;
 pub mod run;

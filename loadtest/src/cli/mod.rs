@@ -1,5 +1,6 @@
 //! The command line. Each command's part is in a file of its own.
 
+mod cluster;
 mod run;
 
 use clap::{Parser, Subcommand};
@@ -24,6 +25,8 @@ pub struct Cli {
 enum Command {
     /// Load servers, and show throughput and latencies
     Run(Box<run::Options>),
+    /// Start a whole cluster on this machine: servers, metadata group, proxies
+    Cluster(cluster::Options),
 }
 
 /// Something that went wrong, in a sentence.
@@ -46,6 +49,7 @@ impl Cli {
     pub fn execute(self) -> Result<ExitCode, Failure> {
         match self.command {
             Command::Run(options) => run::execute(*options),
+            Command::Cluster(options) => cluster::execute(&options),
         }
     }
 }
