@@ -1,5 +1,6 @@
 //! The command line. Each command's part is in a file of its own.
 
+mod check;
 mod cluster;
 mod run;
 
@@ -25,6 +26,8 @@ pub struct Cli {
 enum Command {
     /// Load servers, and show throughput and latencies
     Run(Box<run::Options>),
+    /// Let many clients work, and check that what they saw can be explained
+    Check(Box<check::Options>),
     /// Start a whole cluster on this machine: servers, metadata group, proxies
     Cluster(cluster::Options),
 }
@@ -49,13 +52,14 @@ impl Cli {
     pub fn execute(self) -> Result<ExitCode, Failure> {
         match self.command {
             Command::Run(options) => run::execute(*options),
+            Command::Check(options) => check::execute(&options),
             Command::Cluster(options) => cluster::execute(&options),
         }
     }
 }
 
 /// A time such as `30s`, `1.5m`, `200ms` or a number of seconds.
-fn duration(text: &str) -> Result<std::time::Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
     let units = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
     let unit = units.iter().find_map(|(name, seconds)| Some((text.strip_suffix(name)?, *seconds)));
     let (number, seconds) = unit.unwrap_or((text, 1.0));
