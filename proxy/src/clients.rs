@@ -1,6 +1,7 @@
 //! What is known of one client connection, as `CLIENT LIST` and `CLIENT INFO` show it.
 
 use crate::messages::KillFilter;
+use crate::resp::Protocol;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
@@ -36,6 +37,8 @@ pub struct ClientInfo {
     pub idle_s: u64,
     /// The selected database.
     pub db: u32,
+    /// The protocol of its replies.
+    pub protocol: Protocol,
     /// Bytes read but not yet run.
     pub query_bytes: usize,
     /// Bytes of replies not yet sent.
@@ -46,6 +49,10 @@ pub struct ClientInfo {
     pub command: &'static str,
     /// Whether CLIENT NO-EVICT is on.
     pub no_evict: bool,
+    /// Whether it blocks, until a server has something for it.
+    pub blocked: bool,
+    /// How many requests are queued since MULTI; `None` outside of a transaction.
+    pub queued: Option<usize>,
 }
 
 /// One entry of the slow log.
@@ -86,13 +93,15 @@ pub fn line(client: &ClientInfo) -> String {
     let _ = write!(
         line,
         "id={id} addr={} laddr={} fd={fd} name={name} age={age_s} idle={idle_s} flags={} db={db} \
-         sub=0 psub=0 ssub=0 multi=-1 qbuf={query_bytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
+         sub=0 psub=0 ssub=0 multi={} qbuf={query_bytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
          obl={output_bytes} oll=0 omem={output_bytes} tot-mem={memory} events=r cmd={} user=default \
-         redir=-1 resp=2 lib-name={} lib-ver={} shard={} in-flight={}",
+         redir=-1 resp={} lib-name={} lib-ver={} shard={} in-flight={}",
         address(client.addr),
         address(client.laddr),
         flags(client),
+        client.queued.map_or(-1, |queued| queued as i64),
         client.command,
+        client.protocol.version(),
         client.lib_name,
         client.lib_ver,
         client.shard,
@@ -101,14 +110,17 @@ pub fn line(client: &ClientInfo) -> String {
     line
 }
 
-/// Redis's letters for a client: `U` unix socket, `e` not to be evicted, `N` none of these.
-fn flags(client: &ClientInfo) -> &'static str {
-    match (client.addr.is_none(), client.no_evict) {
-        (false, false) => "N",
-        (false, true) => "e",
-        (true, false) => "U",
-        (true, true) => "Ue",
-    }
+/// Redis's letters for a client: `x` in a transaction, `b` blocked, `U` unix socket, `e` not to be evicted, `N` none
+/// of these.
+fn flags(client: &ClientInfo) -> String {
+    let letters = [
+        ('x', client.queued.is_some()),
+        ('b', client.blocked),
+        ('U', client.addr.is_none()),
+        ('e', client.no_evict),
+    ];
+    let set: String = letters.iter().filter(|(_, set)| *set).map(|(letter, _)| *letter).collect();
+    if set.is_empty() { "N".into() } else { set }
 }
 
 impl KillFilter {

@@ -2,6 +2,7 @@
 
 use crate::clients::{ClientInfo, SlowEntry};
 use crate::config::ProxyConfig;
+use crate::resp::Protocol;
 use crate::stats::ShardStats;
 use crate::topology::Topology;
 use std::net::SocketAddr;
@@ -68,6 +69,8 @@ pub enum ShardMessage {
     Clients(oneshot::Sender<Vec<ClientInfo>>),
     /// Close the sessions that match; answers how many did.
     Kill(KillFilter, oneshot::Sender<u64>),
+    /// End the wait of the client of this id, with an error if so said; answers 1 if it waited.
+    Unblock(u64, bool, oneshot::Sender<u64>),
     /// Copy out the slow log, newest first.
     Slowlog(oneshot::Sender<Vec<SlowEntry>>),
     /// Empty the slow log.
@@ -98,6 +101,8 @@ pub enum ControlMessage {
         question: Question,
         /// The request's arguments, the command's name first.
         args: Vec<Vec<u8>>,
+        /// What the answer is to be written in.
+        protocol: Protocol,
     },
     /// Resolve `address` (`host:port`); answered by [`ShardMessage::Resolved`].
     Resolve {
@@ -139,6 +144,8 @@ pub enum Question {
     ClientList,
     /// `CLIENT KILL ...`
     ClientKill,
+    /// `CLIENT UNBLOCK id [TIMEOUT|ERROR]`
+    ClientUnblock,
     /// `CONFIG GET pattern ...`
     ConfigGet,
     /// `CONFIG SET key value ...`

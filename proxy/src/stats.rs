@@ -157,6 +157,10 @@ pub struct ShardStats {
     pub epoch: u64,
     /// Sessions open now.
     pub sessions_alive: u64,
+    /// Sessions that block now, until a server has something for them.
+    pub sessions_blocked: u64,
+    /// Server connections that are one session's own for a while; none of them is in `backends`.
+    pub dedicated_connections: u64,
     /// Sessions opened since start.
     pub sessions_total: u64,
     /// Sessions closed by a limit or a timeout, by reason: (reason, count).

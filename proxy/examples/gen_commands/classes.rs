@@ -26,11 +26,15 @@ pub(crate) const FORWARDED: &[&str] = &[
     "pfadd pfcount pfmerge",
     "geoadd geodist geohash geopos georadius georadius_ro georadiusbymember georadiusbymember_ro",
     "geosearch geosearchstore",
-    "xack xadd xautoclaim xclaim xdel xlen xpending xrange xread xreadgroup xrevrange xsetid xtrim",
+    "xack xadd xautoclaim xclaim xdel xlen xpending xrange xrevrange xsetid xtrim",
     "xgroup|create xgroup|createconsumer xgroup|delconsumer xgroup|destroy xgroup|setid",
     "xinfo|consumers xinfo|groups xinfo|stream",
     "eval eval_ro evalsha evalsha_ro fcall fcall_ro",
 ];
+
+/// Forwarded to the one server that owns the keys, on a connection of the session's own where they may block.
+pub(crate) const BLOCKING: &[&str] =
+    &["blpop brpop blmove brpoplpush blmpop bzmpop bzpopmax bzpopmin xread xreadgroup"];
 
 /// Split by backend and put together again: the command and its `Split` variant.
 pub(crate) const SPLIT: &[(&str, &str)] = &[
@@ -69,6 +73,17 @@ pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
     ("client|kill", "ClientKill", "the clients of this proxy, all shards"),
     ("client|no-evict", "ClientNoEvict", "accepted and shown; the proxy evicts no clients"),
     ("client|reply", "ClientReply", ""),
+    ("client|unblock", "ClientUnblock", "the clients of this proxy, all shards"),
+    ("multi", "Multi", "keys of one slot"),
+    (
+        "exec",
+        "Exec",
+        "an error of the server before it runs anything, such as OOM, comes as EXECABORT; commands \
+         without keys run when the server has answered",
+    ),
+    ("discard", "Discard", ""),
+    ("watch", "Watch", "keys of one slot; EXEC answers nil also when the slot moves meanwhile"),
+    ("unwatch", "Unwatch", ""),
     ("info", "Info", "the proxy's own sections"),
     ("config|get", "ConfigGet", "the proxy's own settings"),
     ("config|set", "ConfigSet", "the proxy's own settings"),
@@ -87,18 +102,12 @@ pub(crate) const DIFFERENCES: &[(&str, &str)] = &[
         "sort sort_ro",
         "BY and GET only with a pattern whose hash tag is of the key's slot, or GET #",
     ),
-    ("xread xreadgroup", "without BLOCK"),
     ("eval eval_ro evalsha evalsha_ro fcall fcall_ro", "with at least one declared key"),
     ("pfcount", "keys of different slots are refused, not counted together"),
 ];
 
 /// Not supported yet, and why.
 pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
-    ("multi exec discard watch unwatch", "transactions need a server connection of their own"),
-    (
-        "blpop brpop blmove brpoplpush blmpop bzmpop bzpopmax bzpopmin",
-        "a blocking command needs a server connection of its own",
-    ),
     (
         "subscribe unsubscribe psubscribe punsubscribe publish ssubscribe sunsubscribe spublish \
          pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub",
@@ -118,7 +127,7 @@ pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
         "client|caching client|getredir client|tracking client|trackinginfo",
         "client-side caching needs invalidation messages from the servers",
     ),
-    ("client|pause client|unpause client|unblock", "concerns state that the proxy does not keep"),
+    ("client|pause client|unpause", "concerns state that the proxy does not keep"),
     ("monitor", "would have to gather from every server"),
     (
         "acl acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log \

@@ -48,9 +48,10 @@ pub(crate) fn version<S: Read + Write>(client: &mut Client<S>) -> io::Result<Str
 }
 
 /// Every command of the server and those that the proxy adds, sorted by name: a container's
-/// subcommands follow it.
+/// subcommands follow it. They are asked for in RESP3, which says more than RESP2.
 pub(crate) fn gather<S: Read + Write>(client: &mut Client<S>) -> io::Result<Vec<Fact>> {
     let mut facts = Vec::new();
+    client.ask(&["HELLO", "3"])?;
     let entries = client.ask(&["COMMAND"])?;
     for entry in entries.items() {
         let name = entry.items()[0].text();
@@ -88,12 +89,12 @@ fn facts_have(facts: &[Fact], name: &str) -> bool {
 fn fact(entry: &Value, docs: &Value, help: Option<Value>) -> Fact {
     let mut info = entry.items().to_vec();
     let subcommands = info[9].items().len();
-    info[9] = Value::Array(Vec::new());
+    info[9] = Value::Set(Vec::new());
     let pairs = docs.items().chunks_exact(2).filter(|pair| pair[0].text() != "subcommands");
     Fact {
         name: info[0].text().to_owned(),
         info: Value::Array(info),
-        docs: Value::Array(pairs.flatten().cloned().collect()),
+        docs: Value::Map(pairs.flatten().cloned().collect()),
         help,
         subcommands,
     }
@@ -103,15 +104,15 @@ impl Added {
     /// The entries that a server would have for it.
     fn fact(&self) -> Fact {
         let status = |names: &[&str]| {
-            Value::Array(names.iter().map(|name| Value::Simple((*name).to_owned())).collect())
+            Value::Set(names.iter().map(|name| Value::Simple((*name).to_owned())).collect())
         };
-        let bulks = |names: &[&str]| Value::Array(names.iter().map(|n| Value::bulk(n)).collect());
+        let bulks = |names: &[&str]| names.iter().map(|n| Value::bulk(n)).collect::<Vec<_>>();
         let argument = |&(name, kind, flags): &(&str, &str, &[&str])| {
-            let mut map = bulks(&["name", name, "type", kind]).items().to_vec();
+            let mut map = bulks(&["name", name, "type", kind]);
             if !flags.is_empty() {
                 map.extend([Value::bulk("flags"), status(flags)]);
             }
-            Value::Array(map)
+            Value::Map(map)
         };
         let zero = Value::Integer(0);
         let info = vec![
@@ -122,9 +123,9 @@ impl Added {
             zero.clone(),
             zero,
             status(self.categories),
-            bulks(self.tips),
-            Value::Array(Vec::new()),
-            Value::Array(Vec::new()),
+            Value::Set(bulks(self.tips)),
+            Value::Set(Vec::new()),
+            Value::Set(Vec::new()),
         ];
         let mut docs = bulks(&[
             "summary",
@@ -135,15 +136,13 @@ impl Added {
             self.group,
             "complexity",
             self.complexity,
-        ])
-        .items()
-        .to_vec();
+        ]);
         let arguments = self.arguments.iter().map(argument).collect();
         docs.extend([Value::bulk("arguments"), Value::Array(arguments)]);
         Fact {
             name: self.name.to_owned(),
             info: Value::Array(info),
-            docs: Value::Array(docs),
+            docs: Value::Map(docs),
             help: None,
             subcommands: 0,
         }

@@ -1,6 +1,6 @@
 //! Merges the server's facts with the proxy's classes and writes the generated files.
 
-use crate::classes::{DIFFERENCES, FORWARDED, LOCAL, SPLIT, UNSUPPORTED};
+use crate::classes::{BLOCKING, DIFFERENCES, FORWARDED, LOCAL, SPLIT, UNSUPPORTED};
 use crate::facts::Fact;
 use crate::hash;
 use crate::server::Value;
@@ -44,7 +44,7 @@ pub(crate) fn generate(version: &str, facts: Vec<Fact>) -> Result<Output, String
     let rows = classify(facts)?;
     let mut entries = Vec::new();
     for (fact, _) in &rows {
-        let help = fact.help.clone().unwrap_or(Value::NullArray);
+        let help = fact.help.clone().unwrap_or(Value::Null);
         Value::Array(vec![fact.info.clone(), fact.docs.clone(), help]).encode(&mut entries);
     }
     Ok(Output { table: table(version, &rows)?, entries, page: crate::page::page(version, &rows) })
@@ -83,6 +83,9 @@ fn classes(facts: &[Fact]) -> Result<BTreeMap<&'static str, Class>, String> {
             DIFFERENCES.iter().find(|(names, _)| names.split_whitespace().any(|n| n == name));
         all.push((name, Class::new(forwarded(fact)?, note.map_or("", |(_, note)| note))));
     }
+    for name in BLOCKING.iter().flat_map(|line| line.split_whitespace()) {
+        all.push((name, Class::new("Route::Blocking", "")));
+    }
     for (name, split) in SPLIT {
         let note =
             "keys in different groups are handled one group beside the other, not atomically";
@@ -106,9 +109,7 @@ fn classes(facts: &[Fact]) -> Result<BTreeMap<&'static str, Class>, String> {
 /// How a forwarded command finds its server.
 fn forwarded(fact: &Fact) -> Result<&'static str, String> {
     let name = &fact.name;
-    // XREAD and XREADGROUP block only when told to, and are refused then.
-    let may_block = matches!(name.as_str(), "xread" | "xreadgroup");
-    if fact.flags().contains(&"admin") || (fact.flags().contains(&"blocking") && !may_block) {
+    if fact.flags().contains(&"admin") || fact.flags().contains(&"blocking") {
         return Err(format!("'{name}' is forwarded, but it blocks or administers the server"));
     }
     let one_key = ["index", "index", "1", "range", "0", "1", "0"];

@@ -1,8 +1,8 @@
-//! A small RESP2 client: what the generator asks a server with.
+//! A small client of both protocols: what the generator asks a server with.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
-/// One RESP2 value.
+/// One value of RESP2 or of RESP3, in so far as servers describe commands with them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
     /// `+text`
@@ -19,6 +19,12 @@ pub(crate) enum Value {
     Array(Vec<Value>),
     /// `*-1`
     NullArray,
+    /// `_`
+    Null,
+    /// `%count`, keys and values in turn
+    Map(Vec<Value>),
+    /// `~count` and the values
+    Set(Vec<Value>),
 }
 
 impl Value {
@@ -27,10 +33,10 @@ impl Value {
         Self::Bulk(text.as_bytes().to_vec())
     }
 
-    /// The values of an array; none for anything else.
+    /// The values of an array or a set, or the keys and values of a map in turn; none for anything else.
     pub(crate) fn items(&self) -> &[Value] {
         match self {
-            Self::Array(items) => items,
+            Self::Array(items) | Self::Map(items) | Self::Set(items) => items,
             _ => &[],
         }
     }
@@ -52,7 +58,7 @@ impl Value {
         }
     }
 
-    /// The value of `key` in a map written as a flat array.
+    /// The value of `key` in a map, or in one written as a flat array.
     pub(crate) fn field(&self, key: &str) -> Option<&Value> {
         let pair = self.items().chunks_exact(2).find(|pair| pair[0].text() == key)?;
         Some(&pair[1])
@@ -74,15 +80,18 @@ impl Value {
                 out.extend_from_slice(b"\r\n");
             }
             Self::NullBulk => out.extend_from_slice(b"$-1\r\n"),
-            Self::Array(items) => {
-                out.extend_from_slice(format!("*{}\r\n", items.len()).as_bytes());
-                for item in items {
-                    item.encode(out);
-                }
-            }
+            Self::Array(items) => encode_all('*', items.len(), items, out),
+            Self::Map(items) => encode_all('%', items.len() / 2, items, out),
+            Self::Set(items) => encode_all('~', items.len(), items, out),
+            Self::Null => out.extend_from_slice(b"_\r\n"),
             Self::NullArray => out.extend_from_slice(b"*-1\r\n"),
         }
     }
+}
+
+fn encode_all(kind: char, count: usize, items: &[Value], out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("{kind}{count}\r\n").as_bytes());
+    items.iter().for_each(|item| item.encode(out));
 }
 
 /// A connection to a server, over a socket of some kind.
@@ -132,8 +141,15 @@ pub(crate) fn read(stream: &mut impl BufRead) -> io::Result<Value> {
         },
         b'*' => match usize::try_from(number()?) {
             Err(_) => Value::NullArray,
-            Ok(count) => Value::Array((0..count).map(|_| read(stream)).collect::<io::Result<_>>()?),
+            Ok(count) => Value::Array(read_all(stream, count)?),
         },
-        _ => return Err(io::Error::other(format!("not RESP2: {line:?}"))),
+        b'%' => Value::Map(read_all(stream, 2 * number()? as usize)?),
+        b'~' => Value::Set(read_all(stream, number()? as usize)?),
+        b'_' => Value::Null,
+        _ => return Err(io::Error::other(format!("not a type that is known here: {line:?}"))),
     })
+}
+
+fn read_all(stream: &mut impl BufRead, count: usize) -> io::Result<Vec<Value>> {
+    (0..count).map(|_| read(stream)).collect()
 }

@@ -21,7 +21,7 @@ fn ends(stream: &[u8], step: usize) -> (Vec<usize>, bool) {
         let end = (position + step).min(stream.len());
         while position < end {
             match scanner.scan(&stream[position..end]) {
-                Ok(Scan::End(len)) => {
+                Ok(Scan::End(len) | Scan::EndOfPush(len)) => {
                     assert!(len > 0 && position + len <= end);
                     position += len;
                     ends.push(position);

@@ -2,9 +2,10 @@
 //!
 //! One array for each command, in the order of the table: its `COMMAND INFO` entry and its
 //! `COMMAND DOCS` map, both without nested subcommands, and what HELP answers (null for all but
-//! the HELP subcommands).
+//! the HELP subcommands). In RESP3; RESP2 has fewer types, so that it can be made from that.
 
 use super::{COMMANDS, CommandId};
+use crate::resp::{Protocol, write};
 use std::sync::LazyLock;
 
 /// The file, as it is on the wire.
@@ -13,11 +14,11 @@ static FILE: &[u8] = include_bytes!("commands.resp");
 /// One command's replies.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
-    /// Its `COMMAND INFO` entry, the array of subcommands empty.
+    /// Its `COMMAND INFO` entry, the set of subcommands empty.
     pub(super) info: &'static [u8],
     /// Its `COMMAND DOCS` map, without subcommands.
     pub(super) docs: &'static [u8],
-    /// What HELP answers, or a null array.
+    /// What HELP answers, or a null.
     pub(super) help: &'static [u8],
 }
 
@@ -51,11 +52,42 @@ pub(super) fn value(rest: &mut &'static [u8]) -> &'static [u8] {
     let mut values = 1;
     while values > 0 {
         values -= 1;
-        match header(rest) {
-            (b'*', count) => values += count.max(0),
-            (b'$', length @ 0..) => *rest = &rest[length as usize + 2..],
-            _ => {}
-        }
+        let header = header(rest);
+        values += inside(rest, header);
     }
     &whole[..whole.len() - rest.len()]
+}
+
+/// How many values stand inside the one with this header; takes the bytes of a string off `rest`.
+fn inside(rest: &mut &'static [u8], header: (u8, i64)) -> i64 {
+    match header {
+        (b'*' | b'~', count) => count,
+        (b'%', count) => 2 * count,
+        (b'$', length) => {
+            *rest = &rest[length as usize + 2..];
+            0
+        }
+        _ => 0,
+    }
+}
+
+/// Appends a value of the file, which is in RESP3, as it is in this protocol.
+pub(super) fn write(value: &'static [u8], protocol: Protocol, out: &mut Vec<u8>) {
+    if protocol == Protocol::Resp3 {
+        return out.extend_from_slice(value);
+    }
+    let mut rest = value;
+    while !rest.is_empty() {
+        let before = rest;
+        let header = header(&mut rest);
+        match header {
+            (b'~', count) => write::array(out, count as usize),
+            (b'%', count) => write::array(out, 2 * count as usize),
+            (b'_', _) => write::null(out, protocol),
+            _ => {
+                inside(&mut rest, header);
+                out.extend_from_slice(&before[..before.len() - rest.len()]);
+            }
+        }
+    }
 }

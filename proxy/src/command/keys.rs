@@ -251,13 +251,13 @@ pub(super) fn integer(text: &[u8]) -> Option<i64> {
 
 /// What an XREAD or XREADGROUP asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Streams {
+pub struct Streams {
     /// The first key.
-    pub(super) first: u32,
+    pub first: u32,
     /// How many keys.
-    pub(super) count: u32,
-    /// Whether it may block.
-    pub(super) blocks: bool,
+    pub count: u32,
+    /// How long it may block, in milliseconds: which argument says so.
+    pub block: Option<u32>,
 }
 
 impl Streams {
@@ -265,9 +265,9 @@ impl Streams {
     ///
     /// Words that Redis 7 does not know are passed over: a newer server may know them, and an older
     /// one says so itself.
-    pub(super) fn parse(id: CommandId, request: &Request<'_>) -> Result<Self, KeysError> {
+    pub fn parse(id: CommandId, request: &Request<'_>) -> Result<Self, KeysError> {
         let (len, group_command) = (request.len(), id == ids::XREADGROUP);
-        let (mut blocks, mut group, mut unknown) = (false, false, false);
+        let (mut block, mut group, mut unknown) = (None, false, false);
         // Redis complains of the unknown word, if of anything.
         let wrong = |unknown: bool, error| Err(if unknown { KeysError::Syntax } else { error });
         let mut i = 1;
@@ -283,12 +283,12 @@ impl Streams {
                 if group_command && !group {
                     return wrong(unknown, KeysError::NoGroup);
                 }
-                return Ok(Self { first: i as u32, count: more as u32 / 2, blocks });
+                return Ok(Self { first: i as u32, count: more as u32 / 2, block });
             } else if is(b"block") && more > 0 {
                 match integer(request.arg(i)) {
                     None => return wrong(unknown, KeysError::TimeoutNotInteger),
                     Some(..0) => return wrong(unknown, KeysError::TimeoutNegative),
-                    Some(_) => blocks = true,
+                    Some(_) => block = Some(i as u32),
                 }
                 i += 1;
             } else if is(b"count") && more > 0 {

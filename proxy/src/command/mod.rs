@@ -24,7 +24,7 @@ mod table;
 
 pub use error::LookupError;
 pub use glob::matches as glob_matches;
-pub use keys::{KeysError, keys};
+pub use keys::{KeysError, Streams, keys};
 pub use lookup::{lookup, resolve};
 pub use refusal::refusal;
 pub use reply::reply;
@@ -98,6 +98,8 @@ pub enum Route {
     Keys,
     /// To every server that owns some of the keys, each with its share.
     Split(Split),
+    /// To the one server that owns all the keys, on a connection of the session's own if it may block.
+    Blocking,
     /// Answered by the proxy.
     Local(Local),
     /// Refused, see [`refusal`].
@@ -186,6 +188,18 @@ pub enum Local {
     SlotsMapping,
     /// `SLOTSHASHKEY key [key ...]`
     SlotsHashKey,
+    /// `MULTI`
+    Multi,
+    /// `EXEC`
+    Exec,
+    /// `DISCARD`
+    Discard,
+    /// `WATCH key [key ...]`
+    Watch,
+    /// `UNWATCH`
+    Unwatch,
+    /// `CLIENT UNBLOCK id [TIMEOUT|ERROR]`
+    ClientUnblock,
     /// `HELP` of any container, answered by [`reply`]
     Help,
 }

@@ -1,6 +1,6 @@
 //! Requests that the proxy cannot serve yet, though Redis could.
 
-use super::keys::{Streams, integer};
+use super::keys::integer;
 use super::{CommandId, Route, ids};
 use crate::resp::Request;
 use crate::slots;
@@ -13,11 +13,6 @@ pub fn refusal(id: CommandId, request: &Request<'_>) -> Option<String> {
     let command = id.command();
     let what = match id {
         _ if command.route == Route::Unsupported => "",
-        ids::XREAD | ids::XREADGROUP => {
-            // A request that Redis would not understand gets its error from the search for keys.
-            Streams::parse(id, request).ok().filter(|streams| streams.blocks)?;
-            " with BLOCK"
-        }
         ids::SORT | ids::SORT_RO => {
             sort_reads_elsewhere(request).then_some(" with BY or GET of keys in other slots")?
         }
@@ -93,15 +88,6 @@ mod tests {
     }
 
     #[test]
-    fn reading_streams_is_refused_only_when_it_may_block() {
-        assert!(refused("XREAD BLOCK 0 STREAMS s $").is_some());
-        assert!(refused("XREADGROUP GROUP g c BLOCK 5 STREAMS s >").is_some());
-        assert_eq!(refused("XREAD COUNT 1 STREAMS block 0"), None);
-        assert_eq!(refused("XREADGROUP GROUP block c COUNT 1 STREAMS s >"), None);
-        assert_eq!(refused("XREAD BLOCK x STREAMS s $"), None, "Redis's own error comes instead");
-    }
-
-    #[test]
     fn sort_is_refused_when_its_patterns_may_lead_to_other_slots() {
         for allowed in [
             "SORT k",
@@ -134,12 +120,11 @@ mod tests {
     }
 
     #[test]
-    fn whatever_may_block_or_administers_is_refused_or_answered_by_the_proxy() {
+    fn whatever_may_block_or_administers_does_not_go_where_everybodys_requests_go() {
         for command in &COMMANDS {
             let forwarded = matches!(command.route, Route::Key | Route::Keys | Route::Split(_));
-            let streams = command.name.starts_with("xread");
             let harmful = Flags::of(&[Flags::BLOCKING, Flags::ADMIN, Flags::PUBSUB]);
-            assert!(!forwarded || streams || !command.flags.any(harmful), "{}", command.name);
+            assert!(!forwarded || !command.flags.any(harmful), "{}", command.name);
         }
     }
 }

@@ -1,23 +1,24 @@
-//! The answers to COMMAND and its subcommands, and to the HELP of every container, in RESP2.
+//! The answers to COMMAND and its subcommands, and to the HELP of every container, in either protocol.
 
-use super::entries::{entry, header};
+use super::entries::{self, entry, header};
 use super::getkeys::key_uses;
 use super::lookup::{arity_fits, by_full_name, resolve};
 use super::{COMMANDS, CommandId, Flags, KeyFlags, Local, LookupError, Route, glob};
-use crate::resp::Request;
+use crate::resp::write::{array, bulk, error, integer, map, null, set};
+use crate::resp::{Protocol, Request};
 
 /// Appends the reply, if this is one of the commands that the table can answer: COMMAND and its
 /// subcommands, and HELP. Returns whether it is.
-pub fn reply(local: Local, request: &Request<'_>, out: &mut Vec<u8>) -> bool {
+pub fn reply(local: Local, request: &Request<'_>, protocol: Protocol, out: &mut Vec<u8>) -> bool {
     match local {
-        Local::Command => infos(request, 1, out),
-        Local::CommandInfo => infos(request, 2, out),
-        Local::CommandDocs => docs(request, out),
-        Local::CommandCount => integer(top_level().count(), out),
+        Local::Command => infos(request, 1, protocol, out),
+        Local::CommandInfo => infos(request, 2, protocol, out),
+        Local::CommandDocs => docs(request, protocol, out),
+        Local::CommandCount => integer(out, top_level().count() as i64),
         Local::CommandList => list(request, out),
-        Local::CommandGetKeys => get_keys(request, false, out),
-        Local::CommandGetKeysAndFlags => get_keys(request, true, out),
-        Local::Help => help(request, out),
+        Local::CommandGetKeys => get_keys(request, false, protocol, out),
+        Local::CommandGetKeysAndFlags => get_keys(request, true, protocol, out),
+        Local::Help => help(request, protocol, out),
         _ => return false,
     }
     true
@@ -51,65 +52,64 @@ fn top_level() -> impl Iterator<Item = CommandId> {
 }
 
 /// COMMAND and COMMAND INFO, the names from argument `from` on; all commands if there is none.
-fn infos(request: &Request<'_>, from: usize, out: &mut Vec<u8>) {
+fn infos(request: &Request<'_>, from: usize, protocol: Protocol, out: &mut Vec<u8>) {
     if request.len() <= from {
-        array(top_level().count(), out);
-        top_level().for_each(|id| info(id, out));
+        array(out, top_level().count());
+        top_level().for_each(|id| info(id, protocol, out));
         return;
     }
-    array(request.len() - from, out);
+    array(out, request.len() - from);
     for i in from..request.len() {
         match by_full_name(request.arg(i)).filter(|id| shown(*id)) {
-            Some(id) => info(id, out),
-            None => out.extend_from_slice(b"$-1\r\n"),
+            Some(id) => info(id, protocol, out),
+            None => null(out, protocol),
         }
     }
 }
 
 /// The INFO entry of one command, its subcommands nested.
-fn info(id: CommandId, out: &mut Vec<u8>) {
+fn info(id: CommandId, protocol: Protocol, out: &mut Vec<u8>) {
     let info = entry(id).info;
     let nested = subcommands(id).filter(|id| shown(*id)).count();
     if nested == 0 {
-        out.extend_from_slice(info);
-        return;
+        return entries::write(info, protocol, out);
     }
-    out.extend_from_slice(info.strip_suffix(b"*0\r\n").unwrap_or(info));
-    array(nested, out);
+    // As in Redis: no subcommands are an empty set, and some are an array.
+    entries::write(info.strip_suffix(b"~0\r\n").unwrap_or(info), protocol, out);
+    array(out, nested);
     for id in subcommands(id).filter(|id| shown(*id)) {
-        out.extend_from_slice(entry(id).info);
+        entries::write(entry(id).info, protocol, out);
     }
 }
 
 /// COMMAND DOCS; unknown names are left out.
-fn docs(request: &Request<'_>, out: &mut Vec<u8>) {
+fn docs(request: &Request<'_>, protocol: Protocol, out: &mut Vec<u8>) {
     let named = (2..request.len()).filter_map(|i| by_full_name(request.arg(i)));
     let ids: Vec<CommandId> = if request.len() == 2 {
         top_level().collect()
     } else {
         named.filter(|id| shown(*id)).collect()
     };
-    array(ids.len() * 2, out);
-    ids.into_iter().for_each(|id| doc(id, out));
+    map(out, protocol, ids.len());
+    ids.into_iter().for_each(|id| doc(id, protocol, out));
 }
 
 /// The name and DOCS map of one command, its subcommands nested.
-fn doc(id: CommandId, out: &mut Vec<u8>) {
-    bulk(id.command().name.as_bytes(), out);
-    let mut map = entry(id).docs;
+fn doc(id: CommandId, protocol: Protocol, out: &mut Vec<u8>) {
+    bulk(out, id.command().name.as_bytes());
+    let mut fields = entry(id).docs;
     let nested: Vec<CommandId> = subcommands(id).filter(|id| shown(*id)).collect();
     if nested.is_empty() {
-        out.extend_from_slice(map);
-        return;
+        return entries::write(fields, protocol, out);
     }
-    let (_, count) = header(&mut map);
-    array(count as usize + 2, out);
-    out.extend_from_slice(map);
-    bulk(b"subcommands", out);
-    array(nested.len() * 2, out);
+    let (_, count) = header(&mut fields);
+    map(out, protocol, count as usize + 1);
+    entries::write(fields, protocol, out);
+    bulk(out, b"subcommands");
+    map(out, protocol, nested.len());
     for id in nested {
-        bulk(id.command().name.as_bytes(), out);
-        out.extend_from_slice(entry(id).docs);
+        bulk(out, id.command().name.as_bytes());
+        entries::write(entry(id).docs, protocol, out);
     }
 }
 
@@ -128,10 +128,10 @@ fn list(request: &Request<'_>, out: &mut Vec<u8>) {
                 |id: &CommandId| glob::matches(request.arg(4), id.command().name.as_bytes());
             all.filter(matches).collect()
         }
-        _ => return error("ERR syntax error", out),
+        _ => return error(out, "ERR syntax error"),
     };
-    array(names.len(), out);
-    names.iter().for_each(|id| bulk(id.command().name.as_bytes(), out));
+    array(out, names.len());
+    names.iter().for_each(|id| bulk(out, id.command().name.as_bytes()));
 }
 
 /// Whether the command is of the ACL category, given without `@`.
@@ -144,71 +144,40 @@ fn in_category(id: CommandId, category: &[u8]) -> bool {
 }
 
 /// HELP, in the words of a real server.
-fn help(request: &Request<'_>, out: &mut Vec<u8>) {
+fn help(request: &Request<'_>, protocol: Protocol, out: &mut Vec<u8>) {
     if let Ok(id) = resolve(request) {
-        out.extend_from_slice(entry(id).help);
+        entries::write(entry(id).help, protocol, out);
     }
 }
 
 /// COMMAND GETKEYS and GETKEYSANDFLAGS; the request in question stands from argument 2 on.
-fn get_keys(request: &Request<'_>, with_flags: bool, out: &mut Vec<u8>) {
+fn get_keys(request: &Request<'_>, with_flags: bool, protocol: Protocol, out: &mut Vec<u8>) {
     let inner = Request { bytes: request.bytes, args: &request.args[2..] };
     let id = match resolve(&inner) {
         Ok(id) | Err(LookupError::WrongArity(id)) => id,
-        Err(_) => return error("ERR Invalid command specified", out),
+        Err(_) => return error(out, "ERR Invalid command specified"),
     };
     let command = id.command();
     if command.specs.iter().all(|spec| spec.flags.any(KeyFlags::NOT_KEY)) {
-        return error("ERR The command has no key arguments", out);
+        return error(out, "ERR The command has no key arguments");
     }
     if !arity_fits(id, inner.len()) {
-        return error("ERR Invalid number of arguments specified for command", out);
+        return error(out, "ERR Invalid number of arguments specified for command");
     }
     let uses = key_uses(id, &inner);
     if uses.is_empty() && !command.flags.any(Flags::NO_MANDATORY_KEYS) {
-        return error("ERR Invalid arguments specified for command", out);
+        return error(out, "ERR Invalid arguments specified for command");
     }
-    array(uses.len(), out);
+    array(out, uses.len());
     for (at, flags) in uses {
         if with_flags {
-            array(2, out);
+            array(out, 2);
         }
-        bulk(inner.arg(at as usize), out);
+        bulk(out, inner.arg(at as usize));
         if with_flags {
             let names = KeyFlags::NAMES.iter().filter(|(flag, _)| flags.any(*flag));
-            array(names.clone().count(), out);
+            set(out, protocol, names.clone().count());
             names.for_each(|(_, name)| out.extend_from_slice(format!("+{name}\r\n").as_bytes()));
         }
     }
-}
-
-/// The head of an array.
-fn array(count: usize, out: &mut Vec<u8>) {
-    number(b'*', count, out);
-}
-
-/// An integer.
-fn integer(value: usize, out: &mut Vec<u8>) {
-    number(b':', value, out);
-}
-
-/// A bulk string.
-fn bulk(bytes: &[u8], out: &mut Vec<u8>) {
-    number(b'$', bytes.len(), out);
-    out.extend_from_slice(bytes);
-    out.extend_from_slice(b"\r\n");
-}
-
-/// A line of a kind and a number.
-fn number(kind: u8, number: usize, out: &mut Vec<u8>) {
-    out.push(kind);
-    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-    out.extend_from_slice(b"\r\n");
-}
-
-/// An error.
-fn error(text: &str, out: &mut Vec<u8>) {
-    out.push(b'-');
-    out.extend_from_slice(text.as_bytes());
-    out.extend_from_slice(b"\r\n");
 }

@@ -76,12 +76,13 @@ fn group(config: &ProxyConfig, found: &mut Vec<Fault>) {
 
 fn numbers(config: &ProxyConfig, found: &mut Vec<Fault>) {
     let databases = usize::try_from(config.backend_number_databases).unwrap_or(usize::MAX);
-    let rules: [(&str, usize, RangeInclusive<usize>); 7] = [
+    let rules: [(&str, usize, RangeInclusive<usize>); 8] = [
         ("proxy_max_clients", config.proxy_max_clients, 1..=1_000_000),
         ("backend_max_pipeline", config.backend_max_pipeline, 1..=10_000_000),
         ("backend_primary_parallel", config.backend_primary_parallel, 1..=256),
         ("backend_replica_parallel", config.backend_replica_parallel, 1..=256),
         ("backend_number_databases", databases, 1..=16_384),
+        ("backend_dedicated_max", config.backend_dedicated_max, 1..=1_000_000),
         ("session_max_pipeline", config.session_max_pipeline, 1..=10_000_000),
         ("slowlog_max_len", config.slowlog_max_len, 0..=1_000_000),
     ];

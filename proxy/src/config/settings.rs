@@ -86,6 +86,9 @@ settings! {
         (Restart) backend_primary_parallel: usize = 1;
         /// Connections to each replica, on each shard and for each database in use.
         (Restart) backend_replica_parallel: usize = 1;
+        /// The most server connections on each shard that are one session's own for a while: for commands that
+        /// block, and for WATCH. A session that needs one more gets an error.
+        (Live) backend_dedicated_max: usize = 4096;
         /// How long a server connection is silent before the kernel probes it (TCP keepalive). 0 for never.
         /// A new value counts for connections made from then on.
         (Live) backend_keepalive_period: Period = Period::from_secs(75);

@@ -234,8 +234,8 @@ async fn serve(
                 Some(ControlMessage::Failed { shard, reason }) => {
                     break Exit::Failed(format!("shard {shard}: {reason}"));
                 }
-                Some(ControlMessage::Ask { shard, session, client, sequence, question, args }) => {
-                    desk.take(Ask { shard, session, client, sequence, question, args });
+                Some(ControlMessage::Ask { shard, session, client, sequence, question, args, protocol }) => {
+                    desk.take(Ask { shard, session, client, sequence, question, args, protocol });
                 }
                 Some(ControlMessage::Resolve { shard, backend, address }) => {
                     desk.resolve(shard, backend, address);
@@ -355,6 +355,7 @@ struct Ask {
     sequence: u32,
     question: crate::messages::Question,
     args: Vec<Vec<u8>>,
+    protocol: crate::resp::Protocol,
 }
 
 /// Where questions of shards are taken and worked on, each in a task of its own.
@@ -380,8 +381,8 @@ impl Desk {
         tokio::spawn(async move {
             // The semaphore is never closed; without a permit the question would still be answered.
             let _permit = permits.acquire().await;
-            let Ask { shard, session, client, sequence, question, args } = ask;
-            let reply = questions::answer(&state, question, &args, client).await;
+            let Ask { shard, session, client, sequence, question, args, protocol } = ask;
+            let reply = questions::answer(&state, question, &args, client, protocol).await;
             let reply = ShardMessage::Answer { session, client, sequence, reply };
             // A shard that has ended has no session left to answer.
             let _ = state.shards.tell(shard, reply);

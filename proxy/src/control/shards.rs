@@ -142,6 +142,12 @@ impl Shards {
         Ok(answers.complete()?.into_iter().sum())
     }
 
+    /// Ends the wait of a client that blocks; 1 if there was one.
+    pub(super) async fn unblock(&self, client: u64, error: bool) -> Result<u64, Missing> {
+        let answers = self.ask_all(|sender| ShardMessage::Unblock(client, error, sender)).await;
+        Ok(answers.complete()?.into_iter().sum())
+    }
+
     /// The slow logs of all shards as one, newest first. An entry's id is unique in the process and
     /// stays the same between two calls.
     pub(super) async fn slowlog(&self) -> Result<Vec<SlowEntry>, Missing> {

@@ -33,6 +33,7 @@ pub(super) enum Seen {
     Topology(Arc<Topology>),
     Resolved(u32, Result<SocketAddr, String>),
     Kill { not: Option<u64> },
+    Unblock { client: u64, error: bool },
     SlowlogReset,
     StatsReset,
     Drain,
@@ -83,6 +84,11 @@ impl FakeShard {
             ShardMessage::Slowlog(answer) => {
                 let _ = answer.send(slowlog(self.number));
                 return;
+            }
+            ShardMessage::Unblock(client, error, answer) => {
+                // One client in a test blocks, on the second shard.
+                let _ = answer.send(u64::from(self.number == 1 && client == 7));
+                Seen::Unblock { client, error }
             }
             ShardMessage::Kill(filter, answer) => {
                 let _ = answer.send(self.kill(&filter));
@@ -152,6 +158,8 @@ pub(super) fn stats(shard: usize) -> ShardStats {
         core: shard + 2,
         epoch: 1,
         sessions_alive: 5,
+        sessions_blocked: 2,
+        dedicated_connections: 3,
         sessions_total: 10,
         sessions_cut: vec![("output limit", 1), (crate::clients::CUT_MAX_CLIENTS, 7)],
         client_bytes_in: 5000,

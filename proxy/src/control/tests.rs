@@ -4,12 +4,14 @@ use super::testing::{Manner, Running, Seen, fixture, fixture_with};
 use super::{Exit, Signal};
 use crate::config::Period;
 use crate::messages::{ControlMessage, Question};
+use crate::resp::Protocol;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 fn ask(shard: usize, sequence: u32, question: Question, request: &str) -> ControlMessage {
     let args = request.split(' ').map(|arg| arg.as_bytes().to_vec()).collect();
-    ControlMessage::Ask { shard, session: 5, client: 1, sequence, question, args }
+    let protocol = Protocol::Resp2;
+    ControlMessage::Ask { shard, session: 5, client: 1, sequence, question, args, protocol }
 }
 
 #[tokio::test(start_paused = true)]

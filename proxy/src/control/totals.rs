@@ -12,6 +12,8 @@ pub(super) struct Totals {
     pub(super) servers: BTreeMap<ServerKey, ServerTotals>,
     /// Sessions open now.
     pub(super) sessions_alive: u64,
+    pub(super) sessions_blocked: u64,
+    pub(super) dedicated_connections: u64,
     /// Sessions opened since the start.
     pub(super) sessions_total: u64,
     /// Sessions closed by a limit or a timeout, by reason.
@@ -154,6 +156,8 @@ impl Totals {
             *self.sessions_cut.entry(reason).or_default() += count;
         }
         self.sessions_alive += shard.sessions_alive;
+        self.sessions_blocked += shard.sessions_blocked;
+        self.dedicated_connections += shard.dedicated_connections;
         self.sessions_total += shard.sessions_total;
         self.bytes_in += shard.client_bytes_in;
         self.bytes_out += shard.client_bytes_out;

@@ -87,7 +87,9 @@ impl Engine {
         for (index, backend) in &self.backends {
             for entry in &backend.in_flight {
                 match entry.kind {
-                    Kind::Ping | Kind::Learn | Kind::Move => {}
+                    Kind::Ping | Kind::Learn | Kind::Move | Kind::Swallow | Kind::Unblock => {}
+                    // These end with their session.
+                    Kind::Blocked | Kind::StreamEnd => {}
                     Kind::Part => {
                         let gather = entry.sequence as usize;
                         rule!(
@@ -96,7 +98,7 @@ impl Engine {
                         );
                         parts[gather] += 1;
                     }
-                    Kind::Reply | Kind::Silent => {
+                    Kind::Reply | Kind::Silent | Kind::Exec => {
                         let session = entry.session as usize;
                         rule!(
                             self.sessions.contains(session),
@@ -158,6 +160,8 @@ impl Engine {
             Stall::Learning => self.learned.is_waiting(index as u32),
             // The question is the one request that nothing in the engine names.
             Stall::Answer => session.references > 0,
+            Stall::Quiet | Stall::Exec => session.in_flight() > 0,
+            Stall::Blocked => self.leases.sessions.contains(&(index as u32)),
         };
         rule!(wakes, "session {index} waits ({:?}) for nothing", session.stall);
         rule!(
@@ -173,7 +177,9 @@ impl Engine {
         let limits = &self.settings;
         // A split request asks for room once and a PING not at all, so that one may be over.
         // Calls about keys that move do not ask for it either.
-        let calls = backend.in_flight.iter().filter(|entry| entry.kind == Kind::Move).count();
+        let unbounded = [Kind::Move, Kind::Swallow, Kind::Unblock];
+        let calls = backend.in_flight.iter();
+        let calls = calls.filter(|entry| unbounded.contains(&entry.kind)).count();
         rule!(
             backend.in_flight.len() - calls <= limits.backend_requests_max + 1,
             "backend {index} has {} requests in flight",

@@ -3,9 +3,10 @@
 //! A `Backend` outlives its connections: when one is lost it waits, backs off and asks for the next.
 //! The rules of failure are in [`super::failure`]; this file holds the parts.
 
-use super::Settings;
+use super::lane::Lane;
 use super::moves::RunId;
 use super::output::{Output, Pool, Segment};
+use super::{NO_INDEX, Settings};
 use crate::command::CommandId;
 use crate::resp::Protocol;
 use crate::resp::reply::Scanner;
@@ -28,6 +29,16 @@ pub(super) enum Kind {
     Ping,
     /// It says what a command is; the sequence is its place in the list of learned ones.
     Learn,
+    /// Nobody wants it; the connection is given up if it is an error that must not be.
+    Swallow,
+    /// It answers EXEC of a transaction whose answer the proxy completes.
+    Exec,
+    /// It ends a wait on a dedicated connection.
+    Blocked,
+    /// It answers a question about a stream that is to be waited for.
+    StreamEnd,
+    /// It answers CLIENT UNBLOCK; the session is the dedicated connection, the sequence tells it from a later one.
+    Unblock,
     /// It is about keys that move; the sequence is the call, the session which of its replies this is.
     Move,
 }
@@ -53,6 +64,8 @@ pub(super) enum Role {
     Shared,
     /// Waits for the server's replicas, and nothing else.
     Waiter,
+    /// One session's at a time, which may block it or leave state on it.
+    Dedicated,
 }
 
 /// What the connection is doing, in more detail than is shown.
@@ -110,6 +123,14 @@ pub(super) struct Backend {
     pub(super) retired: bool,
     pub(super) role: Role,
     pub(super) protocol: Protocol,
+    /// The session that it is lent to, where it is dedicated; or none.
+    pub(super) lessee: u32,
+    /// The slot that it was lent for last.
+    pub(super) slot: u16,
+    /// What the server calls a dedicated connection.
+    pub(super) client_id: i64,
+    /// How much longer than others a request on it may take: it blocks.
+    pub(super) patience_us: u64,
     /// In the list of backends with output.
     pub(super) dirty: bool,
     pub(super) in_flight: VecDeque<InFlight>,
@@ -158,18 +179,22 @@ impl Backend {
         address: Address,
         group: u32,
         replica: bool,
-        database: u16,
+        lane: Lane,
     ) -> Self {
         Self {
             serial,
             address,
             group,
             replica,
-            database,
+            database: lane.database,
             state: State::Idle,
             retired: false,
             role: Role::Shared,
-            protocol: Protocol::Resp2,
+            protocol: lane.protocol,
+            lessee: NO_INDEX,
+            slot: 0,
+            client_id: 0,
+            patience_us: 0,
             dirty: false,
             in_flight: VecDeque::new(),
             output: Output::default(),

@@ -26,6 +26,10 @@ impl Engine {
                     self.on_reply(backend, &bytes[position..position + len]);
                     position += len;
                 }
+                Ok(Scan::EndOfPush(len)) => {
+                    self.on_push_end(backend, &bytes[position..position + len]);
+                    position += len;
+                }
                 Ok(Scan::More) => {
                     self.on_piece(backend, &bytes[position..]);
                     break;
@@ -87,8 +91,11 @@ impl Engine {
             self.on_part(entry.sequence, entry.session as u16, b"");
         } else if streamed {
             self.record_latency(entry.command, entry.since_us, backend, entry);
-            let end = if entry.kind == Kind::Silent { b"" } else { &whole[..] };
-            self.deliver(entry.session, entry.sequence, end);
+            if entry.kind == Kind::Silent {
+                return self.deliver(entry.session, entry.sequence, b"");
+            }
+            self.sessions[entry.session as usize].flags.unset(Flags::HALF_OUT);
+            self.deliver(entry.session, entry.sequence, &whole);
         } else {
             self.complete(backend, entry, &whole);
         }
@@ -99,6 +106,9 @@ impl Engine {
     #[inline(never)]
     fn on_piece(&mut self, backend: u32, piece: &[u8]) {
         let source = &mut self.backends[backend as usize];
+        if source.scanner.is_in_push() {
+            return self.on_push_piece(backend, piece);
+        }
         let entry = match (source.state, source.in_flight.front()) {
             (State::Ready, Some(entry)) => *entry,
             _ => {
@@ -114,12 +124,23 @@ impl Engine {
             source.streaming = true;
             return;
         }
+        let wanted = match entry.kind {
+            Kind::Blocked | Kind::StreamEnd => source.lessee == entry.session,
+            _ => true,
+        };
+        if !wanted {
+            source.streaming = true;
+            return;
+        }
         let (session, held) = match entry.kind {
             Kind::Part => {
                 let gather = &self.gathers[entry.sequence as usize];
                 (gather.session, gather.held())
             }
-            Kind::Ping | Kind::Learn => return source.partial.extend_from_slice(piece),
+            Kind::Ping | Kind::Learn | Kind::Swallow | Kind::Unblock => {
+                return source.partial.extend_from_slice(piece);
+            }
+            Kind::Exec | Kind::Blocked | Kind::StreamEnd => (entry.session, 0),
             Kind::Move => return self.on_move_piece(backend, &entry, piece),
             Kind::Reply | Kind::Silent => (entry.session, 0),
         };
@@ -180,6 +201,11 @@ impl Engine {
             }
             Kind::Part => self.on_part(entry.sequence, entry.session as u16, reply),
             Kind::Ping => self.on_pong(backend, entry),
+            Kind::Swallow => self.on_swallowed(backend, entry, reply),
+            Kind::Exec => self.on_exec(entry, reply),
+            Kind::Blocked => self.on_unblocked(backend, entry, reply),
+            Kind::StreamEnd => self.on_stream_end(entry, reply),
+            Kind::Unblock => self.on_unblock_reply(entry, reply),
             Kind::Learn => self.on_facts(entry.sequence, reply),
             Kind::Move => self.on_move_reply(entry.sequence, entry.session, reply),
         }
@@ -268,7 +294,7 @@ impl Engine {
     /// What follows from new output of a session that is open, or from a request that is no longer
     /// in flight.
     #[inline(always)]
-    fn after_output(&mut self, session: u32) {
+    pub(super) fn after_output(&mut self, session: u32) {
         let target = &mut self.sessions[session as usize];
         if target.flags.raise(Flags::DIRTY) {
             self.dirty_sessions.push(session);
@@ -290,6 +316,7 @@ impl Engine {
         let goes_on = match target.stall {
             Stall::Pipeline => target.in_flight() <= self.settings.session_requests_max / 2,
             Stall::Output => target.reply_bytes() <= self.settings.output_bytes_soft / 2,
+            Stall::Quiet => target.in_flight() == 0,
             _ => false,
         };
         if goes_on {

@@ -4,7 +4,7 @@ use super::backend::{Body, InFlight, State};
 use super::route::{NoRoute, Way, is_reserved};
 use super::session::{Flags, Session, Stall};
 use super::{CutReason, Effect, Engine};
-use crate::command::{self, CommandId, LookupError, Route};
+use crate::command::{self, CommandId, LookupError, Route, ids};
 use crate::resp::request::{self, Limits, Parsed, Progress, ProtocolError};
 use crate::resp::{Request, Span, inline, write};
 use crate::slots;
@@ -16,6 +16,9 @@ const LARGE_BYTES: usize = 64 * 1024;
 
 /// What was read of an incomplete request is kept from this size on; less is read again.
 const KEEP_PROGRESS_BYTES: usize = 1024;
+
+/// A client that blocks is read from until so much of what it has sent waits.
+const BLOCKED_INPUT_BYTES_MAX: usize = 64 * 1024;
 
 /// The scratch list of arguments keeps no more memory than this between requests.
 const SCRATCH_ARGS_MAX: usize = 4096;
@@ -102,7 +105,10 @@ impl Engine {
         }
         target.stall = Stall::None;
         target.flags.set(Flags::RUNNING);
-        self.consume_input(session);
+        self.replay(session);
+        if self.sessions[session as usize].stall == Stall::None {
+            self.consume_input(session);
+        }
         let target = &mut self.sessions[session as usize];
         target.flags.unset(Flags::RUNNING);
         self.end_wait_unless_stalled(session);
@@ -119,7 +125,11 @@ impl Engine {
 
     fn pause_if_stalled(&mut self, session: u32) {
         let target = &mut self.sessions[session as usize];
+        // A client that blocks is read from, so that it is seen to go away.
+        let reads_on =
+            target.stall == Stall::Blocked && target.input.len() < BLOCKED_INPUT_BYTES_MAX;
         if target.stall != Stall::None
+            && !reads_on
             && !target.flags.has(Flags::EOF | Flags::DEAD)
             && target.flags.raise(Flags::PAUSED)
         {
@@ -333,17 +343,45 @@ impl Engine {
         let command = id.command();
         let target = &mut self.sessions[session as usize];
         target.last_command = id;
-        if !target.flags.has(Flags::AUTHENTICATED) && !command.flags.any(command::Flags::NO_AUTH) {
-            return self.reject(session, id, "NOAUTH Authentication required.");
+        let row = target.row;
+        if !target.flags.are_ordinary()
+            && let Some(flow) = self.dispatch_special(session, id, request)
+        {
+            return flow;
         }
         if command.route == Route::Key {
             let slot = slots::slot(request.arg(1));
-            return match self.routes.shortcut(slot, target.database) {
+            return match self.routes.shortcut(slot, row) {
                 Some(backend) => self.send(session, backend, id, request),
                 None => self.forward_key(session, id, slot, request),
             };
         }
         self.dispatch_other(session, id, request)
+    }
+
+    /// Looks at a request before it is routed: the session may not send it, or it is not to run now. `None`: it
+    /// goes on.
+    #[cold]
+    fn dispatch_special(
+        &mut self,
+        session: u32,
+        id: CommandId,
+        request: &Request<'_>,
+    ) -> Option<Flow> {
+        let flags = self.sessions[session as usize].flags;
+        if !flags.has(Flags::AUTHENTICATED) && !id.command().flags.any(command::Flags::NO_AUTH) {
+            return Some(self.reject(session, id, "NOAUTH Authentication required."));
+        }
+        if flags.has(Flags::MULTI) {
+            return self.queue(session, id, request);
+        }
+        None
+    }
+
+    /// [`Engine::dispatch`] of a request that was queued.
+    #[cold]
+    pub(super) fn dispatch_queued(&mut self, session: u32, request: &Request<'_>) -> Flow {
+        self.dispatch(session, request)
     }
 
     /// Every route but the one of nearly all requests.
@@ -355,6 +393,7 @@ impl Engine {
             Route::Local(local) => self.local(session, id, local, request),
             Route::Keys => self.forward_keys(session, id, request),
             Route::Split(split) => self.split(session, id, split, request),
+            Route::Blocking => self.block(session, id, request),
             Route::Unsupported => {
                 let text = command::refusal(id, request).unwrap_or_else(|| {
                     format!("ERR '{}' is not supported by this proxy", command.name)
@@ -365,34 +404,50 @@ impl Engine {
     }
 
     /// Sends a request whose keys must be in one slot.
-    fn forward_keys(&mut self, session: u32, id: CommandId, request: &Request<'_>) -> Flow {
-        if let Some(text) = command::refusal(id, request) {
-            return self.reject(session, id, &text);
-        }
+    pub(super) fn forward_keys(
+        &mut self,
+        session: u32,
+        id: CommandId,
+        request: &Request<'_>,
+    ) -> Flow {
         let mut keys = std::mem::take(&mut self.keys);
-        keys.clear();
-        let found = command::keys(id, request, &mut keys);
-        let flow = match (found, keys.first()) {
-            (Err(error), _) => self.reject(session, id, &error.to_string()),
-            (Ok(()), None) => {
-                let text = format!("ERR '{}' without a key is not supported", id.command().name);
-                self.reject(session, id, &text)
-            }
-            (Ok(()), Some(&first)) => {
-                let slot = slots::slot(request.arg(first as usize));
-                let same = |key: &u32| slots::slot(request.arg(*key as usize)) == slot;
-                if keys.iter().any(|key| is_reserved(request.arg(*key as usize))) {
-                    self.refuse_reserved(session, id)
-                } else if keys[1..].iter().all(same) {
-                    self.forward(session, id, slot, &keys, request)
-                } else {
-                    let text = "CROSSSLOT Keys in request don't hash to the same slot";
-                    self.reject(session, id, text)
-                }
-            }
+        let flow = match self.slot_of_keys(session, id, request, &mut keys) {
+            Ok(slot) => self.forward(session, id, slot, &keys, request),
+            Err(flow) => flow,
         };
         self.keys = keys;
         flow
+    }
+
+    /// The one slot of all keys of a request, which it finds; or what became of the request.
+    pub(super) fn slot_of_keys(
+        &mut self,
+        session: u32,
+        id: CommandId,
+        request: &Request<'_>,
+        keys: &mut Vec<u32>,
+    ) -> Result<u16, Flow> {
+        if let Some(text) = command::refusal(id, request) {
+            return Err(self.reject(session, id, &text));
+        }
+        keys.clear();
+        if let Err(error) = command::keys(id, request, keys) {
+            return Err(self.reject(session, id, &error.to_string()));
+        }
+        let Some(&first) = keys.first() else {
+            let text = format!("ERR '{}' without a key is not supported", id.command().name);
+            return Err(self.reject(session, id, &text));
+        };
+        let slot = slots::slot(request.arg(first as usize));
+        let same = |key: &u32| slots::slot(request.arg(*key as usize)) == slot;
+        if keys.iter().any(|key| is_reserved(request.arg(*key as usize))) {
+            return Err(self.refuse_reserved(session, id));
+        }
+        if !keys[1..].iter().all(same) {
+            let text = "CROSSSLOT Keys in request don't hash to the same slot";
+            return Err(self.reject(session, id, text));
+        }
+        Ok(slot)
     }
 
     /// Sends a request that has one key, its first argument.
@@ -418,9 +473,9 @@ impl Engine {
         keys: &[u32],
         request: &Request<'_>,
     ) -> Flow {
-        let database = self.sessions[session as usize].database;
+        let lane = self.sessions[session as usize].lane();
         let read_only = command::is_read_only(id);
-        match self.route(slot, database, read_only) {
+        match self.route(slot, lane, read_only) {
             Way::To(backend) => self.send(session, backend, id, request),
             Way::Follow => self.follow(session, id, slot, keys, read_only, request),
             Way::Nowhere(reason) => self.no_route(session, id, slot, reason),
@@ -552,6 +607,9 @@ impl Engine {
             LookupError::WrongArity(id) => self.command_stats(id).rejected += 1,
             _ => self.counters.unknown_commands += 1,
         }
+        if self.abort_transaction(session) && error == LookupError::WrongArity(ids::EXEC) {
+            return self.refuse_exec(session, "wrong number of arguments for 'exec' command");
+        }
         let mut reply = b"-".to_vec();
         reply.extend_from_slice(&error.text(request));
         reply.extend_from_slice(b"\r\n");
@@ -568,6 +626,7 @@ impl Engine {
     #[cold]
     pub(super) fn reject(&mut self, session: u32, id: CommandId, text: &str) -> Flow {
         self.commands[usize::from(id.0)].rejected += 1;
+        self.abort_transaction(session);
         self.reply_error(session, text);
         Flow::Next
     }

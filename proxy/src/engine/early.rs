@@ -1,4 +1,4 @@
-//! Replies of a session that came before their turn.
+//! What waits for its turn in a session: replies that came early, and push messages behind them.
 
 use std::collections::VecDeque;
 
@@ -14,13 +14,23 @@ struct Held {
 
 const NOTHING: Held = Held { start: usize::MAX, len: 0 };
 
-/// Early replies, in the places of their requests.
+/// A push message that follows a reply.
+#[derive(Debug)]
+struct Push {
+    /// The sequence of the request whose reply goes before it.
+    after: u32,
+    bytes: Vec<u8>,
+}
+
+/// Early replies, in the places of their requests, and the push messages between them.
 #[derive(Debug, Default)]
 pub(super) struct Early {
     /// From the session's oldest request on.
     places: VecDeque<Held>,
     store: Vec<u8>,
-    /// Bytes of the store that are still to be sent.
+    /// In the order in which they go out.
+    pushes: VecDeque<Push>,
+    /// Bytes that are still to be sent.
     bytes: usize,
 }
 
@@ -66,6 +76,31 @@ impl Early {
         }
     }
 
+    /// Keeps a push message until the reply to the request of this sequence is out.
+    pub(super) fn hold_push(&mut self, after: u32, bytes: &[u8]) {
+        self.bytes += bytes.len();
+        self.pushes.push_back(Push { after, bytes: bytes.to_vec() });
+    }
+
+    /// The next push message that nothing has to precede any more; `head` is the session's oldest request.
+    #[inline]
+    pub(super) fn next_push(&mut self, head: u32) -> Option<Vec<u8>> {
+        let first = self.pushes.front()?;
+        if !is_before(first.after, head) {
+            return None;
+        }
+        let push = self.pushes.pop_front()?;
+        self.bytes -= push.bytes.len();
+        Some(push.bytes)
+    }
+
+    /// How many replies, from that to the session's oldest request on, go before a push message that comes now:
+    /// all that have come, and those that an earlier push message waits for.
+    pub(super) fn replies_before_push(&self, head: u32) -> usize {
+        let awaited = |push: &Push| push.after.wrapping_sub(head) as usize + 1;
+        self.places.len().max(self.pushes.back().map_or(0, awaited))
+    }
+
     /// How many bytes are still to be sent.
     #[inline]
     pub(super) fn bytes(&self) -> usize {
@@ -74,20 +109,29 @@ impl Early {
 
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.places.is_empty() && self.pushes.is_empty()
     }
 
     /// Drops what is held, and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.places.clear();
         self.store.clear();
+        self.pushes.clear();
         self.bytes = 0;
     }
 
     /// How much memory it has.
     pub(super) fn capacity(&self) -> usize {
-        self.store.capacity() + self.places.capacity() * size_of::<Held>()
+        self.store.capacity()
+            + self.places.capacity() * size_of::<Held>()
+            + self.pushes.capacity() * size_of::<Push>()
     }
+}
+
+/// Whether a sequence is before another one, both wrapping.
+#[inline]
+fn is_before(a: u32, b: u32) -> bool {
+    b.wrapping_sub(a).wrapping_sub(1) < u32::MAX / 2
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What the engine asks of its driver.
 
 use crate::messages::Question;
+use crate::resp::Protocol;
 use crate::topology::Address;
 
 /// One thing to do, in order.
@@ -45,6 +46,8 @@ pub enum Effect {
         question: Question,
         /// The arguments, the command's name first.
         args: Vec<Vec<u8>>,
+        /// What the answer is to be written in.
+        protocol: Protocol,
     },
     /// Every request that was sent by an older topology than that of this epoch, for a slot that has gone
     /// elsewhere since, has been answered. Epochs rise from one to the next.

@@ -5,7 +5,7 @@
 //! sends a request twice, as a write may have run - and requests that come while there is no
 //! connection fail at once. Only the very first attempt lets requests wait for it.
 
-use super::backend::{Body, InFlight, Kind, State};
+use super::backend::{Body, InFlight, Kind, Role, State};
 use super::dispatch::since_us;
 use super::{CutReason, Effect, Engine};
 use crate::command::ids;
@@ -86,6 +86,10 @@ impl Engine {
                 "a server is lost: its keys answer errors until it is back"
             );
         }
+        if target.role == Role::Dedicated {
+            self.forget_dedicated(backend);
+        }
+        let target = &mut self.backends[backend as usize];
         let streamed = target.streaming;
         let lost = target.reset(&mut self.pool);
         let text = if was_ready {
@@ -107,7 +111,9 @@ impl Engine {
 
     fn fail_entry(&mut self, entry: &InFlight, streamed: bool, error: &[u8]) {
         match entry.kind {
-            Kind::Ping => {}
+            Kind::Ping | Kind::Swallow | Kind::Unblock => {}
+            Kind::Exec => self.on_exec(entry, error),
+            Kind::Blocked | Kind::StreamEnd => self.on_wait_lost(entry, error),
             Kind::Move => self.on_move_lost(entry.sequence, entry.session),
             Kind::Learn => self.on_facts(entry.sequence, error),
             Kind::Part => self.on_part(entry.sequence, entry.session as u16, error),
@@ -194,11 +200,13 @@ impl Engine {
         let target = &self.backends[backend as usize];
         let idle = target.in_flight.is_empty();
         let (answer, send) = target.waits_us(now);
+        let patience = target.patience_us;
         let mut due = u64::MAX;
-        for (limit, waited, key) in [
-            (self.settings.recv_timeout_us, answer, "backend_recv_timeout"),
-            (self.settings.send_timeout_us, send, "backend_send_timeout"),
+        for (limit, more, waited, key) in [
+            (self.settings.recv_timeout_us, patience, answer, "backend_recv_timeout"),
+            (self.settings.send_timeout_us, 0, send, "backend_send_timeout"),
         ] {
+            let limit = if limit > 0 { limit.saturating_add(more) } else { 0 };
             // What comes from now on cannot time out earlier than this.
             let waited = waited.unwrap_or(0);
             if limit > 0 && waited >= limit {
@@ -206,7 +214,7 @@ impl Engine {
                 return self.fail_backend(backend, &format!("no answer within {key}"));
             }
             if limit > 0 {
-                due = due.min(now + limit - waited);
+                due = due.min(now.saturating_add(limit - waited));
             }
         }
         let ping = self.settings.ping_us;

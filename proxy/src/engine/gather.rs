@@ -162,23 +162,24 @@ impl Engine {
         stride: usize,
         plan: &mut Plan,
     ) -> Result<(), Flow> {
-        let database = self.sessions[session as usize].database;
+        let (lane, row) =
+            (self.sessions[session as usize].lane(), self.sessions[session as usize].row);
         let read_only = crate::command::is_read_only(command);
         plan.backends.clear();
         plan.order.clear();
         let mut unmoved = Vec::new();
         for key in (1..request.len()).step_by(stride) {
             let slot = slots::slot(request.arg(key));
-            let found = match self.routes.shortcut(slot, database) {
+            let found = match self.routes.shortcut(slot, row) {
                 Some(backend) => Way::To(backend),
                 None if is_reserved(request.arg(key)) => {
                     return Err(self.refuse_reserved(session, command));
                 }
-                None => self.route(slot, database, read_only),
+                None => self.route(slot, lane, read_only),
             };
             let backend = match found {
                 Way::To(backend) => backend,
-                Way::Follow => match self.moved_to(slot, database, request.arg(key)) {
+                Way::Follow => match self.moved_to(slot, lane, request.arg(key)) {
                     Some(backend) => backend,
                     None => {
                         unmoved.push(request.arg(key));

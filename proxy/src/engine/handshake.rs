@@ -8,7 +8,8 @@
 //! ahead of the topology that its requests were routed by.
 
 use super::Engine;
-use super::backend::{Backend, State};
+use super::backend::{Backend, Role, State};
+use crate::resp::request::strict_integer;
 use crate::resp::{Protocol, write};
 use codis_proto::FENCE_KEY;
 
@@ -77,12 +78,21 @@ fn greet(target: &mut Backend, auth: &[u8], name: &[u8]) -> u8 {
         write::request(greeting, &[b"SELECT", database.as_bytes()]);
         count += 1;
     }
+    if target.role == Role::Dedicated {
+        write::request(greeting, &[b"CLIENT", b"ID"]);
+        count += 1;
+    }
     count
 }
 
 /// How many replies are missing when that of the fence is next.
 fn fence_place(target: &Backend) -> u8 {
-    1 + u8::from(target.database != 0)
+    1 + u8::from(target.database != 0) + u8::from(target.role == Role::Dedicated)
+}
+
+/// What the server calls the connection, as CLIENT ID answers.
+fn client_id(reply: &[u8]) -> Option<i64> {
+    strict_integer(reply.strip_prefix(b":")?.strip_suffix(b"\r\n")?)
 }
 
 /// Why the handshake failed, from a reply that is an error.
@@ -122,6 +132,9 @@ impl Engine {
                 None => Err(refusal(&reply)),
             }
         } else if matches!(reply[0], b'+' | b'%') {
+            Ok(())
+        } else if let Some(id) = client_id(&reply) {
+            target.client_id = id;
             Ok(())
         } else {
             Err(refusal(&reply))

@@ -8,11 +8,12 @@ use super::Engine;
 use super::backend::{Body, InFlight, Kind, Role, State};
 use super::dispatch::{Flow, since_us};
 use super::route::{Way, is_reserved};
+use super::session::Flags;
 use super::session::Stall;
 use crate::command::CommandId;
 use crate::resp::reply::{Scan, Scanner};
 use crate::resp::request::strict_integer;
-use crate::resp::{Request, write};
+use crate::resp::{Protocol, Request, write};
 use crate::slots;
 use ahash::AHashMap;
 
@@ -106,6 +107,7 @@ impl Engine {
                 && !backend.replica
                 && !backend.retired
                 && backend.role == Role::Shared
+                && backend.protocol == Protocol::Resp2
                 && !self.is_full(*index as u32)
         })?;
         Some(index as u32)
@@ -152,9 +154,17 @@ impl Engine {
             let text = "CROSSSLOT Keys in request don't hash to the same slot";
             return self.reject(session, command, text);
         }
-        self.sessions[session as usize].last_command = command;
-        let database = self.sessions[session as usize].database;
-        match self.route(slot, database, facts.read_only) {
+        let target = &mut self.sessions[session as usize];
+        target.last_command = command;
+        if target.flags.has(Flags::MULTI) {
+            let keys: Vec<u32> = (facts.first..=last)
+                .step_by(facts.step.max(1) as usize)
+                .map(|key| key as u32)
+                .collect();
+            return self.queue_keys(session, command, &keys, request);
+        }
+        let lane = self.sessions[session as usize].lane();
+        match self.route(slot, lane, facts.read_only) {
             Way::To(backend) => self.send(session, backend, command, request),
             Way::Follow => {
                 let keys = (facts.first..=last).step_by(facts.step.max(1) as usize);

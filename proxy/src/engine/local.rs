@@ -4,7 +4,7 @@
 use super::dispatch::Flow;
 use super::session::{Flags, Stall};
 use super::{CutReason, Effect, Engine};
-use crate::command::{self, CommandId, Local, REDIS_VERSION};
+use crate::command::{self, CommandId, Local};
 use crate::messages::Question;
 use crate::resp::request::strict_integer;
 use crate::resp::{Request, write};
@@ -16,12 +16,9 @@ const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
 const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 const NO_PASSWORD: &str = "ERR AUTH <password> called without any password configured for the \
                            default user. Are you sure your configuration is correct?";
-const HELLO_UNAUTHENTICATED: &str = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
-     AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol \
-     version at the same time";
 
 /// What a local command answers.
-type Answer = Result<Vec<u8>, String>;
+pub(super) type Answer = Result<Vec<u8>, String>;
 
 impl Engine {
     /// Answers a command in the proxy.
@@ -35,14 +32,15 @@ impl Engine {
         if let Some(question) = question(local) {
             return self.ask(session, id, question, request);
         }
+        let protocol = self.sessions[session as usize].protocol;
         let answer = match local {
             Local::Auth => self.auth(session, request),
-            Local::Hello => self.hello(session, request),
+            Local::Hello => return self.hello(session, id, request),
             Local::Select => self.select(session, request),
             Local::Ping => ping(request),
             Local::Echo => Ok(bulk(request.arg(1))),
             Local::Quit => return self.quit(session, id),
-            Local::Reset => self.reset(session),
+            Local::Reset => return self.reset(session, id),
             Local::Time => Ok(self.time()),
             Local::ClientId => {
                 let client = self.sessions[session as usize].client;
@@ -53,10 +51,15 @@ impl Engine {
             Local::ClientSetInfo => self.set_info(session, request),
             Local::ClientInfo => {
                 let line = crate::clients::line(&self.client_info(session));
-                Ok(bulk(format!("{line}\n").as_bytes()))
+                let mut out = Vec::new();
+                write::verbatim(&mut out, protocol, format!("{line}\n").as_bytes());
+                Ok(out)
             }
             Local::ClientNoEvict => self.no_evict(session, request),
             Local::ClientReply => return self.client_reply(session, id, request),
+            Local::Multi | Local::Exec | Local::Discard | Local::Watch | Local::Unwatch => {
+                return self.transact(session, id, local, request);
+            }
             Local::SlotsInfo => self.slots_info(request),
             Local::SlotsMapping => self.slots_mapping(request),
             Local::SlotsHashKey => {
@@ -69,7 +72,7 @@ impl Engine {
             }
             _ => {
                 let mut out = Vec::new();
-                let known = command::reply(local, request, &mut out);
+                let known = command::reply(local, request, protocol, &mut out);
                 debug_assert!(known, "a local command that nobody answers");
                 Ok(out)
             }
@@ -77,7 +80,7 @@ impl Engine {
         self.answer(session, id, answer)
     }
 
-    fn answer(&mut self, session: u32, id: CommandId, answer: Answer) -> Flow {
+    pub(super) fn answer(&mut self, session: u32, id: CommandId, answer: Answer) -> Flow {
         match answer {
             Ok(reply) => {
                 self.count_local(id);
@@ -89,7 +92,7 @@ impl Engine {
     }
 
     /// Counts a command that the proxy answers; its time is within one turn.
-    fn count_local(&mut self, id: CommandId) {
+    pub(super) fn count_local(&mut self, id: CommandId) {
         let stats = self.command_stats(id);
         stats.calls += 1;
         stats.latency.record(0);
@@ -119,9 +122,9 @@ impl Engine {
         target.stall = Stall::Answer;
         target.references += 1;
         let sequence = target.sequence();
-        let client = target.client;
+        let (client, protocol) = (target.client, target.protocol);
         let args = (0..request.len()).map(|i| request.arg(i).to_vec()).collect();
-        self.effects.push(Effect::Ask { session, client, sequence, question, args });
+        self.effects.push(Effect::Ask { session, client, sequence, question, args, protocol });
         Flow::Next
     }
 
@@ -135,7 +138,7 @@ impl Engine {
     }
 
     /// There is one user, as in Redis without ACLs; without a password any will do.
-    fn authenticate(&mut self, session: u32, user: &[u8], password: &[u8]) -> Answer {
+    pub(super) fn authenticate(&mut self, session: u32, user: &[u8], password: &[u8]) -> Answer {
         let auth = &self.settings.session_auth;
         let right = auth.is_empty() || auth.matches(password);
         if user != b"default" || !right {
@@ -145,64 +148,11 @@ impl Engine {
         ok()
     }
 
-    fn hello(&mut self, session: u32, request: &Request<'_>) -> Answer {
-        let mut name = None;
-        let mut credentials = None;
-        if request.len() > 1 {
-            match strict_integer(request.arg(1)) {
-                None => return Err("ERR Protocol version is not an integer or out of range".into()),
-                Some(2) => {}
-                Some(_) => return Err("NOPROTO unsupported protocol version".into()),
-            }
-        }
-        let mut i = 2;
-        while i < request.len() {
-            let option = request.arg(i);
-            let left = request.len() - i - 1;
-            if option.eq_ignore_ascii_case(b"AUTH") && left >= 2 {
-                credentials = Some((request.arg(i + 1), request.arg(i + 2)));
-                i += 3;
-            } else if option.eq_ignore_ascii_case(b"SETNAME") && left >= 1 {
-                name = Some(request.arg(i + 1));
-                i += 2;
-            } else {
-                let option = String::from_utf8_lossy(option);
-                return Err(format!("ERR Syntax error in HELLO option '{option}'"));
-            }
-        }
-        if let Some((user, password)) = credentials {
-            self.authenticate(session, user, password)?;
-        }
-        if !self.sessions[session as usize].flags.has(Flags::AUTHENTICATED) {
-            return Err(HELLO_UNAUTHENTICATED.into());
-        }
-        if let Some(name) = name {
-            self.name_session(session, name)?;
-        }
-        let mut out = Vec::new();
-        write::array(&mut out, 14);
-        for (key, value) in [("server", "redis"), ("version", REDIS_VERSION)] {
-            write::bulk(&mut out, key.as_bytes());
-            write::bulk(&mut out, value.as_bytes());
-        }
-        write::bulk(&mut out, b"proto");
-        write::integer(&mut out, i64::from(self.sessions[session as usize].protocol.version()));
-        write::bulk(&mut out, b"id");
-        write::integer(&mut out, self.sessions[session as usize].client as i64);
-        for (key, value) in [("mode", "standalone"), ("role", "master")] {
-            write::bulk(&mut out, key.as_bytes());
-            write::bulk(&mut out, value.as_bytes());
-        }
-        write::bulk(&mut out, b"modules");
-        write::array(&mut out, 0);
-        Ok(out)
-    }
-
     fn select(&mut self, session: u32, request: &Request<'_>) -> Answer {
         let database = strict_integer(request.arg(1)).ok_or(NOT_AN_INTEGER)?;
         match u16::try_from(database) {
             Ok(database) if database < self.settings.databases => {
-                self.sessions[session as usize].database = database;
+                self.sessions[session as usize].select(database);
                 ok()
             }
             _ => Err("ERR DB index is out of range".into()),
@@ -215,22 +165,6 @@ impl Engine {
         flow
     }
 
-    fn reset(&mut self, session: u32) -> Answer {
-        let must_authenticate = !self.settings.session_auth.is_empty();
-        let target = &mut self.sessions[session as usize];
-        target.database = 0;
-        if let Some(identity) = &mut target.identity {
-            identity.name.clear();
-        }
-        for flag in [Flags::REPLY_OFF, Flags::REPLY_SKIP, Flags::NO_EVICT] {
-            target.flags.unset(flag);
-        }
-        if must_authenticate {
-            target.flags.unset(Flags::AUTHENTICATED);
-        }
-        Ok(b"+RESET\r\n".to_vec())
-    }
-
     fn time(&self) -> Vec<u8> {
         let now = self.unix_us();
         let mut out = Vec::new();
@@ -240,7 +174,7 @@ impl Engine {
         out
     }
 
-    fn name_session(&mut self, session: u32, name: &[u8]) -> Result<(), String> {
+    pub(super) fn name_session(&mut self, session: u32, name: &[u8]) -> Result<(), String> {
         let text = printable(name)
             .ok_or("ERR Client names cannot contain spaces, newlines or special characters.")?;
         self.sessions[session as usize].identity_mut().name = text;
@@ -255,7 +189,11 @@ impl Engine {
     fn get_name(&self, session: u32) -> Vec<u8> {
         match &self.sessions[session as usize].identity {
             Some(identity) if !identity.name.is_empty() => bulk(identity.name.as_bytes()),
-            _ => b"$-1\r\n".to_vec(),
+            _ => {
+                let mut out = Vec::new();
+                write::null(&mut out, self.sessions[session as usize].protocol);
+                out
+            }
         }
     }
 
@@ -400,6 +338,7 @@ fn question(local: Local) -> Option<Question> {
         Local::Info => Question::Info,
         Local::ClientList => Question::ClientList,
         Local::ClientKill => Question::ClientKill,
+        Local::ClientUnblock => Question::ClientUnblock,
         Local::ConfigGet => Question::ConfigGet,
         Local::ConfigSet => Question::ConfigSet,
         Local::ConfigResetStat => Question::ConfigResetStat,

@@ -18,6 +18,8 @@
 
 mod audit;
 mod backend;
+mod blocking;
+mod dedicated;
 mod deliver;
 mod dispatch;
 mod early;
@@ -25,10 +27,13 @@ mod effect;
 mod failure;
 mod gather;
 mod handshake;
+mod hello;
+mod lane;
 mod learn;
 mod local;
 mod moves;
 mod output;
+mod pushes;
 mod route;
 mod session;
 mod settings;
@@ -37,6 +42,7 @@ mod show;
 mod slowlog;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 pub use audit::Audit;
 pub use effect::Effect;
@@ -47,6 +53,7 @@ use crate::command::{COMMANDS, CommandId};
 use crate::resp::request::Progress;
 use crate::stats::{CommandStats, MoveStats};
 use backend::Backend;
+use dedicated::Leases;
 use gather::{Gather, Plan, SpareParts};
 use learn::Learned;
 use moves::Moves;
@@ -60,6 +67,9 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
+
+/// In place of an index: none.
+const NO_INDEX: u32 = u32::MAX;
 
 /// Sessions are looked at for timeouts this many times in the shortest timeout.
 const SWEEPS_A_TIMEOUT: u64 = 8;
@@ -118,6 +128,7 @@ pub struct Engine {
     routes: Routes,
     settling: Settling,
     moves: Moves,
+    leases: Leases,
     pool: Pool,
     random: fastrand::Rng,
 
@@ -165,6 +176,7 @@ impl Engine {
             routes: Routes::new(),
             settling: Settling::new(),
             moves: Moves::default(),
+            leases: Leases::default(),
             pool: Pool::default(),
             random: fastrand::Rng::with_seed(seed),
             effects: Vec::new(),
@@ -233,7 +245,12 @@ impl Engine {
 
     /// A client has sent its last byte. What it asked for is still answered.
     pub fn on_client_eof(&mut self, session: u32) {
-        self.sessions[session as usize].flags.set(Flags::EOF);
+        let target = &mut self.sessions[session as usize];
+        target.flags.set(Flags::EOF);
+        if target.stall == Stall::Blocked {
+            // It will not be there to take what it waits for.
+            return self.close_when_drained(session);
+        }
         self.finish_if_drained(session);
     }
 
@@ -260,6 +277,7 @@ impl Engine {
         target.flags.set(Flags::GONE | Flags::DEAD);
         target.release(&mut self.pool);
         self.forget_wait(session);
+        self.end_own(session);
         self.release_if_gone(session);
         if self.sessions.is_empty() {
             self.pool.shrink();

@@ -1,7 +1,8 @@
 //! From a slot to the backend connection that its requests go to.
 
-use super::Engine;
 use super::backend::{Backend, Role, State};
+use super::lane::{Lane, Row};
+use super::{Engine, dedicated};
 use crate::slots::{self, SLOT_COUNT};
 use crate::topology::{Address, SlotState, Topology};
 use ahash::AHashMap;
@@ -57,16 +58,22 @@ pub(super) struct Server {
     address: Address,
     group: u32,
     replica: bool,
-    /// By database and place: `database * parallel + slot % parallel`.
-    backends: Vec<u32>,
+    /// By protocol; then by database and place: `database * parallel + slot % parallel`.
+    backends: [Vec<u32>; 2],
     /// The connection that waits for the server's replicas, and does nothing else.
     waiter: u32,
+    pub(super) dedicated: dedicated::Pool,
 }
 
 impl Server {
     /// The connections that there are.
     pub(super) fn connections(&self) -> impl Iterator<Item = u32> {
-        let all = self.backends.iter().chain([&self.waiter]).copied();
+        self.shared().chain(self.dedicated.all.iter().copied())
+    }
+
+    /// Those that are nobody's own.
+    pub(super) fn shared(&self) -> impl Iterator<Item = u32> {
+        let all = self.backends.iter().flatten().chain([&self.waiter]).copied();
         all.filter(|backend| *backend != NONE)
     }
 }
@@ -82,9 +89,9 @@ pub(super) struct Routes {
     pub(super) replicas: Vec<Vec<Vec<u16>>>,
     /// By group of the newest topology: the route of the slots that it serves.
     groups: Vec<Route>,
-    /// By slot: the backend of every request for it in database 0, once one has found it. The slots of
+    /// By row and slot: the backend of every request for it, once one has found it. The slots of
     /// reserved keys never have one: whoever takes it does not look at the key.
-    shortcuts: Box<[u32; SLOT_COUNT]>,
+    shortcuts: Box<[u32; Row::COUNT * SLOT_COUNT]>,
     /// The slots of the reserved keys.
     reserved: [u16; RESERVED_KEYS.len() + 1],
     pub(super) topology: Arc<Topology>,
@@ -119,7 +126,7 @@ impl Routes {
             servers: Vec::new(),
             replicas: vec![Vec::new()],
             groups: Vec::new(),
-            shortcuts: Box::new([NONE; SLOT_COUNT]),
+            shortcuts: Box::new([NONE; Row::COUNT * SLOT_COUNT]),
             reserved: reserved_slots(),
             topology: Arc::new(Topology::offline()),
         }
@@ -127,11 +134,11 @@ impl Routes {
 }
 
 impl Routes {
-    /// The backend of every request for this slot, where that is known.
+    /// The backend of every request for this slot by sessions of this row, where that is known.
     #[inline(always)]
-    pub(super) fn shortcut(&self, slot: u16, database: u16) -> Option<u32> {
-        let backend = self.shortcuts[usize::from(slot) % SLOT_COUNT];
-        (backend != NONE && database == 0).then_some(backend)
+    pub(super) fn shortcut(&self, slot: u16, row: Row) -> Option<u32> {
+        let backend = self.shortcuts.get(usize::from(row.0) + usize::from(slot));
+        backend.copied().filter(|backend| *backend != NONE)
     }
 
     /// Forgets them: they depend on the topology and on whether replicas are read.
@@ -182,8 +189,9 @@ impl ServerList {
             return *index;
         }
         let index = self.servers.len() as u16;
-        let old = self.old.get_mut(address);
+        let mut old = self.old.get_mut(address);
         let waiter = old.as_ref().map_or(NONE, |old| old.waiter);
+        let dedicated = old.as_mut().map(|old| std::mem::take(&mut old.dedicated));
         let backends = match old {
             Some(old) if old.replica == replica || self.same_places => {
                 old.waiter = NONE;
@@ -192,9 +200,9 @@ impl ServerList {
             // What is left behind is retired.
             Some(old) => {
                 old.waiter = NONE;
-                Vec::new()
+                Default::default()
             }
-            None => Vec::new(),
+            None => Default::default(),
         };
         self.servers.push(Server {
             address: Arc::clone(address),
@@ -202,6 +210,7 @@ impl ServerList {
             replica,
             backends,
             waiter,
+            dedicated: dedicated.unwrap_or_default(),
         });
         self.by_address.insert(Arc::clone(address), index);
         index
@@ -305,7 +314,7 @@ impl Engine {
                 continue;
             }
             for place in 0..self.settings.primary_parallel {
-                let backend = self.backend_at(server as u16, 0, place as u16);
+                let backend = self.backend_at(server as u16, Lane::own(0), place as u16);
                 if self.backends[backend as usize].state == State::Idle {
                     self.connect(backend);
                 }
@@ -315,22 +324,23 @@ impl Engine {
 
     /// The backend for a slot's request.
     #[inline]
-    pub(super) fn route(&mut self, slot: u16, database: u16, read_only: bool) -> Way {
+    pub(super) fn route(&mut self, slot: u16, lane: Lane, read_only: bool) -> Way {
         match self.routes.slots[usize::from(slot) % SLOT_COUNT] {
             Route::Server { master, replicas } => {
                 if replicas != 0
                     && read_only
                     && !self.settings.primary_only
-                    && let Some(backend) = self.replica(replicas, slot, database)
+                    && let Some(backend) = self.replica(replicas, slot, lane)
                 {
                     return Way::To(backend);
                 }
-                let backend = self.backend_at(master, database, slot);
-                if database == 0
-                    && (replicas == 0 || self.settings.primary_only)
+                let backend = self.backend_at(master, lane, slot);
+                let place = usize::from(lane.row().0) + usize::from(slot);
+                if (replicas == 0 || self.settings.primary_only)
                     && !self.routes.reserved.contains(&slot)
+                    && let Some(shortcut) = self.routes.shortcuts.get_mut(place)
                 {
-                    self.routes.shortcuts[usize::from(slot) % SLOT_COUNT] = backend;
+                    *shortcut = backend;
                 }
                 Way::To(backend)
             }
@@ -342,13 +352,13 @@ impl Engine {
     }
 
     /// A replica that can serve now. One that is not connected yet is asked to be, for later.
-    fn replica(&mut self, replicas: u16, slot: u16, database: u16) -> Option<u32> {
+    fn replica(&mut self, replicas: u16, slot: u16, lane: Lane) -> Option<u32> {
         for set in 0..self.routes.replicas[usize::from(replicas)].len() {
             let len = self.routes.replicas[usize::from(replicas)][set].len();
             for step in 0..len {
                 let place = (usize::from(slot) + step) % len;
                 let server = self.routes.replicas[usize::from(replicas)][set][place];
-                let backend = self.backend_at(server, database, slot);
+                let backend = self.backend_at(server, lane, slot);
                 match self.backends[backend as usize].state {
                     State::Ready => return Some(backend),
                     State::Idle => self.connect(backend),
@@ -359,43 +369,44 @@ impl Engine {
         None
     }
 
-    /// The connection to a server for a database; made on first use.
+    /// The connection to a server for a lane; made on first use.
     ///
     /// It is chosen by slot: two requests of a session for one key must meet on one connection, or
     /// they could overtake each other.
     #[inline]
-    pub(super) fn backend_at(&mut self, server: u16, database: u16, slot: u16) -> u32 {
+    pub(super) fn backend_at(&mut self, server: u16, lane: Lane, slot: u16) -> u32 {
         let entry = &self.routes.servers[usize::from(server)];
         let parallel = if entry.replica {
             self.settings.replica_parallel
         } else {
             self.settings.primary_parallel
         };
-        let lane = if parallel == 1 { 0 } else { usize::from(slot) % parallel };
-        let place = usize::from(database) * parallel + lane;
-        match entry.backends.get(place) {
+        let one_of = if parallel == 1 { 0 } else { usize::from(slot) % parallel };
+        let place = usize::from(lane.database) * parallel + one_of;
+        match entry.backends[lane.protocol as usize].get(place) {
             Some(&backend) if backend != NONE => backend,
-            _ => self.make_backend(server, database, place),
+            _ => self.make_backend(server, lane, place),
         }
     }
 
     #[cold]
-    fn make_backend(&mut self, server: u16, database: u16, place: usize) -> u32 {
-        let index = self.insert_backend(server, database);
-        let entry = &mut self.routes.servers[usize::from(server)];
-        if entry.backends.len() <= place {
-            entry.backends.resize(place + 1, NONE);
+    fn make_backend(&mut self, server: u16, lane: Lane, place: usize) -> u32 {
+        let index = self.insert_backend(server, lane);
+        let backends = &mut self.routes.servers[usize::from(server)].backends;
+        let backends = &mut backends[lane.protocol as usize];
+        if backends.len() <= place {
+            backends.resize(place + 1, NONE);
         }
-        entry.backends[place] = index;
+        backends[place] = index;
         index
     }
 
-    fn insert_backend(&mut self, server: u16, database: u16) -> u32 {
+    pub(super) fn insert_backend(&mut self, server: u16, lane: Lane) -> u32 {
         let entry = &self.routes.servers[usize::from(server)];
         let address = Arc::clone(&entry.address);
         self.backends_made += 1;
         let serial = self.backends_made;
-        let backend = Backend::new(serial, address, entry.group, entry.replica, database);
+        let backend = Backend::new(serial, address, entry.group, entry.replica, lane);
         self.backends.insert(backend) as u32
     }
 
@@ -407,7 +418,7 @@ impl Engine {
         if known != NONE {
             return Some(known);
         }
-        let index = self.insert_backend(server as u16, 0);
+        let index = self.insert_backend(server as u16, Lane::own(0));
         self.backends[index as usize].role = Role::Waiter;
         self.routes.servers[server].waiter = index;
         Some(index)

@@ -1,9 +1,12 @@
 //! One client's connection: its input, its requests in order, its output.
 
 use super::backend::{InFlight, Kind};
+use super::blocking::Blocked;
 use super::dispatch::since_us;
 use super::early::Early;
+use super::lane::Row;
 use super::output::{Output, Pool};
+use super::transaction::{Replay, Transaction, Watch};
 use crate::command::CommandId;
 use crate::resp::Protocol;
 use crate::resp::request::Progress;
@@ -40,6 +43,20 @@ impl Flags {
     pub(super) const NO_EVICT: Self = Self(1 << 10);
     /// What waited in its input is being run.
     pub(super) const RUNNING: Self = Self(1 << 12);
+    /// Requests are queued: MULTI was said.
+    pub(super) const MULTI: Self = Self(1 << 13);
+
+    /// Any of these, and a request is looked at before it is routed.
+    const SPECIAL: Self = Self(Self::MULTI.0);
+
+    /// Whether the session's requests go where they go by themselves.
+    #[inline(always)]
+    pub(super) fn are_ordinary(self) -> bool {
+        self.0 & (Self::AUTHENTICATED.0 | Self::SPECIAL.0) == Self::AUTHENTICATED.0
+    }
+
+    /// A part of the reply to the oldest request is out, and the rest has yet to come.
+    pub(super) const HALF_OUT: Self = Self(1 << 13);
 
     #[inline]
     pub(super) fn has(self, any: Self) -> bool {
@@ -93,6 +110,12 @@ pub(super) enum Stall {
     Learning,
     /// The control thread has yet to answer the last request.
     Answer,
+    /// Everything before it must have been answered.
+    Quiet,
+    /// It blocks, on a connection of its own.
+    Blocked,
+    /// The server has yet to answer EXEC.
+    Exec,
 }
 
 /// What a client has said of itself. Most say nothing.
@@ -123,6 +146,7 @@ pub(super) struct Session {
     pub(super) references: u32,
     pub(super) database: u16,
     pub(super) protocol: Protocol,
+    pub(super) row: Row,
     pub(super) flags: Flags,
     pub(super) stall: Stall,
     pub(super) last_command: CommandId,
@@ -132,6 +156,25 @@ pub(super) struct Session {
     pub(super) progress_s: u32,
     pub(super) peer: Option<SocketAddr>,
     pub(super) identity: Option<Box<Identity>>,
+    pub(super) own: Option<Box<Own>>,
+}
+
+/// What some sessions have beside requests in their order: a transaction, connections of their own.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    pub(super) transaction: Option<Transaction>,
+    pub(super) replay: Replay,
+    pub(super) watch: Option<Watch>,
+    pub(super) blocked: Option<Blocked>,
+}
+
+impl Own {
+    fn is_empty(&self) -> bool {
+        self.transaction.is_none()
+            && self.replay.is_empty()
+            && self.watch.is_none()
+            && self.blocked.is_none()
+    }
 }
 
 impl Session {
@@ -153,6 +196,7 @@ impl Session {
             references: 0,
             database: 0,
             protocol: Protocol::Resp2,
+            row: Row(0),
             flags,
             stall: Stall::None,
             last_command: command,
@@ -161,6 +205,7 @@ impl Session {
             progress_s: now_s,
             peer,
             identity: None,
+            own: None,
         }
     }
 
@@ -222,15 +267,50 @@ impl Session {
 
     /// Takes a piece of the reply that is in its turn; the whole has not come yet.
     pub(super) fn reply_piece(&mut self, pool: &mut Pool, piece: &[u8]) {
+        self.flags.set(Flags::HALF_OUT);
         self.output.write(pool, piece);
     }
 
-    /// Sends out the early replies whose turn has come. The head has just moved on by one.
+    /// Takes a push message: it goes out after the replies that have come before it, and never within one.
+    pub(super) fn push(&mut self, pool: &mut Pool, bytes: &[u8]) {
+        self.push_behind(pool, self.replies_before_push(), bytes);
+    }
+
+    /// The same, after the reply to the request of this sequence too, if that is not out yet.
+    pub(super) fn push_after(&mut self, pool: &mut Pool, sequence: u32, bytes: &[u8]) {
+        let place = sequence.wrapping_sub(self.head);
+        let least = if place < self.in_flight() { place as usize + 1 } else { 0 };
+        self.push_behind(pool, self.replies_before_push().max(least), bytes);
+    }
+
+    fn replies_before_push(&self) -> usize {
+        let early = self.early.as_ref();
+        let come = early.map_or(0, |early| early.replies_before_push(self.head));
+        come.max(usize::from(self.flags.has(Flags::HALF_OUT)))
+    }
+
+    /// Takes a push message that follows so many replies.
+    fn push_behind(&mut self, pool: &mut Pool, replies: usize, bytes: &[u8]) {
+        debug_assert!(replies <= self.in_flight() as usize, "a push message waits for no reply");
+        match replies.checked_sub(1) {
+            None => self.output.write(pool, bytes),
+            Some(place) => {
+                let after = self.head.wrapping_add(place as u32);
+                self.early.get_or_insert_with(|| pool.take_early()).hold_push(after, bytes);
+            }
+        }
+    }
+
+    /// Sends out what follows the oldest request's reply, in so far as it has come. The head has just moved on by one.
     #[inline(never)]
     fn release_early(&mut self, pool: &mut Pool) {
         let Some(early) = &mut self.early else { return };
         early.pass();
-        while let Some(reply) = early.next() {
+        loop {
+            while let Some(push) = early.next_push(self.head) {
+                self.output.write(pool, &push);
+            }
+            let Some(reply) = early.next() else { break };
             self.output.write(pool, reply);
             self.head = self.head.wrapping_add(1);
             early.pass();
@@ -246,6 +326,23 @@ impl Session {
     #[inline]
     pub(super) fn is_drained(&self) -> bool {
         self.head == self.next && self.output.unsent() == 0
+    }
+
+    pub(super) fn own_mut(&mut self) -> &mut Own {
+        self.own.get_or_insert_default()
+    }
+
+    /// How many requests are queued since MULTI.
+    pub(super) fn queued(&self) -> Option<usize> {
+        let own = self.own.as_ref().filter(|_| self.flags.has(Flags::MULTI))?;
+        own.transaction.as_ref().map(Transaction::len)
+    }
+
+    /// Gives back the memory of what it has of its own, if that is nothing.
+    pub(super) fn tidy_own(&mut self) {
+        if self.own.as_ref().is_some_and(|own| own.is_empty()) {
+            self.own = None;
+        }
     }
 
     pub(super) fn identity_mut(&mut self) -> &mut Identity {
@@ -264,6 +361,75 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A session with so many requests in flight, the sequence of the first near the end of all numbers.
+    fn session_with_requests(count: u32) -> Session {
+        let mut session = Session::new(1, None, Flags::default(), 0, crate::command::ids::PING);
+        session.head = u32::MAX - 1;
+        session.next = session.head.wrapping_add(count);
+        session
+    }
+
+    fn taken(session: &mut Session) -> String {
+        let mut got = Vec::new();
+        while let Some(segment) = session.output.take() {
+            got.extend_from_slice(&segment);
+        }
+        String::from_utf8(got).expect("text")
+    }
+
+    #[test]
+    fn a_push_message_goes_out_at_once_where_no_reply_waits() {
+        let mut pool = Pool::default();
+        let mut session = session_with_requests(2);
+        session.push(&mut pool, b"push ");
+        assert_eq!(taken(&mut session), "push ");
+    }
+
+    #[test]
+    fn a_push_message_follows_the_replies_that_came_before_it() {
+        let mut pool = Pool::default();
+        let mut session = session_with_requests(5);
+        let first = session.head;
+        session.reply(&mut pool, first.wrapping_add(2), b"2 ");
+        session.push(&mut pool, b"push ");
+        session.reply(&mut pool, first.wrapping_add(3), b"3 ");
+        session.push(&mut pool, b"another ");
+        session.reply(&mut pool, first, b"0 ");
+        assert_eq!(taken(&mut session), "0 ");
+        assert_eq!(session.reply_bytes(), "0 ".len() + "2 push 3 another ".len());
+        session.reply(&mut pool, first.wrapping_add(1), b"1 ");
+        assert_eq!(taken(&mut session), "1 2 push 3 another ");
+        assert!(session.early.is_none());
+    }
+
+    #[test]
+    fn a_push_message_never_stands_within_a_reply() {
+        let mut pool = Pool::default();
+        let mut session = session_with_requests(2);
+        let first = session.head;
+        session.reply_piece(&mut pool, b"(");
+        session.push(&mut pool, b"push ");
+        session.reply_piece(&mut pool, b"...");
+        assert_eq!(taken(&mut session), "(...");
+        session.flags.unset(Flags::HALF_OUT);
+        session.reply(&mut pool, first, b") ");
+        assert_eq!(taken(&mut session), ") push ");
+    }
+
+    #[test]
+    fn a_push_message_can_wait_for_a_reply_that_has_not_come() {
+        let mut pool = Pool::default();
+        let mut session = session_with_requests(4);
+        let first = session.head;
+        session.push_after(&mut pool, first.wrapping_sub(1), b"at once ");
+        session.push_after(&mut pool, first.wrapping_add(2), b"push ");
+        session.push(&mut pool, b"not before ");
+        for number in 0..4 {
+            session.reply(&mut pool, first.wrapping_add(number), format!("{number} ").as_bytes());
+        }
+        assert_eq!(taken(&mut session), "at once 0 1 2 push not before 3 ");
+    }
 
     #[test]
     fn replies_leave_in_the_order_of_their_requests_whatever_order_they_come_in() {

@@ -51,6 +51,8 @@ pub struct Settings {
     pub primary_parallel: usize,
     /// See `backend_replica_parallel`.
     pub replica_parallel: usize,
+    /// See `backend_dedicated_max`.
+    pub dedicated_max: usize,
     /// See `backend_number_databases`.
     pub databases: u16,
     /// Requests that take at least this long are logged; `u32::MAX` for none.
@@ -102,6 +104,7 @@ impl Settings {
             primary_only: config.backend_primary_only,
             primary_parallel: config.backend_primary_parallel,
             replica_parallel: config.backend_replica_parallel,
+            dedicated_max: config.backend_dedicated_max,
             databases: u16::try_from(config.backend_number_databases).unwrap_or(u16::MAX),
             slow_us: config
                 .slowlog_log_slower_than

@@ -11,7 +11,7 @@
 //! change where it goes in the end. Nothing of this is on a request's path; marks are looked at once a
 //! turn, and only while there are any.
 
-use super::backend::Backend;
+use super::backend::{Backend, Role};
 use super::route::Route;
 use super::{Effect, Engine};
 use crate::slots::SLOT_COUNT;
@@ -129,27 +129,59 @@ impl Engine {
     /// present topology still.
     pub(super) fn begin_drains(&mut self, next: &Topology) {
         let present = std::sync::Arc::clone(&self.routes.topology);
-        let mut begun: AHashMap<(Route, u64), u32> = AHashMap::new();
+        let leaving = self.leaving(&present, next);
+        let mut leaves = Box::new([false; SLOT_COUNT]);
+        for (route, slots) in leaving {
+            slots.iter().for_each(|slot| leaves[usize::from(*slot)] = true);
+            let serving = slots.first().and_then(|slot| Serving::of(&present, usize::from(*slot)));
+            let Some(serving) = serving else { continue };
+            let drain = self.begin_drain(serving, route, &slots);
+            for slot in slots {
+                self.settling.waits[usize::from(slot)] = drain;
+            }
+        }
+        self.settling.pending = true;
+        self.leave_slots(&leaves, next);
+    }
+
+    /// The slots that leave their servers, together with those of the same route and the same move.
+    fn leaving(&self, present: &Topology, next: &Topology) -> Vec<(Route, Vec<u16>)> {
+        let mut places: AHashMap<(Route, u64), usize> = AHashMap::new();
+        let mut leaving: Vec<(Route, Vec<u16>)> = Vec::new();
         for slot in 0..SLOT_COUNT {
             let route = self.routes.slots[slot];
             if !matches!(route, Route::Server { .. } | Route::Migrating { .. }) {
                 continue;
             }
-            let Some(serving) = Serving::of(&present, slot) else { continue };
+            let Some(serving) = Serving::of(present, slot) else { continue };
             let stays = Serving::of(next, slot)
                 .is_some_and(|then| serving.same(then, self.settings.primary_only));
             if !stays {
                 let since = serving.from.map_or(0, |(_, since)| since);
-                let drain =
-                    begun.entry((route, since)).or_insert_with(|| self.begin_drain(serving, route));
-                self.settling.waits[slot] = *drain;
+                let place = *places.entry((route, since)).or_insert_with(|| {
+                    leaving.push((route, Vec::new()));
+                    leaving.len() - 1
+                });
+                leaving[place].1.push(slot as u16);
             }
         }
-        self.settling.pending = true;
+        leaving
     }
 
-    /// Marks what is in flight at the servers of a route; `NONE` if nothing is.
-    fn begin_drain(&mut self, serving: Serving<'_>, route: Route) -> u32 {
+    /// What sessions have on connections of their own ends where its slot leaves.
+    fn leave_slots(&mut self, leaves: &[bool; SLOT_COUNT], next: &Topology) {
+        let sessions: Vec<u32> = self.leases.sessions.iter().copied().collect();
+        for session in sessions {
+            self.carry(session, |slot| leaves[usize::from(slot)]);
+            self.break_watch(session, |slot, server| {
+                let then = Serving::of(next, usize::from(slot));
+                !leaves[usize::from(slot)] || then.is_some_and(|then| then.group.master == *server)
+            });
+        }
+    }
+
+    /// Marks what is in flight for these slots at the servers of their route; `NONE` if nothing is.
+    fn begin_drain(&mut self, serving: Serving<'_>, route: Route, slots: &[u16]) -> u32 {
         let servers: Vec<u16> = match route {
             Route::Server { master, replicas } => {
                 let replicas = self.routes.replicas[usize::from(replicas)].iter().flatten();
@@ -162,7 +194,9 @@ impl Engine {
         let connections = servers.flat_map(|server| server.connections());
         let marks = connections.filter_map(|backend| {
             let target = &self.backends[backend as usize];
-            let in_flight = !target.in_flight.is_empty();
+            // On a dedicated connection, a request may stay for as long as its slot does.
+            let concerns = target.role != Role::Dedicated || slots.contains(&target.slot);
+            let in_flight = concerns && !target.in_flight.is_empty();
             in_flight.then_some(Mark { backend, serial: target.serial, offset: target.written })
         });
         let marks: Vec<Mark> = marks.collect();

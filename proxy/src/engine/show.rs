@@ -1,6 +1,7 @@
 //! What the engine tells the operator of itself.
 
-use super::session::Flags;
+use super::backend::Role;
+use super::session::{Flags, Stall};
 use super::{CUT_REASONS, Engine};
 use crate::clients::ClientInfo;
 use crate::command::{COMMANDS, CommandId};
@@ -17,6 +18,8 @@ impl Engine {
             shard: self.shard,
             epoch: self.routes.topology.epoch,
             sessions_alive: self.sessions.iter().filter(|(_, s)| alive(s)).count() as u64,
+            sessions_blocked: self.blocked_sessions() as u64,
+            dedicated_connections: self.leases.connections as u64,
             sessions_total: self.counters.sessions_total,
             sessions_cut: cut.filter(|(_, count)| *count > 0).collect(),
             client_bytes_in: self.counters.client_bytes_in,
@@ -31,7 +34,12 @@ impl Engine {
                 .filter(|(_, stats)| seen(stats))
                 .map(|(command, stats)| (command.name, stats.clone()))
                 .collect(),
-            backends: self.backends.iter().map(|(_, backend)| backend_stats(backend)).collect(),
+            backends: self
+                .backends
+                .iter()
+                .filter(|(_, backend)| backend.role != Role::Dedicated)
+                .map(|(_, backend)| backend_stats(backend))
+                .collect(),
             ..ShardStats::default()
         }
     }
@@ -71,11 +79,14 @@ impl Engine {
             age_s: u64::from(now_s - target.opened_s),
             idle_s: u64::from(now_s - target.active_s),
             db: u32::from(target.database),
+            protocol: target.protocol,
             query_bytes: target.input.len(),
             output_bytes: target.reply_bytes(),
             in_flight: target.in_flight() as usize,
             command: target.last_command.command().name,
             no_evict: target.flags.has(Flags::NO_EVICT),
+            blocked: target.stall == Stall::Blocked,
+            queued: target.queued(),
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Where a server's reply ends.
+//! Where a server's reply ends, in RESP2 and RESP3.
 //!
 //! [`Scanner`] is fed whatever bytes have come and keeps only a count between calls, so a reply of
-//! any size streams through without being gathered.
+//! any size streams through without being gathered. Every type of RESP3 is known but for those whose
+//! length is not said before (`$?`, `*?`), which no server sends.
 
 /// The longest header of a bulk string or an array: type, sign, 19 digits and the line's end.
 const HEADER_BYTES_MAX: usize = 24;
@@ -11,11 +12,13 @@ const HEADER_BYTES_MAX: usize = 24;
 pub enum Scan {
     /// The reply ends after this many of the bytes given.
     End(usize),
+    /// A push message ends after this many of the bytes given: it is no reply.
+    EndOfPush(usize),
     /// All bytes given are part of the reply, and more must follow.
     More,
 }
 
-/// Bytes that are no RESP2 reply; the connection cannot be used any more.
+/// Bytes that are no RESP reply; the connection cannot be used any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a RESP reply: byte {0:#04x} where a type was due")]
 pub struct BadReply(pub u8);
@@ -30,6 +33,8 @@ pub struct Scanner {
     skip: u64,
     /// Whether the rest of a simple line is still to come.
     in_line: bool,
+    /// Whether what is being read is a push message.
+    in_push: bool,
     /// The beginning of a header that was cut.
     header: [u8; HEADER_BYTES_MAX],
     header_len: u8,
@@ -47,6 +52,7 @@ impl Scanner {
                 return Ok(Scan::End(end));
             }
             self.elements = 1;
+            self.in_push = bytes.first() == Some(&b'>');
         }
         self.scan_slow(bytes)
     }
@@ -69,7 +75,10 @@ impl Scanner {
                 self.header(rest)?
             };
             if self.elements == 0 {
-                return Ok(Scan::End(position));
+                return Ok(match self.in_push {
+                    true => Scan::EndOfPush(position),
+                    false => Scan::End(position),
+                });
             }
         }
         Ok(Scan::More)
@@ -99,11 +108,13 @@ impl Scanner {
     fn header(&mut self, rest: &[u8]) -> Result<usize, BadReply> {
         let kind = if self.header_len > 0 { self.header[0] } else { rest[0] };
         match kind {
-            b'+' | b'-' | b':' => {
+            b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(' => {
                 self.in_line = true;
                 Ok(1)
             }
-            b'$' | b'*' => self.counted_header(rest, kind),
+            b'$' | b'*' | b'!' | b'=' | b'%' | b'~' | b'>' | b'|' => {
+                self.counted_header(rest, kind)
+            }
             other => Err(BadReply(other)),
         }
     }
@@ -124,16 +135,36 @@ impl Scanner {
         let line = &self.header[1..held + end];
         let number = line.strip_suffix(b"\r").and_then(super::request::strict_integer);
         self.header_len = 0;
-        let number = number.filter(|n| *n >= -1).ok_or(BadReply(kind))?;
-        match (kind, number) {
-            (_, -1) | (b'*', 0) => self.elements -= 1,
-            (b'*', n) => {
-                let elements = (self.elements - 1).checked_add(n as u64);
-                self.elements = elements.ok_or(BadReply(kind))?;
-            }
-            (_, n) => self.skip = n as u64 + 2,
-        }
+        self.counted(kind, number.ok_or(BadReply(kind))?)?;
         Ok(end + 1)
+    }
+
+    /// Takes what a header says.
+    fn counted(&mut self, kind: u8, number: i64) -> Result<(), BadReply> {
+        let count = match (kind, u64::try_from(number)) {
+            (b'$' | b'*', Err(_)) if number == -1 => 0,
+            (_, Ok(count)) => count,
+            (_, Err(_)) => return Err(BadReply(kind)),
+        };
+        if matches!(kind, b'$' | b'!' | b'=') && number >= 0 {
+            self.skip = count.checked_add(2).ok_or(BadReply(kind))?;
+            return Ok(());
+        }
+        // Attributes do not stand in the place of an element: they precede one.
+        let (each, own) = match kind {
+            b'|' => (2, 0),
+            b'%' => (2, 1),
+            _ => (1, 1),
+        };
+        let inside = count.checked_mul(each).ok_or(BadReply(kind))?;
+        self.elements = (self.elements - own).checked_add(inside).ok_or(BadReply(kind))?;
+        Ok(())
+    }
+
+    /// Whether a push message has begun and not ended.
+    #[must_use]
+    pub fn is_in_push(&self) -> bool {
+        self.elements > 0 && self.in_push
     }
 
     /// Whether the scanner stands between two replies.
@@ -154,7 +185,7 @@ pub(crate) fn short_element(bytes: &[u8]) -> Option<usize> {
             let end = 1 + header + len + 2;
             (end <= bytes.len()).then_some(end)
         }
-        [b'+' | b':', rest @ ..] => short_line(rest).map(|end| end + 1),
+        [b'+' | b':' | b'_' | b'#' | b',', rest @ ..] => short_line(rest).map(|end| end + 1),
         _ => None,
     }
 }
@@ -222,10 +253,35 @@ mod tests {
             b"*-1\r\n",
             b"*0\r\n",
             b"*2\r\n$1\r\na\r\n*2\r\n:1\r\n*0\r\n",
+            b"_\r\n",
+            b"#t\r\n",
+            b",-1.5e10\r\n",
+            b"(3492890328409238509324850943850943825024385\r\n",
+            b"!21\r\nSYNTAX invalid\r\nsyntax\r\n",
+            b"=7\r\ntxt:a\r\n\r\n",
+            b"%0\r\n",
+            b"%2\r\n+a\r\n%1\r\n:1\r\n_\r\n+b\r\n~1\r\n#f\r\n",
+            b"|1\r\n+ttl\r\n:3600\r\n$1\r\na\r\n",
+            b"*2\r\n|1\r\n+a\r\n*1\r\n:1\r\n:2\r\n:3\r\n",
         ] {
             let more = [reply, b"+next\r\n"].concat();
             assert_eq!(end(&more), Ok(Scan::End(reply.len())), "{}", reply.escape_ascii());
             assert_eq!(end(&reply[..reply.len() - 1]), Ok(Scan::More), "{}", reply.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_push_message_is_told_from_a_reply() {
+        let push = &b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n"[..];
+        let more = [push, b"+OK\r\n"].concat();
+        assert_eq!(end(&more), Ok(Scan::EndOfPush(push.len())));
+        let mut scanner = Scanner::default();
+        for cut in 1..push.len() {
+            assert_eq!(scanner.scan(&push[..cut]), Ok(Scan::More));
+            assert!(scanner.is_in_push());
+            assert_eq!(scanner.scan(&more[cut..]), Ok(Scan::EndOfPush(push.len() - cut)));
+            assert!(!scanner.is_in_push());
+            assert_eq!(scanner.scan(b"*1\r\n>0\r\n"), Ok(Scan::End(8)));
         }
     }
 
@@ -238,27 +294,48 @@ mod tests {
             b"*1\r\n?",
             b"$01\r\na\r\n",
             b"$1\n",
+            b"%-1\r\n",
+            b"~-1\r\n",
+            b"=-1\r\n",
+            b"*?\r\n",
+            b"$?\r\n",
+            b"%9223372036854775807\r\n+a\r\n%9223372036854775807\r\n",
         ] {
             assert!(end(bytes).is_err(), "{}", bytes.escape_ascii());
         }
         assert!(end(&[b"$".to_vec(), b"1".repeat(40)].concat()).is_err());
     }
 
-    /// Any RESP2 value, as bytes.
+    /// A value that has no others inside, of a type that is a line.
+    fn line() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            "[+-][a-zA-Z ]{0,40}",
+            any::<i64>().prop_map(|n| format!(":{n}")),
+            any::<f64>().prop_map(|n| format!(",{n}")),
+            "\\([1-9][0-9]{0,60}",
+            Just("_".to_owned()),
+            Just("#t".to_owned()),
+            Just("$-1".to_owned()),
+            Just("*-1".to_owned()),
+        ]
+        .prop_map(|line| format!("{line}\r\n").into_bytes())
+    }
+
+    /// Any value of RESP2 or RESP3, as bytes.
     fn value() -> impl Strategy<Value = Vec<u8>> {
-        let leaf = prop_oneof![
-            "[a-zA-Z ]{0,40}".prop_map(|s| format!("+{s}\r\n").into_bytes()),
-            "[a-zA-Z ]{0,40}".prop_map(|s| format!("-{s}\r\n").into_bytes()),
-            any::<i64>().prop_map(|n| format!(":{n}\r\n").into_bytes()),
-            Just(b"$-1\r\n".to_vec()),
-            Just(b"*-1\r\n".to_vec()),
-            proptest::collection::vec(any::<u8>(), 0..200).prop_map(|bytes| {
-                [format!("${}\r\n", bytes.len()).into_bytes(), bytes, b"\r\n".to_vec()].concat()
-            }),
-        ];
-        leaf.prop_recursive(4, 64, 8, |inner| {
-            proptest::collection::vec(inner, 0..8).prop_map(|items| {
-                [format!("*{}\r\n", items.len()).into_bytes(), items.concat()].concat()
+        let bytes = proptest::collection::vec(any::<u8>(), 0..200);
+        let counted = (0..3_usize, bytes).prop_map(|(kind, bytes)| {
+            let header = format!("{}{}\r\n", ["$", "!", "="][kind], bytes.len());
+            [header.into_bytes(), bytes, b"\r\n".to_vec()].concat()
+        });
+        prop_oneof![line(), counted].prop_recursive(4, 64, 8, |inner| {
+            let items = proptest::collection::vec(inner, 0..8);
+            (0..5_usize, items).prop_map(|(kind, mut items)| {
+                let (kind, each) = [("*", 1), ("~", 1), ("%", 2), ("|", 2), ("*", 1)][kind];
+                items.truncate(items.len() / each * each);
+                let header = format!("{kind}{}\r\n", items.len() / each);
+                let follows: &[u8] = if kind == "|" { b"+what it is about\r\n" } else { b"" };
+                [header.as_bytes(), &items.concat(), follows].concat()
             })
         })
     }
@@ -279,7 +356,7 @@ mod tests {
                 let chunk_end = (position + step).min(stream.len());
                 while position < chunk_end {
                     match scanner.scan(&stream[position..chunk_end]).expect("valid") {
-                        Scan::End(n) => {
+                        Scan::End(n) | Scan::EndOfPush(n) => {
                             position += n;
                             found.push(position - base);
                             base = position;

@@ -275,10 +275,17 @@ impl Shard {
                 Effect::Settled { epoch } => {
                     self.tell(ControlMessage::Settled { shard: self.number, epoch });
                 }
-                Effect::Ask { session, client, sequence, question, args } => {
+                Effect::Ask { session, client, sequence, question, args, protocol } => {
                     let shard = self.number;
-                    let ask =
-                        ControlMessage::Ask { shard, session, client, sequence, question, args };
+                    let ask = ControlMessage::Ask {
+                        shard,
+                        session,
+                        client,
+                        sequence,
+                        question,
+                        args,
+                        protocol,
+                    };
                     self.tell(ask);
                 }
             }
@@ -390,6 +397,9 @@ impl Shard {
                 let matching = clients.iter().filter(|(_, client)| filter.matches(client));
                 let killed = matching.map(|(session, _)| self.engine.kill(*session)).count();
                 give(answer, killed as u64);
+            }
+            ShardMessage::Unblock(client, error, answer) => {
+                give(answer, u64::from(self.engine.unblock(client, error)));
             }
             ShardMessage::Slowlog(answer) => give(answer, self.engine.slowlog()),
             ShardMessage::SlowlogReset => self.engine.reset_slowlog(),

@@ -6,6 +6,7 @@ use crate::server::Value;
 use codis_proxy::command::{
     COMMANDS, Command, KeysError, Local, Route, ids, keys, refusal, reply, resolve,
 };
+use codis_proxy::resp::Protocol;
 
 /// Words that a random request is made of: keys, numbers, and every keyword that decides where
 /// keys are.
@@ -88,7 +89,7 @@ fn command_getkeys_answers_any_request_as_the_server_does() {
                     continue;
                 }
                 let mut ours = Vec::new();
-                assert!(reply(local, &Call::new(&args).request(), &mut ours));
+                assert!(reply(local, &Call::new(&args).request(), Protocol::Resp2, &mut ours));
                 let mut theirs = Vec::new();
                 redis.ask(&args).encode(&mut theirs);
                 let (ours, theirs) =
@@ -117,7 +118,7 @@ fn command_getkeys_refuses_what_has_no_keys_as_the_server_does() {
     ] {
         let args = [&["COMMAND", "GETKEYS"], inner].concat();
         let mut ours = Vec::new();
-        reply(Local::CommandGetKeys, &Call::new(&args).request(), &mut ours);
+        reply(Local::CommandGetKeys, &Call::new(&args).request(), Protocol::Resp2, &mut ours);
         let mut theirs = Vec::new();
         redis.ask(&args).encode(&mut theirs);
         assert_eq!(ours.escape_ascii().to_string(), theirs.escape_ascii().to_string(), "{args:?}");

@@ -3,6 +3,7 @@
 use crate::facts;
 use crate::server::{Client, Value};
 use codis_proxy::command::REDIS_VERSION;
+use codis_proxy::resp::Protocol;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
@@ -53,6 +54,11 @@ impl Redis {
             format!("not compared: the table is of redis {REDIS_VERSION}, not {version}\n");
         std::io::stderr().write_all(notice.as_bytes()).expect("stderr is open");
         None
+    }
+
+    /// Lets the server answer in this protocol from now on.
+    pub(crate) fn speak(&mut self, protocol: Protocol) {
+        self.ask(&["HELLO", &protocol.version().to_string()]);
     }
 
     /// One request and its reply.

@@ -4,15 +4,22 @@ use crate::Call;
 use crate::redis::Redis;
 use crate::server::Value;
 use codis_proxy::command::{COMMANDS, Command, Local, Route, ids, reply, resolve};
+use codis_proxy::resp::Protocol;
 use std::collections::BTreeSet;
 
-/// The proxy's answer to a request that the table answers.
+const PROTOCOLS: [Protocol; 2] = [Protocol::Resp2, Protocol::Resp3];
+
+/// The proxy's answer in RESP2 to a request that the table answers.
 fn answer<A: AsRef<[u8]>>(args: &[A]) -> Vec<u8> {
+    answer_in(Protocol::Resp2, args)
+}
+
+fn answer_in<A: AsRef<[u8]>>(protocol: Protocol, args: &[A]) -> Vec<u8> {
     let call = Call::new(args);
     let id = resolve(&call.request()).expect("a valid call");
     let Route::Local(local) = id.command().route else { panic!("{} is not local", call.text()) };
     let mut out = Vec::new();
-    assert!(reply(local, &call.request(), &mut out), "{} is not answered", call.text());
+    assert!(reply(local, &call.request(), protocol, &mut out), "{} is not answered", call.text());
     out
 }
 
@@ -55,14 +62,22 @@ fn command_info_of_a_command_is_the_server_s_byte_for_byte() {
     let Some(mut redis) = Redis::start_of_the_table_s_version() else {
         return;
     };
+    for protocol in PROTOCOLS {
+        redis.speak(protocol);
+        compare_infos(&mut redis, protocol);
+    }
+}
+
+fn compare_infos(redis: &mut Redis, protocol: Protocol) {
     let shown = listed(&parsed(&answer(&["COMMAND", "LIST"])));
     for command in COMMANDS.iter().filter(|c| shown.contains(c.name) && !is_added(c)) {
         let request = ["COMMAND", "INFO", command.name];
+        let answer = answer_in(protocol, &request);
         if !command.container() {
-            assert_same(&answer(&request), &redis.ask(&request), command.name);
+            assert_same(&answer, &redis.ask(&request), command.name);
             continue;
         }
-        let mut ours = parsed(&answer(&request)).items()[0].items().to_vec();
+        let mut ours = parsed(&answer).items()[0].items().to_vec();
         let mut theirs = redis.ask(&request).items()[0].items().to_vec();
         let (our_nested, their_nested) = (ours.pop(), theirs.pop());
         assert_eq!(ours, theirs, "{}", command.name);
@@ -78,14 +93,22 @@ fn command_docs_of_a_command_are_the_server_s_byte_for_byte() {
     let Some(mut redis) = Redis::start_of_the_table_s_version() else {
         return;
     };
+    for protocol in PROTOCOLS {
+        redis.speak(protocol);
+        compare_docs(&mut redis, protocol);
+    }
+}
+
+fn compare_docs(redis: &mut Redis, protocol: Protocol) {
     let shown = listed(&parsed(&answer(&["COMMAND", "LIST"])));
     for command in COMMANDS.iter().filter(|c| shown.contains(c.name) && !is_added(c)) {
         let request = ["COMMAND", "DOCS", command.name];
+        let answer = answer_in(protocol, &request);
         if !command.container() {
-            assert_same(&answer(&request), &redis.ask(&request), command.name);
+            assert_same(&answer, &redis.ask(&request), command.name);
             continue;
         }
-        let (ours, theirs) = (parsed(&answer(&request)), redis.ask(&request));
+        let (ours, theirs) = (parsed(&answer), redis.ask(&request));
         let (ours, theirs) = (ours.items()[1].items().to_vec(), theirs.items()[1].items().to_vec());
         let fields = |map: &[Value]| map[..map.len() - 1].to_vec();
         assert_eq!(fields(&ours), fields(&theirs), "{}: all but the subcommands", command.name);
@@ -120,10 +143,10 @@ fn command_without_a_name_gives_every_supported_command() {
 
 #[test]
 fn an_unsupported_command_is_like_an_unknown_one_to_those_who_ask() {
-    assert_eq!(answer(&["COMMAND", "INFO", "subscribe", "nosuch"]), b"*2\r\n$-1\r\n$-1\r\n");
-    assert_eq!(answer(&["COMMAND", "DOCS", "acl", "client|pause", "nosuch"]), b"*0\r\n");
+    assert_eq!(answer(&["COMMAND", "INFO", "replicaof", "nosuch"]), b"*2\r\n$-1\r\n$-1\r\n");
+    assert_eq!(answer(&["COMMAND", "DOCS", "cluster", "config|rewrite", "nosuch"]), b"*0\r\n");
     let list = listed(&parsed(&answer(&["COMMAND", "LIST"])));
-    for name in ["multi", "acl", "acl|help", "client|pause"] {
+    for name in ["shutdown", "cluster", "cluster|help", "config|rewrite"] {
         assert!(!list.contains(name), "{name}");
     }
     for name in ["get", "client", "client|help", "client|setinfo", "slotshashkey", "object|freq"] {
@@ -169,13 +192,35 @@ fn help_is_the_server_s_own() {
     let Some(mut redis) = Redis::start_of_the_table_s_version() else {
         return;
     };
-    let mut helps = 0;
-    for command in COMMANDS.iter().filter(|c| c.route == Route::Local(Local::Help)) {
-        let container = command.name.split('|').next().expect("a container");
-        assert_same(&answer(&[container, "help"]), &redis.ask(&[container, "HELP"]), container);
-        helps += 1;
+    let help = |c: &&Command| c.route == Route::Local(Local::Help);
+    for protocol in PROTOCOLS {
+        redis.speak(protocol);
+        for command in COMMANDS.iter().filter(help) {
+            let container = command.name.split('|').next().expect("a container");
+            let ours = answer_in(protocol, &[container, "help"]);
+            assert_same(&ours, &redis.ask(&[container, "HELP"]), container);
+        }
     }
+    let helps = COMMANDS.iter().filter(help).count();
     assert_eq!(helps, COMMANDS.iter().filter(|command| command.container()).count());
+}
+
+#[test]
+fn what_is_unknown_is_null_in_the_protocol_s_own_way() {
+    let Some(mut redis) = Redis::start_of_the_table_s_version() else {
+        return;
+    };
+    for protocol in PROTOCOLS {
+        redis.speak(protocol);
+        for request in [
+            &["COMMAND", "INFO", "nosuch", "get"][..],
+            &["COMMAND", "DOCS", "nosuch", "get"],
+            &["COMMAND", "GETKEYSANDFLAGS", "SET", "a", "b"],
+            &["COMMAND", "GETKEYS", "SET", "a", "b"],
+        ] {
+            assert_same(&answer_in(protocol, request), &redis.ask(request), "an answer");
+        }
+    }
 }
 
 #[test]
@@ -183,6 +228,6 @@ fn what_the_table_cannot_answer_is_left_to_others() {
     let call = Call::new(&["PING"]);
     let mut out = Vec::new();
     assert_eq!(resolve(&call.request()), Ok(ids::PING));
-    assert!(!reply(Local::Ping, &call.request(), &mut out));
+    assert!(!reply(Local::Ping, &call.request(), Protocol::Resp2, &mut out));
     assert!(out.is_empty());
 }

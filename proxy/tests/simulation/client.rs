@@ -101,7 +101,7 @@ impl Client {
                 .scan(&bytes[at..])
                 .map_err(|error| format!("a client was sent {error}"))?
             {
-                Scan::End(len) => {
+                Scan::End(len) | Scan::EndOfPush(len) => {
                     self.partial.extend_from_slice(&bytes[at..at + len]);
                     at += len;
                     replies.push(std::mem::take(&mut self.partial));

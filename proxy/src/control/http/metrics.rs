@@ -33,6 +33,16 @@ static BY_SHARD: &[Row<ShardStats>] = &[
     gauge("codis_shard_core", "The core that the shard is pinned to.", |s| s.core as f64),
     gauge("codis_shard_epoch", "The epoch of the shard's topology.", |s| s.epoch as f64),
     gauge("codis_sessions_alive", "Client connections open now.", |s| s.sessions_alive as f64),
+    gauge(
+        "codis_sessions_blocked",
+        "Clients that block until a server has something for them.",
+        |s| s.sessions_blocked as f64,
+    ),
+    gauge(
+        "codis_dedicated_connections",
+        "Server connections that are one session's own for a while.",
+        |s| s.dedicated_connections as f64,
+    ),
     counter("codis_sessions_opened_total", "Client connections accepted.", |s| {
         s.sessions_total as f64
     }),

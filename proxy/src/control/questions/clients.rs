@@ -1,15 +1,20 @@
-//! `CLIENT LIST` and `CLIENT KILL`.
+//! `CLIENT LIST`, `CLIENT KILL` and `CLIENT UNBLOCK`.
 
 use super::super::state::State;
 use super::{Refusal, integer, is, reply, text};
 use crate::clients::{ClientInfo, line};
 use crate::messages::KillFilter;
+use crate::resp::Protocol;
 
 /// The only user there is.
 const USER: &str = "default";
 
 /// `CLIENT LIST [TYPE type | ID id ...]`
-pub(super) async fn list(state: &State, options: &[Vec<u8>]) -> Result<Vec<u8>, Refusal> {
+pub(super) async fn list(
+    state: &State,
+    options: &[Vec<u8>],
+    protocol: Protocol,
+) -> Result<Vec<u8>, Refusal> {
     let clients = match options {
         [] => state.shards.clients().await?,
         [word, kind] if is(word, "type") => match has_normal_clients(kind)? {
@@ -24,7 +29,7 @@ pub(super) async fn list(state: &State, options: &[Vec<u8>]) -> Result<Vec<u8>, 
         lines.push_str(&line(client));
         lines.push('\n');
     }
-    Ok(reply::bulk(&lines))
+    Ok(reply::verbatim(&lines, protocol))
 }
 
 /// The clients with these ids, in the order of the ids.
@@ -70,6 +75,23 @@ pub(super) async fn kill(
     let (mut filter, skip_me) = parse_filter(options)?;
     filter.not = skip_me.then_some(client);
     Ok(reply::integer(state.shards.kill(&filter).await?))
+}
+
+/// `CLIENT UNBLOCK id [TIMEOUT | ERROR]`
+pub(super) async fn unblock(state: &State, options: &[Vec<u8>]) -> Result<Vec<u8>, Refusal> {
+    let (id, error) = match options {
+        [id] => (id, false),
+        [id, how] if is(how, "timeout") => (id, false),
+        [id, how] if is(how, "error") => (id, true),
+        [_, _] => {
+            return Err(Refusal::err("CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
+        }
+        _ => return Err(Refusal::syntax()),
+    };
+    let id = integer(id).ok_or_else(|| Refusal::err("value is not an integer or out of range"))?;
+    // No client has a negative id.
+    let Ok(id) = u64::try_from(id) else { return Ok(reply::integer(0)) };
+    Ok(reply::integer(state.shards.unblock(id, error).await?))
 }
 
 /// Reads pairs of filter and value; also whether the one that asks is to be left alone.

@@ -2,10 +2,11 @@
 //! Redis that clients ask for, under Redis's names and in its units.
 
 use super::super::state::State;
-use super::reply::{self, push_array, push_bulk};
+use super::reply::{self, push_bulk};
 use super::{Refusal, text};
 use crate::command::glob_matches;
 use crate::config::{ByteSize, Period, ProxyConfig, SetError};
+use crate::resp::{Protocol, write};
 use std::collections::HashSet;
 
 /// A setting under Redis's name.
@@ -103,7 +104,7 @@ fn port(addr: &str) -> &str {
 }
 
 /// `CONFIG GET pattern ...`
-pub(super) fn get(state: &State, patterns: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn get(state: &State, patterns: &[Vec<u8>], protocol: Protocol) -> Vec<u8> {
     let config = state.config();
     let aliases = ALIASES.iter().map(|alias| (alias.name.to_owned(), (alias.get)(&config)));
     let all = aliases.chain(config.entries());
@@ -111,7 +112,7 @@ pub(super) fn get(state: &State, patterns: &[Vec<u8>]) -> Vec<u8> {
         .filter(|(name, _)| patterns.iter().any(|pattern| glob_matches(pattern, name.as_bytes())));
     let wanted: Vec<(String, String)> = wanted.collect();
     let mut reply = Vec::new();
-    push_array(&mut reply, 2 * wanted.len());
+    write::map(&mut reply, protocol, wanted.len());
     for (name, value) in wanted {
         push_bulk(&mut reply, name.as_bytes());
         push_bulk(&mut reply, value.as_bytes());

@@ -46,7 +46,11 @@ static SECTIONS: &[Section] = &[
 ];
 
 /// `INFO [section ...]`
-pub(super) async fn info(state: &Arc<State>, names: &[Vec<u8>]) -> Result<Vec<u8>, Refusal> {
+pub(super) async fn info(
+    state: &Arc<State>,
+    names: &[Vec<u8>],
+    protocol: crate::resp::Protocol,
+) -> Result<Vec<u8>, Refusal> {
     let snapshot = state.snapshot().await;
     if let Some(&missing) = snapshot.missing.first() {
         return Err(missing.into());
@@ -62,7 +66,7 @@ pub(super) async fn info(state: &Arc<State>, names: &[Vec<u8>]) -> Result<Vec<u8
         let _ = write!(fields.0, "# {name}\r\n");
         write(&mut fields, state, &snapshot);
     }
-    Ok(reply::bulk(&fields.0))
+    Ok(reply::verbatim(&fields.0, protocol))
 }
 
 fn is_wanted(name: &str, shown: &Shown, names: &[Vec<u8>]) -> bool {
@@ -123,6 +127,8 @@ fn server(fields: &mut Fields, state: &State, _: &Snapshot) {
 fn clients(fields: &mut Fields, _: &State, snapshot: &Snapshot) {
     fields.put("connected_clients", snapshot.totals.sessions_alive);
     fields.put("maxclients", snapshot.config.proxy_max_clients);
+    fields.put("blocked_clients", snapshot.totals.sessions_blocked);
+    fields.put("dedicated_connections", snapshot.totals.dedicated_connections);
     fields.put("client_output_bytes", snapshot.totals.output_bytes);
 }
 

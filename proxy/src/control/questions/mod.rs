@@ -1,6 +1,6 @@
 //! Answers to what a client asks of the whole process: Redis's replies, in Redis's words.
 //!
-//! [`answer`] is the table of contents. Each question has a file; [`reply`] writes RESP2.
+//! [`answer`] is the table of contents. Each question has a file; [`reply`] writes replies.
 //! Nothing here sends an answer: that is for the loop of the control thread.
 
 mod clients;
@@ -14,6 +14,7 @@ mod tests;
 use super::shards::Missing;
 use super::state::State;
 use crate::messages::Question;
+use crate::resp::Protocol;
 use std::sync::Arc;
 
 /// Why a question has an error for an answer: the error's line, with its code.
@@ -38,22 +39,24 @@ impl From<Missing> for Refusal {
     }
 }
 
-/// Answers `question` of `client` with one complete RESP2 reply. `args` is the whole request, with the command's name first; its
+/// Answers `question` of `client` with one complete reply in its protocol. `args` is the whole request, with the command's name first; its
 /// arity has been checked.
 pub(super) async fn answer(
     state: &Arc<State>,
     question: Question,
     args: &[Vec<u8>],
     client: u64,
+    protocol: Protocol,
 ) -> Vec<u8> {
     // What follows the command's name, and what follows the subcommand's.
     let rest = args.get(1..).unwrap_or_default();
     let options = args.get(2..).unwrap_or_default();
     let reply = match question {
-        Question::Info => info::info(state, rest).await,
-        Question::ClientList => clients::list(state, options).await,
+        Question::Info => info::info(state, rest, protocol).await,
+        Question::ClientList => clients::list(state, options, protocol).await,
         Question::ClientKill => clients::kill(state, options, client).await,
-        Question::ConfigGet => Ok(config::get(state, options)),
+        Question::ClientUnblock => clients::unblock(state, options).await,
+        Question::ConfigGet => Ok(config::get(state, options, protocol)),
         Question::ConfigSet => config::set(state, options),
         Question::ConfigResetStat => {
             state.reset_stats();

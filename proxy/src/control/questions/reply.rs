@@ -1,4 +1,6 @@
-//! Writing RESP2 replies.
+//! Writing replies.
+
+use crate::resp::{Protocol, write};
 
 /// `+OK`
 pub(super) fn ok() -> Vec<u8> {
@@ -18,10 +20,10 @@ pub(super) fn integer(number: u64) -> Vec<u8> {
     reply
 }
 
-/// A bulk string.
-pub(super) fn bulk(text: &str) -> Vec<u8> {
-    let mut reply = Vec::with_capacity(text.len() + 16);
-    push_bulk(&mut reply, text.as_bytes());
+/// Text.
+pub(super) fn verbatim(text: &str, protocol: Protocol) -> Vec<u8> {
+    let mut reply = Vec::with_capacity(text.len() + 20);
+    write::verbatim(&mut reply, protocol, text.as_bytes());
     reply
 }
 
@@ -58,10 +60,11 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_written_as_resp2() {
+    fn each_kind_is_written_as_in_redis() {
         assert_eq!(ok(), b"+OK\r\n");
         assert_eq!(integer(12), b":12\r\n");
-        assert_eq!(bulk(""), b"$0\r\n\r\n");
+        assert_eq!(verbatim("", Protocol::Resp2), b"$0\r\n\r\n");
+        assert_eq!(verbatim("", Protocol::Resp3), b"=4\r\ntxt:\r\n");
         let mut reply = Vec::new();
         push_array(&mut reply, 1);
         push_bulk(&mut reply, b"a\r\n");

@@ -3,6 +3,7 @@
 use super::super::testing::{Fixture, Manner, Seen, fixture};
 use super::answer;
 use crate::messages::Question;
+use crate::resp::Protocol;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
@@ -17,7 +18,7 @@ async fn reply(question: Question, request: &str) -> String {
 
 async fn reply_of(fixture: Fixture, question: Question, request: &str) -> String {
     let (state, _seen) = fixture.state();
-    let reply = answer(&state, question, &args(request), 1).await;
+    let reply = answer(&state, question, &args(request), 1, Protocol::Resp2).await;
     String::from_utf8(reply).expect("replies in tests are text")
 }
 
@@ -193,7 +194,7 @@ async fn config_set_changes_all_of_its_settings_here_and_on_every_shard() {
     let (state, mut seen) = fixture(&[Manner::Answers, Manner::Answers]).state();
     let request = args("CONFIG SET maxclients 50 TIMEOUT 60 slowlog_max_len 7 save");
     let request = [request, vec![Vec::new()]].concat();
-    let answer = answer(&state, Question::ConfigSet, &request, 1).await;
+    let answer = answer(&state, Question::ConfigSet, &request, 1, Protocol::Resp2).await;
     assert_eq!(answer, b"+OK\r\n");
     let config = state.config();
     assert_eq!((config.proxy_max_clients, config.slowlog_max_len), (50, 7));
@@ -234,7 +235,7 @@ async fn config_set_changes_nothing_when_one_setting_is_wrong() {
         ("CONFIG SET maxclients 50 timeout", "-ERR syntax error\r\n"),
     ] {
         let (state, mut seen) = fixture(&[Manner::Answers]).state();
-        let answer = answer(&state, Question::ConfigSet, &args(request), 1).await;
+        let answer = answer(&state, Question::ConfigSet, &args(request), 1, Protocol::Resp2).await;
         assert_eq!(String::from_utf8_lossy(&answer), error, "{request}");
         assert_eq!(state.config().proxy_max_clients, 10_000, "{request}");
         assert!(seen.try_recv().is_err(), "{request}: a shard was told");
@@ -256,7 +257,10 @@ async fn config_set_names_a_setting_with_a_wrong_value_as_the_client_did() {
 async fn resetstat_reaches_every_shard() {
     let (state, mut seen) = fixture(&[Manner::Answers, Manner::Answers]).state();
     let request = args("CONFIG RESETSTAT");
-    assert_eq!(answer(&state, Question::ConfigResetStat, &request, 1).await, b"+OK\r\n");
+    assert_eq!(
+        answer(&state, Question::ConfigResetStat, &request, 1, Protocol::Resp2).await,
+        b"+OK\r\n"
+    );
     assert_eq!(seen.recv().await, Some((0, Seen::StatsReset)));
     assert_eq!(seen.recv().await, Some((1, Seen::StatsReset)));
 }
@@ -293,7 +297,10 @@ async fn slowlog_get_refuses_a_count_as_redis_does() {
 async fn slowlog_reset_reaches_every_shard() {
     let (state, mut seen) = fixture(&[Manner::Answers, Manner::Answers]).state();
     let request = args("SLOWLOG RESET");
-    assert_eq!(answer(&state, Question::SlowlogReset, &request, 1).await, b"+OK\r\n");
+    assert_eq!(
+        answer(&state, Question::SlowlogReset, &request, 1, Protocol::Resp2).await,
+        b"+OK\r\n"
+    );
     assert_eq!(seen.recv().await, Some((0, Seen::SlowlogReset)));
     assert_eq!(seen.recv().await, Some((1, Seen::SlowlogReset)));
 }

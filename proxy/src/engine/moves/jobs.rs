@@ -2,6 +2,7 @@
 //! nobody waits for it any more, or when a newer topology ends the move.
 
 use super::super::Engine;
+use super::super::lane::Lane;
 use super::super::route::Route;
 use super::memory::Place;
 use super::{Job, Outcome, Step, drop_if_cancelled};
@@ -42,7 +43,7 @@ impl Engine {
             return None;
         };
         let place = self.place(slot, database)?;
-        let backend = self.backend_at(from, database, slot);
+        let backend = self.backend_at(from, Lane::own(database), slot);
         let key: Rc<[u8]> = key.into();
         let job = self.moves.jobs.insert(Job {
             place,

@@ -21,6 +21,7 @@ mod safe;
 
 use super::Engine;
 use super::dispatch::Flow;
+use super::lane::Lane;
 use super::route::Route;
 use super::session::Stall;
 use crate::command::CommandId;
@@ -248,11 +249,11 @@ impl Engine {
         read_only: bool,
         request: &Request<'_>,
     ) -> Flow {
-        let database = self.sessions[session as usize].database;
+        let lane = self.sessions[session as usize].lane();
         let mut target = None;
         let mut unmoved = Vec::new();
         for key in keys.iter().map(|key| request.arg(*key as usize)) {
-            match self.moved_to(slot, database, key) {
+            match self.moved_to(slot, lane, key) {
                 Some(backend) => target = Some(backend),
                 None => unmoved.push(key),
             }
@@ -268,11 +269,17 @@ impl Engine {
 
     /// The connection to the target of a slot that migrates, if the key is known to have left the source.
     #[cold]
-    pub(super) fn moved_to(&mut self, slot: u16, database: u16, key: &[u8]) -> Option<u32> {
+    pub(super) fn moved_to(&mut self, slot: u16, lane: Lane, key: &[u8]) -> Option<u32> {
         let Route::Migrating { to, .. } = self.routes.slots[usize::from(slot)] else { return None };
-        let place = self.place(slot, database)?;
+        let place = self.place(slot, lane.database)?;
         let known = self.moves.memory.knows(place, key);
-        known.then(|| self.backend_at(to, database, slot))
+        known.then(|| self.backend_at(to, lane, slot))
+    }
+
+    /// The connection to the target of a slot that migrates.
+    pub(super) fn target_of(&mut self, slot: u16, lane: Lane) -> Option<u32> {
+        let Route::Migrating { to, .. } = self.routes.slots[usize::from(slot)] else { return None };
+        Some(self.backend_at(to, lane, slot))
     }
 
     /// Lets a session wait until these keys, each of a slot that migrates, have left their sources; or answers its
@@ -285,6 +292,20 @@ impl Engine {
         keys: &[&[u8]],
         read: Option<&Request<'_>>,
     ) -> Flow {
+        let database = self.sessions[session as usize].database;
+        let keys: Vec<(u16, &[u8])> = keys.iter().map(|key| (database, *key)).collect();
+        self.wait_for_places(session, id, &keys, read)
+    }
+
+    /// The same for keys of several databases.
+    #[cold]
+    pub(super) fn wait_for_places(
+        &mut self,
+        session: u32,
+        id: CommandId,
+        keys: &[(u16, &[u8])],
+        read: Option<&Request<'_>>,
+    ) -> Flow {
         match self.take_outcome(session) {
             Some(Outcome::Failed(text)) => return self.fail(session, id, &text),
             Some(Outcome::Answer { reply, since_us }) => {
@@ -294,15 +315,15 @@ impl Engine {
             }
             None => {}
         }
-        let database = self.sessions[session as usize].database;
-        if let (Some(request), [key]) = (read, keys)
+        if let (Some(request), &[(database, key)]) = (read, keys)
             && let Some(job) = self.moves.job_of(database, key)
             && self.moves.jobs[job as usize].big
+            && let Some(source) = self.source_of(session, job)
         {
-            return self.read_at_source(session, id, job, request);
+            return self.read_at_source(session, id, job, source, request);
         }
         let round = self.begin_wait(session, keys.len(), read.is_some());
-        for key in keys {
+        for &(database, key) in keys {
             if let Some(job) = self.job_for(database, key) {
                 self.moves.jobs[job as usize].waiters.push((session, round));
             }

@@ -5,6 +5,7 @@
 //! the target: the answer stands. Else the request goes the common way. The answer is held until then.
 
 use super::super::dispatch::{Flow, since_us};
+use super::super::route::Route;
 use super::super::{CutReason, Engine};
 use super::{Call, Job, Outcome, Step, What};
 use crate::command::CommandId;
@@ -66,15 +67,27 @@ impl Engine {
         );
     }
 
+    /// The session's own connection to the source of a job's key: it answers in the session's protocol. The slot waited
+    /// for all connections to its source before it began to migrate, so that nothing is overtaken.
+    pub(super) fn source_of(&mut self, session: u32, job: u32) -> Option<u32> {
+        let slot = self.moves.jobs[job as usize].place.slot;
+        let Route::Migrating { from, .. } = self.routes.slots[usize::from(slot)] else {
+            return None;
+        };
+        let lane = self.sessions[session as usize].lane();
+        Some(self.backend_at(from, lane, slot))
+    }
+
     /// Sends the read of a job's key to the source.
     pub(super) fn read_at_source(
         &mut self,
         session: u32,
         id: CommandId,
         job: u32,
+        backend: u32,
         request: &Request<'_>,
     ) -> Flow {
-        let Job { backend, place, ref key, .. } = self.moves.jobs[job as usize];
+        let Job { place, ref key, .. } = self.moves.jobs[job as usize];
         let key = Rc::clone(key);
         if !self.backends[backend as usize].takes_requests() {
             return self.refuse_down(session, id, backend);

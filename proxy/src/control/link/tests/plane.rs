@@ -119,7 +119,8 @@ async fn operators_see_how_the_link_stands_and_fill_no_slots_past_the_group() {
 
     let (shard, session, client, sequence) = (0, 5, 1, 9);
     let (question, args) = (Question::Info, vec![b"INFO".to_vec(), b"meta".to_vec()]);
-    running.say(ControlMessage::Ask { shard, session, client, sequence, question, args });
+    let protocol = crate::resp::Protocol::Resp2;
+    running.say(ControlMessage::Ask { shard, session, client, sequence, question, args, protocol });
     let info = loop {
         if let (_, Seen::Answer { reply, .. }) = running.next().await {
             break reply;

@@ -1,0 +1,63 @@
+//! Which of a server's connections a session's requests take: by database and by protocol.
+//!
+//! A server answers in the protocol of the connection, so that sessions in RESP3 have connections of their own, made
+//! when the first of them needs one. What is common has a row of shortcuts from slot to connection.
+
+use super::session::Session;
+use crate::resp::Protocol;
+use crate::slots::SLOT_COUNT;
+
+/// What the connections to a server are told apart by, besides the slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lane {
+    pub(super) database: u16,
+    pub(super) protocol: Protocol,
+}
+
+/// A session's row of shortcuts: where it begins in the table of all, or a number past the table's end
+/// where the session has none. So one comparison answers whether there is a shortcut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Row(pub(super) u16);
+
+impl Row {
+    /// How many there are: database 0 in each protocol.
+    pub(super) const COUNT: usize = 2;
+
+    /// No row: each request is routed anew.
+    pub(super) const NONE: Self = Self((Self::COUNT * SLOT_COUNT) as u16);
+}
+
+impl Lane {
+    /// That of the proxy's own requests: answers in RESP2.
+    pub(super) fn own(database: u16) -> Self {
+        Self { database, protocol: Protocol::Resp2 }
+    }
+
+    /// The row of shortcuts of all sessions that have this lane.
+    #[inline]
+    pub(super) fn row(self) -> Row {
+        match self {
+            Self { database: 0, protocol } => Row(protocol as u16 * SLOT_COUNT as u16),
+            _ => Row::NONE,
+        }
+    }
+}
+
+impl Session {
+    #[inline]
+    pub(super) fn lane(&self) -> Lane {
+        Lane { database: self.database, protocol: self.protocol }
+    }
+
+    /// Takes another database.
+    pub(super) fn select(&mut self, database: u16) {
+        self.database = database;
+        self.row = self.lane().row();
+    }
+
+    /// Takes another protocol.
+    pub(super) fn speak(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+        self.row = self.lane().row();
+    }
+}

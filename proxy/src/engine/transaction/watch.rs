@@ -1,0 +1,122 @@
+//! WATCH: a transaction that runs only if keys have not changed.
+//!
+//! The server does the watching, on a connection that the session has to itself until EXEC, DISCARD or UNWATCH. Where the
+//! slot goes to another server meanwhile, or the connection is lost, nobody has watched the keys for a while, and EXEC
+//! answers as if one had changed: the client tries again, as it must be ready to do anyway.
+
+use super::super::Engine;
+use super::super::backend::Body;
+use super::super::dedicated::Lease;
+use super::super::dispatch::Flow;
+use super::super::route::is_reserved;
+use super::super::session::{Flags, Stall};
+use crate::command::{CommandId, ids};
+use crate::resp::Request;
+use crate::slots;
+use crate::topology::Address;
+
+/// What a session has watched.
+#[derive(Debug)]
+pub(in crate::engine) struct Watch {
+    pub(super) slot: u16,
+    pub(super) lease: Lease,
+    /// Changes may have gone unseen.
+    pub(super) broken: bool,
+}
+
+impl Engine {
+    pub(super) fn watch(&mut self, session: u32, id: CommandId, request: &Request<'_>) -> Flow {
+        if self.sessions[session as usize].flags.has(Flags::MULTI) {
+            return self.deny(session, id, "ERR WATCH inside MULTI is not allowed");
+        }
+        if let Some(flow) = self.wait_until_quiet(session) {
+            return flow;
+        }
+        let keys: Vec<&[u8]> = (1..request.len()).map(|i| request.arg(i)).collect();
+        if keys.iter().any(|key| is_reserved(key)) {
+            return self.refuse_reserved(session, id);
+        }
+        let slot = self.watched_slot(session).unwrap_or_else(|| slots::slot(keys[0]));
+        if keys.iter().any(|key| slots::slot(key) != slot) {
+            let text = "CROSSSLOT Keys in request don't hash to the same slot";
+            return self.reject(session, id, text);
+        }
+        let server = match self.server_for(session, id, slot, &keys) {
+            Ok(server) => server,
+            Err(flow) => return flow,
+        };
+        let lease = match self.watching(session, slot, server) {
+            Ok(Some(lease)) => lease,
+            // It is broken already, and stays so until EXEC.
+            Ok(None) => return self.confirm(session, id),
+            Err(text) => return self.fail(session, id, &text),
+        };
+        let target = &mut self.sessions[session as usize];
+        let entry = target.entry(session, id, self.now_us);
+        target.stall = Stall::Quiet;
+        self.push(lease.backend, entry, Body::Copy(request.bytes));
+        Flow::Next
+    }
+
+    /// The session's connection for watching keys of a slot of this server; `None` if it has one that is broken.
+    fn watching(&mut self, session: u32, slot: u16, server: u16) -> Result<Option<Lease>, String> {
+        let watch = self.sessions[session as usize].own.as_ref().and_then(|own| own.watch.as_ref());
+        if let Some(watch) = watch {
+            let (lease, broken) = (watch.lease, watch.broken);
+            return Ok((!broken && self.leased(lease).is_some()).then_some(lease));
+        }
+        let lease = self.lend(session, server, slot)?;
+        let watch = Watch { slot, lease, broken: false };
+        self.sessions[session as usize].own_mut().watch = Some(watch);
+        Ok(Some(lease))
+    }
+
+    pub(super) fn unwatch(&mut self, session: u32, id: CommandId) -> Flow {
+        self.end_watch(session);
+        self.confirm(session, id)
+    }
+
+    /// The slot of the keys that a session watches.
+    pub(super) fn watched_slot(&self, session: u32) -> Option<u16> {
+        let own = self.sessions[session as usize].own.as_ref()?;
+        own.watch.as_ref().map(|watch| watch.slot)
+    }
+
+    /// The session watches nothing any more; its connection goes back.
+    pub(super) fn end_watch(&mut self, session: u32) {
+        let Some(watch) = self.take_watch(session) else { return };
+        if self.leased(watch.lease).is_some() {
+            self.push_swallowed(watch.lease.backend, ids::UNWATCH, &[b"UNWATCH"]);
+        }
+        self.give_back(watch.lease);
+    }
+
+    pub(super) fn take_watch(&mut self, session: u32) -> Option<Watch> {
+        let own = self.sessions[session as usize].own.as_mut()?;
+        let watch = own.watch.take()?;
+        if own.blocked.is_none() {
+            self.leases.sessions.remove(&session);
+        }
+        self.sessions[session as usize].tidy_own();
+        Some(watch)
+    }
+
+    /// A slot goes to another server: nobody watches its keys there.
+    pub(in crate::engine) fn break_watch(
+        &mut self,
+        session: u32,
+        stays: impl Fn(u16, &Address) -> bool,
+    ) {
+        if let Some(own) = &mut self.sessions[session as usize].own
+            && let Some(watch) = &mut own.watch
+        {
+            let server = self.backends.get(watch.lease.backend as usize);
+            watch.broken |= !server.is_some_and(|server| stays(watch.slot, &server.address));
+        }
+    }
+
+    /// Whether EXEC may still run, by what the proxy knows.
+    pub(super) fn watch_holds(&mut self, watch: &Watch) -> bool {
+        !watch.broken && self.leased(watch.lease).is_some()
+    }
+}
