@@ -412,10 +412,10 @@ impl Worker {
 
     fn reconnect(&mut self, now: Instant) {
         for place in 0..self.slots.len() {
-            if self.slots[place].retry_at.is_some_and(|at| at <= now) {
-                if let Err(lost) = self.connect(place) {
-                    self.lose(place, &lost);
-                }
+            if self.slots[place].retry_at.is_some_and(|at| at <= now)
+                && let Err(lost) = self.connect(place)
+            {
+                self.lose(place, &lost);
             }
         }
     }
