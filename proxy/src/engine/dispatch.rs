@@ -349,6 +349,10 @@ impl Engine {
         {
             return flow;
         }
+        #[cfg(feature = "planted-faults")]
+        if let Some(flow) = self.plant(session, id, request) {
+            return flow;
+        }
         if command.route == Route::Key {
             let slot = slots::slot(request.arg(1));
             return match self.routes.shortcut(slot, row) {
@@ -502,6 +506,8 @@ impl Engine {
             server.dirty = true;
             self.dirty_backends.push(backend);
         }
+        #[cfg(feature = "planted-faults")]
+        self.plant_swap(backend);
         Flow::Next
     }
 

@@ -33,6 +33,8 @@ mod learn;
 mod local;
 mod moves;
 mod output;
+#[cfg(feature = "planted-faults")]
+mod planted;
 mod pushes;
 mod route;
 mod session;
@@ -157,6 +159,8 @@ pub struct Engine {
     whole: Vec<u8>,
     /// The buffer of the request being run, where it may be passed on whole.
     large: Option<Rc<Vec<u8>>>,
+    #[cfg(feature = "planted-faults")]
+    planted: planted::Planted,
 }
 
 impl Engine {
@@ -196,6 +200,8 @@ impl Engine {
             plan: Plan::default(),
             whole: Vec::new(),
             large: None,
+            #[cfg(feature = "planted-faults")]
+            planted: planted::Planted::from_environment(),
         }
     }
 
