@@ -172,6 +172,12 @@ pub(super) fn execute(options: Options) -> Result<ExitCode, Failure> {
     let about = About::from(&plan);
     let outcome = run(plan, &mut Live::new(*quiet)).map_err(Failure::of)?;
     let summary = Summary::new(&about, &outcome);
+    if summary.all.replies == 0 && summary.lost_connections + summary.unanswered > 0 {
+        return Err(Failure(format!(
+            "no request was answered: {} connections were lost, {} requests waited to the end",
+            summary.lost_connections, summary.unanswered
+        )));
+    }
     let all = outcome.counts.all();
     match json.as_deref() {
         Some(path) if path == Path::new("-") => println!("{}", json_text(&summary)?),

@@ -61,7 +61,7 @@ impl Connection {
 
     /// Whether requests may be sent.
     pub(crate) fn is_ready(&self) -> bool {
-        self.connected && self.greeting == 0
+        self.connected && self.greeting == 0 && self.transport.is_open()
     }
 
     /// Writes what there is; the number of bytes that the system took.

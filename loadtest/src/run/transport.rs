@@ -107,6 +107,14 @@ impl Transport {
         }
     }
 
+    /// Whether there is nothing more to agree on with the server.
+    pub(crate) fn is_open(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Tls(_, session) => !session.is_handshaking(),
+        }
+    }
+
     /// Whether a read that filled less than it could has read all there is.
     pub(crate) fn short_read_is_last(&self) -> bool {
         matches!(self, Self::Plain(_))
