@@ -289,9 +289,8 @@ impl Worker {
                 return Err(error.into());
             }
             connection.connected = true;
-            if !connection.output.is_empty() {
-                counts.sent_bytes += connection.write()? as u64;
-            }
+            // In cipher there is something to write before there is a request.
+            counts.sent_bytes += connection.write()? as u64;
         }
         if !event.is_readable() {
             return Ok(());
