@@ -145,6 +145,22 @@ pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
     ("client|no-evict", "ClientNoEvict", "accepted and shown; the proxy evicts no clients"),
     ("client|reply", "ClientReply", ""),
     ("client|unblock", "ClientUnblock", "the clients of this proxy, all shards"),
+    (
+        "client|pause",
+        "ClientPause",
+        "the clients of this proxy, all shards; CLIENT and its subcommands are never paused",
+    ),
+    ("client|unpause", "ClientUnpause", ""),
+    (
+        "readonly",
+        "ReadOnly",
+        "the session's reads may go to replicas, whatever `backend_primary_only` says",
+    ),
+    (
+        "readwrite",
+        "ReadWrite",
+        "the session's reads go to masters, whatever `backend_primary_only` says",
+    ),
     ("multi", "Multi", "keys of one slot"),
     (
         "exec",
@@ -210,14 +226,13 @@ pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
         "client|caching client|getredir client|tracking client|trackinginfo",
         "client-side caching needs invalidation messages from the servers",
     ),
-    ("client|pause client|unpause", "concerns state that the proxy does not keep"),
     (
         "acl acl|deluser acl|load acl|log acl|save acl|setuser",
         "users stand in the proxy's configuration, see `users`",
     ),
     ("lolwut", "no client depends on it"),
     (
-        "readonly readwrite asking restore-asking cluster|addslots cluster|addslotsrange \
+        "asking restore-asking cluster|addslots cluster|addslotsrange \
          cluster|bumpepoch cluster|count-failure-reports cluster|countkeysinslot cluster|delslots \
          cluster|delslotsrange cluster|failover cluster|flushslots cluster|forget \
          cluster|getkeysinslot cluster|info cluster|keyslot cluster|links cluster|meet \

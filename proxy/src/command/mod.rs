@@ -222,6 +222,14 @@ pub enum Local {
     AclDryRun,
     /// `ACL GENPASS [bits]`
     AclGenPass,
+    /// `READONLY`
+    ReadOnly,
+    /// `READWRITE`
+    ReadWrite,
+    /// `CLIENT PAUSE timeout [WRITE|ALL]`
+    ClientPause,
+    /// `CLIENT UNPAUSE`
+    ClientUnpause,
     /// `HELP` of any container, answered by [`reply`]
     Help,
     /// `SUBSCRIBE channel [channel ...]`

@@ -144,6 +144,8 @@ pub(super) struct Backend {
     pub(super) client_id: i64,
     /// How much longer than others a request on it may take: it blocks.
     pub(super) patience_us: u64,
+    /// A replica that has said it cannot answer is not read from until then.
+    pub(super) rests_until_us: u64,
     /// In the list of backends with output.
     pub(super) dirty: bool,
     pub(super) in_flight: VecDeque<InFlight>,
@@ -210,6 +212,7 @@ impl Backend {
             slot: 0,
             client_id: 0,
             patience_us: 0,
+            rests_until_us: 0,
             dirty: false,
             in_flight: VecDeque::new(),
             output: Output::default(),

@@ -391,6 +391,11 @@ impl Engine {
         {
             return Some(flow);
         }
+        if flags.has(Flags::HELD)
+            && let Some(flow) = self.hold(session, id)
+        {
+            return Some(flow);
+        }
         let refused = if flags.has(Flags::HEARS_ONLY) {
             self.refuse_while_subscribed(session, id)
         } else if flags.has(Flags::MONITOR) {
@@ -510,7 +515,8 @@ impl Engine {
     ) -> Flow {
         let lane = self.sessions[session as usize].lane();
         let read_only = command::is_read_only(id);
-        match self.route(slot, lane, read_only) {
+        let replicas_too = self.may_read_replicas(session, read_only);
+        match self.route(slot, lane, replicas_too) {
             Way::To(backend) => {
                 if runs_script(id) {
                     self.before_script(backend, id, request);

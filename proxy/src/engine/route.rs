@@ -2,6 +2,7 @@
 
 use super::backend::{Backend, Role, State};
 use super::lane::{Lane, Row};
+use super::session::Flags;
 use super::{Engine, dedicated};
 use crate::slots::{self, SLOT_COUNT};
 use crate::topology::{Address, GroupIndex, SlotState, Topology};
@@ -390,14 +391,20 @@ impl Engine {
         }
     }
 
-    /// The backend for a slot's request.
+    /// Whether a request of a session may go to a replica.
+    pub(super) fn may_read_replicas(&self, session: u32, read_only: bool) -> bool {
+        let flags = self.sessions[session as usize].flags;
+        let wanted = !self.settings.primary_only || flags.has(Flags::READS_REPLICAS);
+        read_only && wanted && !flags.has(Flags::READS_MASTERS)
+    }
+
+    /// The backend for a slot's request; `replicas_too`: it may be a replica.
     #[inline]
-    pub(super) fn route(&mut self, slot: u16, lane: Lane, read_only: bool) -> Way {
+    pub(super) fn route(&mut self, slot: u16, lane: Lane, replicas_too: bool) -> Way {
         match self.routes.slots[usize::from(slot) % SLOT_COUNT] {
             Route::Server { master, replicas } => {
                 if replicas != 0
-                    && read_only
-                    && !self.settings.primary_only
+                    && replicas_too
                     && let Some(backend) = self.replica(replicas, slot, lane)
                 {
                     return Way::To(backend);
@@ -428,7 +435,11 @@ impl Engine {
                 let server = self.routes.replicas[usize::from(replicas)][set][place];
                 let backend = self.backend_at(server, lane, slot);
                 match self.backends[backend as usize].state {
-                    State::Ready => return Some(backend),
+                    State::Ready
+                        if self.backends[backend as usize].rests_until_us <= self.now_us =>
+                    {
+                        return Some(backend);
+                    }
                     State::Idle => self.connect(backend),
                     _ => {}
                 }
