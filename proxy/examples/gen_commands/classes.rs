@@ -60,6 +60,56 @@ pub(crate) const PUBLISHED: &[(&str, &str)] = &[
 const KEYSPACE: &str =
     "events of keys come from all masters; the servers need `notify-keyspace-events`";
 
+/// Sent to the masters of all groups: the command, its `Everywhere` variant, and how the answer differs from that of a
+/// Redis server (empty: not at all).
+pub(crate) const EVERYWHERE: &[(&str, &str, &str)] = &[
+    ("scan", "Scan", "one cursor for all groups; a key may come twice where slots move meanwhile"),
+    ("keys", "Keys", ""),
+    ("dbsize", "DbSize", "the sum of all groups; a key that is being moved may count twice"),
+    ("randomkey", "RandomKey", ""),
+    ("flushdb", "FlushDb", "group by group, not at once; refused while slots move or are locked"),
+    ("flushall", "FlushAll", "group by group, not at once; refused while slots move or are locked"),
+    ("lastsave", "Least", "the time of the group that saved longest ago"),
+    ("save", "Alike", "all masters"),
+    ("bgsave", "Alike", "all masters"),
+    ("bgrewriteaof", "Alike", "all masters"),
+    (
+        "script|load",
+        "ScriptLoad",
+        "all masters; those that come later are given it when it is called",
+    ),
+    ("script|exists", "ScriptExists", "1 if every master has it or can be given it"),
+    ("script|flush", "ScriptFlush", "all masters; other proxies and shards may still know scripts"),
+    ("script|kill", "Kill", "whichever masters run one"),
+    ("function|load", "Alike", "all masters; load it again when a group is added"),
+    ("function|delete", "Alike", "all masters"),
+    ("function|flush", "Alike", "all masters"),
+    ("function|restore", "Alike", "all masters"),
+    ("function|kill", "Kill", "whichever masters run one"),
+    ("function|stats", "Running", "of the master that runs a function, else of the first group's"),
+    ("function|dump", "First", "of the first group's master"),
+    ("function|list", "First", "of the first group's master"),
+    ("memory|purge", "Alike", "all masters"),
+    ("memory|doctor", "Text", "with several groups, one text after the other"),
+    ("memory|malloc-stats", "Text", "with several groups, one text after the other"),
+    ("memory|stats", "Single", "with one group only; of one server by CODIS.SERVER"),
+    ("latency|doctor", "Text", "with several groups, one text after the other"),
+    ("latency|graph", "Text", "with several groups, one text after the other"),
+    ("latency|history", "List", "of all masters, one after the other"),
+    ("latency|latest", "List", "of all masters, one after the other"),
+    ("latency|histogram", "Single", "with one group only; of one server by CODIS.SERVER"),
+    ("latency|reset", "Sum", "all masters"),
+    ("pubsub|channels", "Names", "those of all proxies"),
+    ("pubsub|shardchannels", "Names", "those of all proxies"),
+    (
+        "pubsub|numsub",
+        "Counts",
+        "the shards of all proxies that have subscribers, not the subscribers",
+    ),
+    ("pubsub|shardnumsub", "Counts", "as PUBSUB NUMSUB"),
+    ("pubsub|numpat", "Most", "those of all proxies"),
+];
+
 /// Answered by the proxy itself: the command, its `Local` variant, and how the answer differs from
 /// that of a Redis server (empty: not at all).
 pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
@@ -127,26 +177,18 @@ pub(crate) const DIFFERENCES: &[(&str, &str)] = &[
         "sort sort_ro",
         "BY and GET only with a pattern whose hash tag is of the key's slot, or GET #",
     ),
-    ("eval eval_ro evalsha evalsha_ro fcall fcall_ro", "with at least one declared key"),
+    (
+        "eval eval_ro evalsha evalsha_ro fcall fcall_ro",
+        "all declared keys in one slot; without any it runs on the first group's master, and must touch no key",
+    ),
     ("pfcount", "keys of different slots are refused, not counted together"),
 ];
 
 /// Not supported yet, and why.
 pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
-    (
-        "pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub",
-        "publish and subscribe is not counted",
-    ),
-    (
-        "scan keys dbsize randomkey flushdb flushall swapdb wait lastsave save bgsave bgrewriteaof",
-        "concerns every server at once, not the one that owns a key",
-    ),
-    (
-        "script|debug script|exists script|flush script|kill script|load function|delete \
-         function|dump function|flush function|kill function|list function|load function|restore \
-         function|stats",
-        "scripts and functions must be kept alike on every server",
-    ),
+    ("wait", "concerns every server at once, not the one that owns a key"),
+    ("swapdb", "servers would swap one after the other, and clients meet both databases meanwhile"),
+    ("script|debug", "debugs over a connection of its own: connect to a server"),
     (
         "client|caching client|getredir client|tracking client|trackinginfo",
         "client-side caching needs invalidation messages from the servers",
@@ -169,9 +211,7 @@ pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
         "belongs to Redis Cluster, which this is not",
     ),
     (
-        "config|rewrite debug failover latency|doctor latency|graph latency|histogram \
-         latency|history latency|latest latency|reset memory|doctor memory|malloc-stats \
-         memory|purge memory|stats migrate module|list module|load module|loadex module|unload \
+        "config|rewrite debug failover migrate module|list module|load module|loadex module|unload \
          pfdebug pfselftest psync replconf replicaof role shutdown slaveof sync",
         "administers one server: connect to that server",
     ),

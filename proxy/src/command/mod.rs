@@ -102,6 +102,8 @@ pub enum Route {
     Blocking,
     /// Answered by the proxy.
     Local(Local),
+    /// To the masters of all groups, or to some of them by another rule than a key's slot.
+    Everywhere(Everywhere),
     /// Refused, see [`refusal`].
     Unsupported,
     /// To the master of the slot of the channel at argument 1.
@@ -218,6 +220,53 @@ pub enum Local {
     Sunsubscribe,
     /// `MONITOR`
     Monitor,
+}
+
+/// How a command that concerns every server is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Everywhere {
+    /// `SCAN`: one group after the other.
+    Scan,
+    /// `KEYS`: those of all.
+    Keys,
+    /// `DBSIZE`: the sum, without the keys that are not clients'.
+    DbSize,
+    /// `RANDOMKEY`: of a group that is drawn by its size.
+    RandomKey,
+    /// `FLUSHDB`
+    FlushDb,
+    /// `FLUSHALL`
+    FlushAll,
+    /// `SCRIPT LOAD`
+    ScriptLoad,
+    /// `SCRIPT EXISTS`
+    ScriptExists,
+    /// `SCRIPT FLUSH`
+    ScriptFlush,
+    /// `SCRIPT KILL`, `FUNCTION KILL`: whichever runs one.
+    Kill,
+    /// `FUNCTION STATS`: of the one that runs a function.
+    Running,
+    /// All do the same; the first reply, or the first error.
+    Alike,
+    /// All are asked; the sum of their numbers.
+    Sum,
+    /// All are asked; the least number.
+    Least,
+    /// All are asked; their texts.
+    Text,
+    /// All are asked; the elements of their arrays.
+    List,
+    /// All are asked; the names of all, each once.
+    Names,
+    /// All are asked; for each name the sum of its numbers.
+    Counts,
+    /// All are asked; the greatest number.
+    Most,
+    /// All know the same: the first one is asked.
+    First,
+    /// Only where there is one group.
+    Single,
 }
 
 /// A declaration of flag constants and of their names in Redis.

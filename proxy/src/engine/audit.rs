@@ -89,6 +89,7 @@ impl Engine {
     fn references(&self) -> Result<Vec<u32>, String> {
         let mut sessions = vec![0_u32; self.sessions.capacity()];
         let mut parts = vec![0_u16; self.gathers.capacity()];
+        let mut fans = vec![0_u16; self.fans.capacity()];
         for (index, backend) in &self.backends {
             for entry in &backend.in_flight {
                 match entry.kind {
@@ -99,6 +100,11 @@ impl Engine {
                     | Kind::Unblock
                     | Kind::Topic
                     | Kind::Flush => {}
+                    Kind::Fan => {
+                        let fan = entry.sequence as usize;
+                        rule!(fan < fans.len(), "backend {index} has a part of no fan");
+                        fans[fan] += 1;
+                    }
                     // These end with their session.
                     Kind::Blocked | Kind::StreamEnd => {}
                     Kind::Part => {
@@ -129,6 +135,12 @@ impl Engine {
             );
             sessions[gather.session as usize] += 1;
         }
+        for (index, session, missing) in self.fans.each() {
+            let in_flight = std::mem::take(&mut fans[index]);
+            rule!(missing == in_flight, "a fan misses {missing} parts, {in_flight} are in flight");
+            sessions[session as usize] += 1;
+        }
+        rule!(fans.iter().all(|left| *left == 0), "a backend has a part of no fan");
         Ok(sessions)
     }
 
@@ -188,8 +200,10 @@ impl Engine {
     fn audit_backend(&self, index: usize, backend: &Backend) -> Result<(), String> {
         let limits = &self.settings;
         // A split request asks for room once and a PING not at all, so that one may be over.
-        // Calls about keys that move do not ask for it either, nor do subscriptions.
-        let unbounded = [Kind::Move, Kind::Swallow, Kind::Unblock, Kind::Topic, Kind::Flush];
+        // Calls about keys that move do not ask for it either; a fan asks once for all its parts. Subscriptions do not
+        // either.
+        let unbounded =
+            [Kind::Move, Kind::Fan, Kind::Swallow, Kind::Unblock, Kind::Topic, Kind::Flush];
         let calls = backend.in_flight.iter();
         let calls = calls.filter(|entry| unbounded.contains(&entry.kind)).count();
         rule!(

@@ -3,6 +3,7 @@
 //! A `Backend` outlives its connections: when one is lost it waits, backs off and asks for the next.
 //! The rules of failure are in [`super::failure`]; this file holds the parts.
 
+use super::everywhere::Loaded;
 use super::lane::Lane;
 use super::moves::RunId;
 use super::output::{Output, Pool, Segment};
@@ -45,6 +46,9 @@ pub(super) enum Kind {
     Topic,
     /// It answers a PING behind a server's last messages; the sequence is the hold that it ends.
     Flush,
+    /// It is a part of a request that concerns every server; the sequence is the fan, the session which of its parts this
+    /// is.
+    Fan,
 }
 
 /// A request that was given to a backend and has no reply yet.
@@ -176,6 +180,8 @@ pub(super) struct Backend {
     pub(super) last_error: String,
     /// What the server called itself on this connection.
     pub(super) run_id: RunId,
+    /// The scripts that were loaded on this connection; `None` until the first one is called.
+    pub(super) loaded: Option<Box<Loaded>>,
     pub(super) counters: Counters,
 }
 
@@ -222,6 +228,7 @@ impl Backend {
             pinged_us: 0,
             last_error: String::new(),
             run_id: RunId::Unknown,
+            loaded: None,
             counters: Counters::default(),
         }
     }
@@ -389,6 +396,9 @@ impl Backend {
         self.partial = Vec::new();
         self.streaming = false;
         self.run_id = RunId::Unknown;
+        if let Some(loaded) = &mut self.loaded {
+            loaded.clear();
+        }
         std::mem::take(&mut self.in_flight)
     }
 

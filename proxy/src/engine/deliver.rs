@@ -5,7 +5,7 @@ use super::dispatch::since_us;
 use super::handshake::REPLY_BYTES_MAX;
 use super::session::{Flags, Stall};
 use super::{CutReason, Effect, Engine};
-use crate::command::CommandId;
+use crate::command::{CommandId, ids};
 use crate::resp::reply::Scan;
 use crate::resp::write;
 
@@ -110,6 +110,8 @@ impl Engine {
         } else if streamed && entry.kind == Kind::Part {
             // Its session was cut, and nobody will read what it is put together to.
             self.on_part(entry.sequence, entry.session as u16, b"");
+        } else if streamed && entry.kind == Kind::Fan {
+            self.on_fan_part(entry.sequence, entry.session, b"");
         } else if streamed {
             self.record_latency(entry.command, entry.since_us, backend, entry);
             if entry.kind == Kind::Silent {
@@ -161,6 +163,7 @@ impl Engine {
                 let gather = &self.gathers[entry.sequence as usize];
                 (gather.session, gather.held())
             }
+            Kind::Fan => self.fans.holder(entry.sequence),
             Kind::Ping
             | Kind::Learn
             | Kind::Swallow
@@ -238,6 +241,7 @@ impl Engine {
             Kind::Learn => self.on_facts(entry.sequence, reply),
             Kind::Move => self.on_move_reply(entry.sequence, entry.session, reply),
             Kind::Topic | Kind::Flush => debug_assert!(false, "only a subscriber has them"),
+            Kind::Fan => self.on_fan_part(entry.sequence, entry.session, reply),
         }
     }
 
@@ -251,6 +255,10 @@ impl Engine {
                 counters.masterdown += 1;
             }
             [b'-', b'R', b'E', b'A', b'D', b'O', b'N', b'L', b'Y', ..] => counters.readonly += 1,
+            [b'-', b'N', b'O', b'S', b'C', b'R', b'I', b'P', b'T', ..] => {
+                self.forget_loaded(backend);
+            }
+            _ if entry.command == ids::SCRIPT_LOAD => self.forget_loaded(backend),
             _ => {}
         }
         if matches!(entry.kind, Kind::Reply | Kind::Silent) {

@@ -1,6 +1,7 @@
 //! From a session's bytes to requests, and from each request to where it is answered.
 
 use super::backend::{Body, InFlight, State};
+use super::everywhere::runs_script;
 use super::route::{NoRoute, Way, is_reserved};
 use super::session::{Flags, Session, Stall};
 use super::{CutReason, Effect, Engine};
@@ -414,6 +415,7 @@ impl Engine {
             Route::Keys => self.forward_keys(session, id, request),
             Route::Split(split) => self.split(session, id, split, request),
             Route::Publish => self.publish(session, id, request),
+            Route::Everywhere(what) => self.everywhere(session, id, what, request),
             Route::Blocking => self.block(session, id, request),
             Route::Unsupported => {
                 let text = command::refusal(id, request).unwrap_or_else(|| {
@@ -456,6 +458,9 @@ impl Engine {
             return Err(self.reject(session, id, &error.to_string()));
         }
         let Some(&first) = keys.first() else {
+            if runs_script(id) {
+                return Err(self.run_keyless(session, id, request));
+            }
             let text = format!("ERR '{}' without a key is not supported", id.command().name);
             return Err(self.reject(session, id, &text));
         };
@@ -497,7 +502,12 @@ impl Engine {
         let lane = self.sessions[session as usize].lane();
         let read_only = command::is_read_only(id);
         match self.route(slot, lane, read_only) {
-            Way::To(backend) => self.send(session, backend, id, request),
+            Way::To(backend) => {
+                if runs_script(id) {
+                    self.before_script(backend, id, request);
+                }
+                self.send(session, backend, id, request)
+            }
             Way::Follow => self.follow(session, id, slot, keys, read_only, request),
             Way::Nowhere(reason) => self.no_route(session, id, slot, reason),
         }

@@ -123,6 +123,7 @@ impl Engine {
             Kind::Ping | Kind::Swallow | Kind::Unblock | Kind::Topic | Kind::Flush => {}
             Kind::Exec => self.on_exec(entry, error),
             Kind::Blocked | Kind::StreamEnd => self.on_wait_lost(entry, error),
+            Kind::Fan => self.on_fan_part(entry.sequence, entry.session, error),
             Kind::Move => self.on_move_lost(entry.sequence, entry.session),
             Kind::Learn => self.on_facts(entry.sequence, error),
             Kind::Part => self.on_part(entry.sequence, entry.session as u16, error),

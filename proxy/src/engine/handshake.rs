@@ -164,6 +164,7 @@ impl Engine {
         let epoch = self.routes.topology.epoch;
         if fence > epoch {
             self.backends[backend as usize].fenced = fence;
+            self.fans.history.lose_sight();
             return Err(if self.settings.follows_group {
                 format!(
                     "the server's fence is at epoch {fence}, this proxy has the topology of epoch {epoch}: \

@@ -24,6 +24,7 @@ mod deliver;
 mod dispatch;
 mod early;
 mod effect;
+mod everywhere;
 mod failure;
 mod gather;
 mod handshake;
@@ -56,6 +57,7 @@ use crate::resp::request::Progress;
 use crate::stats::{CommandStats, MoveStats};
 use backend::Backend;
 use dedicated::Leases;
+use everywhere::Fans;
 use gather::{Gather, Plan, SpareParts};
 use learn::Learned;
 use monitor::Monitors;
@@ -135,6 +137,7 @@ pub struct Engine {
     hub: Hub,
     monitors: Monitors,
     leases: Leases,
+    fans: Fans,
     pool: Pool,
     random: fastrand::Rng,
 
@@ -185,6 +188,7 @@ impl Engine {
             hub: Hub::default(),
             monitors: Monitors::default(),
             leases: Leases::default(),
+            fans: Fans::default(),
             pool: Pool::default(),
             random: fastrand::Rng::with_seed(seed),
             effects: Vec::new(),

@@ -120,7 +120,7 @@ pub(super) enum Stall {
     Answer,
     /// Servers have yet to confirm what it subscribed to.
     Subscribing,
-    /// Everything before it must have been answered.
+    /// Everything before it must have been answered: it runs alone, or what it follows does.
     Quiet,
     /// It blocks, on a connection of its own.
     Blocked,

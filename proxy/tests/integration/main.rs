@@ -15,6 +15,7 @@
 mod backends;
 mod blocking;
 mod cluster;
+mod everywhere;
 mod families;
 mod library;
 mod limits;
