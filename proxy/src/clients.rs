@@ -49,6 +49,8 @@ pub struct ClientInfo {
     pub command: &'static str,
     /// How many channels, patterns and shard channels it is subscribed to.
     pub subscriptions: [usize; 3],
+    /// Its user.
+    pub user: String,
     /// Whether CLIENT NO-EVICT is on.
     pub no_evict: bool,
     /// Whether it blocks, until a server has something for it.
@@ -97,13 +99,14 @@ pub fn line(client: &ClientInfo) -> String {
         line,
         "id={id} addr={} laddr={} fd={fd} name={name} age={age_s} idle={idle_s} flags={} db={db} \
          sub={sub} psub={psub} ssub={ssub} multi={} qbuf={query_bytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
-         obl={output_bytes} oll=0 omem={output_bytes} tot-mem={memory} events=r cmd={} user=default \
+         obl={output_bytes} oll=0 omem={output_bytes} tot-mem={memory} events=r cmd={} user={} \
          redir=-1 resp={} lib-name={} lib-ver={} shard={} in-flight={}",
         address(client.addr),
         address(client.laddr),
         flags(client),
         client.queued.map_or(-1, |queued| queued as i64),
         client.command,
+        client.user,
         client.protocol.version(),
         client.lib_name,
         client.lib_ver,
@@ -143,6 +146,7 @@ impl KillFilter {
             && self.id.is_none_or(|id| id == client.id)
             && self.not.is_none_or(|not| not != client.id)
             && self.subscribed.is_none_or(|subscribed| subscribed == client.is_subscribed())
+            && self.user.as_ref().is_none_or(|user| *user == client.user)
             && self.max_age_s.is_none_or(|least| client.age_s >= least)
             && self.addr.as_ref().is_none_or(|addr| *addr == address(client.addr))
             && self.laddr.as_ref().is_none_or(|laddr| *laddr == address(client.laddr))
@@ -161,6 +165,7 @@ mod tests {
             shard: 1,
             fd: 8,
             name: "worker".into(),
+            user: "default".into(),
             age_s: 30,
             idle_s: 2,
             db: 3,
@@ -206,6 +211,7 @@ mod tests {
             not: Some(8),
             max_age_s: Some(30),
             subscribed: Some(false),
+            user: Some("default".into()),
             none: false,
         };
         assert!(KillFilter::default().matches(&client));

@@ -35,7 +35,9 @@ pub struct KillFilter {
     pub max_age_s: Option<u64>,
     /// Whether it is subscribed to channels (TYPE pubsub) or not (TYPE normal).
     pub subscribed: Option<bool>,
-    /// None at all (a TYPE or USER that no session here can have).
+    /// Its user's name.
+    pub user: Option<String>,
+    /// None at all (a TYPE that no session here can have).
     pub none: bool,
 }
 

@@ -148,6 +148,13 @@ pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
     ("discard", "Discard", ""),
     ("watch", "Watch", "keys of one slot; EXEC answers nil also when the slot moves meanwhile"),
     ("unwatch", "Unwatch", ""),
+    ("acl|whoami", "AclWhoAmI", ""),
+    ("acl|users", "AclUsers", "the users of the proxy's configuration"),
+    ("acl|list", "AclList", "the users of the proxy's configuration"),
+    ("acl|getuser", "AclGetUser", "the users of the proxy's configuration; no selectors"),
+    ("acl|cat", "AclCat", ""),
+    ("acl|dryrun", "AclDryRun", "the users of the proxy's configuration"),
+    ("acl|genpass", "AclGenPass", ""),
     ("info", "Info", "the proxy's own sections"),
     ("config|get", "ConfigGet", "the proxy's own settings"),
     ("config|set", "ConfigSet", "the proxy's own settings"),
@@ -195,9 +202,8 @@ pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
     ),
     ("client|pause client|unpause", "concerns state that the proxy does not keep"),
     (
-        "acl acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log \
-         acl|save acl|setuser acl|users acl|whoami",
-        "the proxy has one password, no users",
+        "acl acl|deluser acl|load acl|log acl|save acl|setuser",
+        "users stand in the proxy's configuration, see `users`",
     ),
     ("lolwut", "no client depends on it"),
     (

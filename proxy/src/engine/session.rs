@@ -56,9 +56,13 @@ impl Flags {
     /// It monitors, or has asked to.
     pub(super) const MONITOR: Self = Self(1 << 17);
 
+    /// Its user may not do everything.
+    pub(super) const RESTRICTED: Self = Self(1 << 20);
+
     /// Any of these, and a request is looked at before it is routed.
-    const SPECIAL: Self =
-        Self(Self::MULTI.0 | Self::HEARS_ONLY.0 | Self::WATCHED.0 | Self::MONITOR.0);
+    const SPECIAL: Self = Self(
+        Self::MULTI.0 | Self::HEARS_ONLY.0 | Self::WATCHED.0 | Self::MONITOR.0 | Self::RESTRICTED.0,
+    );
 
     /// Whether the session's requests go where they go by themselves.
     #[inline(always)]
@@ -155,6 +159,8 @@ pub(super) struct Session {
     /// What outside the session names it by its index: requests in flight, questions asked.
     pub(super) references: u32,
     pub(super) database: u16,
+    /// Its place among the settings' users.
+    pub(super) user: u16,
     pub(super) protocol: Protocol,
     pub(super) row: Row,
     pub(super) flags: Flags,
@@ -207,6 +213,7 @@ impl Session {
             next: 0,
             references: 0,
             database: 0,
+            user: 0,
             protocol: Protocol::Resp2,
             row: Row(0),
             flags,
@@ -219,27 +226,6 @@ impl Session {
             identity: None,
             own: None,
         }
-    }
-
-    /// Notes whether it may run hardly anything, by what it has become. Everyone who changes that calls this.
-    pub(super) fn note_hears_only(&mut self) {
-        self.flags.unset(Flags::HEARS_ONLY);
-        if self.protocol == Protocol::Resp2 && self.is_subscribed() {
-            self.flags.set(Flags::HEARS_ONLY);
-        }
-    }
-
-    /// Whether it is subscribed to anything.
-    pub(super) fn is_subscribed(&self) -> bool {
-        self.subscriptions().is_some_and(Subscriptions::any)
-    }
-
-    pub(super) fn subscriptions(&self) -> Option<&Subscriptions> {
-        self.own.as_ref()?.subscriptions.as_ref()
-    }
-
-    pub(super) fn subscriptions_mut(&mut self) -> &mut Subscriptions {
-        self.own_mut().subscriptions.get_or_insert_default()
     }
 
     /// Requests without a reply.

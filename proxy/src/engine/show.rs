@@ -87,6 +87,7 @@ impl Engine {
             in_flight: target.in_flight() as usize,
             command: target.last_command.command().name,
             subscriptions: target.subscriptions().map_or([0; 3], |held| held.counts()),
+            user: self.settings.users.get(target.user).name().to_owned(),
             no_evict: target.flags.has(Flags::NO_EVICT),
             blocked: target.stall == Stall::Blocked,
             queued: target.queued(),

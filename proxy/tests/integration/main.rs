@@ -28,3 +28,4 @@ mod pubsub;
 mod resp3;
 mod sessions;
 mod transactions;
+mod users;
