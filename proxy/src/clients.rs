@@ -47,10 +47,10 @@ pub struct ClientInfo {
     pub in_flight: usize,
     /// The last command, as Redis names it (`client|list`).
     pub command: &'static str,
-    /// How many channels, patterns and shard channels it is subscribed to.
-    pub subscriptions: [usize; 3],
     /// Its user.
     pub user: String,
+    /// How many channels, patterns and shard channels it is subscribed to.
+    pub subscriptions: [usize; 3],
     /// Whether CLIENT NO-EVICT is on.
     pub no_evict: bool,
     /// Whether it blocks, until a server has something for it.
@@ -145,8 +145,8 @@ impl KillFilter {
         !self.none
             && self.id.is_none_or(|id| id == client.id)
             && self.not.is_none_or(|not| not != client.id)
-            && self.subscribed.is_none_or(|subscribed| subscribed == client.is_subscribed())
             && self.user.as_ref().is_none_or(|user| *user == client.user)
+            && self.subscribed.is_none_or(|subscribed| subscribed == client.is_subscribed())
             && self.max_age_s.is_none_or(|least| client.age_s >= least)
             && self.addr.as_ref().is_none_or(|addr| *addr == address(client.addr))
             && self.laddr.as_ref().is_none_or(|laddr| *laddr == address(client.laddr))
@@ -210,8 +210,8 @@ mod tests {
             laddr: Some("127.0.0.1:19000".into()),
             not: Some(8),
             max_age_s: Some(30),
-            subscribed: Some(false),
             user: Some("default".into()),
+            subscribed: Some(false),
             none: false,
         };
         assert!(KillFilter::default().matches(&client));

@@ -33,10 +33,10 @@ pub struct KillFilter {
     pub not: Option<u64>,
     /// At least this old, in seconds.
     pub max_age_s: Option<u64>,
-    /// Whether it is subscribed to channels (TYPE pubsub) or not (TYPE normal).
-    pub subscribed: Option<bool>,
     /// Its user's name.
     pub user: Option<String>,
+    /// Whether it is subscribed to channels (TYPE pubsub) or not (TYPE normal).
+    pub subscribed: Option<bool>,
     /// None at all (a TYPE that no session here can have).
     pub none: bool,
 }

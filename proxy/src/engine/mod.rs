@@ -244,11 +244,11 @@ impl Engine {
         if self.settings.users.get(0).needs_no_password() {
             flags.set(Flags::AUTHENTICATED);
         }
-        if self.monitors.on() {
-            flags.set(Flags::WATCHED);
-        }
         if !self.settings.users.get(0).is_all_powerful() {
             flags.set(Flags::RESTRICTED);
+        }
+        if self.monitors.on() {
+            flags.set(Flags::WATCHED);
         }
         let none_yet = crate::command::ids::PING;
         let session = Session::new(client, peer, flags, self.now_s(), none_yet);

@@ -57,7 +57,7 @@ impl Flags {
     pub(super) const MONITOR: Self = Self(1 << 17);
 
     /// Its user may not do everything.
-    pub(super) const RESTRICTED: Self = Self(1 << 20);
+    pub(super) const RESTRICTED: Self = Self(1 << 18);
 
     /// Any of these, and a request is looked at before it is routed.
     const SPECIAL: Self = Self(
