@@ -108,6 +108,22 @@ pub(crate) const EVERYWHERE: &[(&str, &str, &str)] = &[
     ),
     ("pubsub|shardnumsub", "Counts", "as PUBSUB NUMSUB"),
     ("pubsub|numpat", "Most", "those of all proxies"),
+    (
+        "wait",
+        "Acks",
+        "the least of all masters; replicas that acknowledged before are asked anew, within 50 ms",
+    ),
+    ("waitaof", "Acks", "the least of all masters, which must be Redis 7.2 or newer"),
+    (
+        "codis.server",
+        "Server",
+        "Codis's own: a command on the server that it names; what administers needs `backend_admin_commands`",
+    ),
+    (
+        "debug",
+        "Debug",
+        "refused unless `backend_admin_commands` is set; then on its key's server or all masters",
+    ),
 ];
 
 /// Answered by the proxy itself: the command, its `Local` variant, and how the answer differs from
@@ -116,7 +132,7 @@ pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
     ("auth", "Auth", "checks the proxy's `session_auth`; a user name must be `default`"),
     ("hello", "Hello", "the id is that of the connection to the proxy"),
     ("select", "Select", "up to the proxy's `backend_number_databases`"),
-    ("ping", "Ping", "answered by the proxy, no server is asked"),
+    ("ping", "Ping", "answered by the proxy; `PING host:port` asks a server of the topology"),
     ("echo", "Echo", ""),
     ("quit", "Quit", ""),
     ("reset", "Reset", ""),
@@ -155,7 +171,7 @@ pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
     ("acl|cat", "AclCat", ""),
     ("acl|dryrun", "AclDryRun", "the users of the proxy's configuration"),
     ("acl|genpass", "AclGenPass", ""),
-    ("info", "Info", "the proxy's own sections"),
+    ("info", "Info", "the proxy's own sections; `INFO host:port` asks a server of the topology"),
     ("config|get", "ConfigGet", "the proxy's own settings"),
     ("config|set", "ConfigSet", "the proxy's own settings"),
     ("config|resetstat", "ConfigResetStat", "the proxy's own counters"),
@@ -193,7 +209,6 @@ pub(crate) const DIFFERENCES: &[(&str, &str)] = &[
 
 /// Not supported yet, and why.
 pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
-    ("wait", "concerns every server at once, not the one that owns a key"),
     ("swapdb", "servers would swap one after the other, and clients meet both databases meanwhile"),
     ("script|debug", "debugs over a connection of its own: connect to a server"),
     (
@@ -217,7 +232,7 @@ pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
         "belongs to Redis Cluster, which this is not",
     ),
     (
-        "config|rewrite debug failover migrate module|list module|load module|loadex module|unload \
+        "config|rewrite failover migrate module|list module|load module|loadex module|unload \
          pfdebug pfselftest psync replconf replicaof role shutdown slaveof sync",
         "administers one server: connect to that server",
     ),
@@ -261,6 +276,38 @@ pub(crate) const ADDED: &[Added] = &[
         group: "connection",
         complexity: "O(1)",
         arguments: &[("attribute", "string", &[]), ("value", "string", &[])],
+    },
+    Added {
+        name: "codis.server",
+        arity: -3,
+        flags: &["noscript", "loading", "stale"],
+        categories: &["@slow"],
+        tips: &[],
+        summary: "Run a command on one server of the topology",
+        since: "1.0.0",
+        group: "server",
+        complexity: "Depends on the command",
+        arguments: &[
+            ("host:port", "string", &[]),
+            ("command", "string", &[]),
+            ("argument", "string", &["optional", "multiple"]),
+        ],
+    },
+    Added {
+        name: "waitaof",
+        arity: 4,
+        flags: &["noscript", "blocking"],
+        categories: &["@slow", "@blocking", "@connection"],
+        tips: &["request_policy:all_shards", "response_policy:agg_min"],
+        summary: "Wait for writes to be in the append-only files of the server and of replicas",
+        since: "7.2.0",
+        group: "generic",
+        complexity: "O(1)",
+        arguments: &[
+            ("numlocal", "integer", &[]),
+            ("numreplicas", "integer", &[]),
+            ("timeout", "integer", &[]),
+        ],
     },
     Added {
         name: "slotsinfo",

@@ -188,12 +188,13 @@ fn table(version: &str, rows: &[Row]) -> Result<String, String> {
         let _ = writeln!(
             out,
             "    Command {{ name: {:?}, arity: {}, flags: F::of(&[{}]), route: {}, specs: {specs}, \
-             subcommands: {} }},",
+             subcommands: {}, why: {:?} }},",
             fact.name,
             fact.arity(),
             constants("F", &fact.flags()),
             class.route,
             fact.subcommands,
+            if class.supported() { "" } else { &class.note },
         );
     }
     let _ = writeln!(
@@ -280,5 +281,5 @@ fn constants(of: &str, names: &[&str]) -> String {
 
 /// A name as Rust writes a constant.
 fn constant(name: &str) -> String {
-    name.to_uppercase().replace(['-', '|'], "_")
+    name.to_uppercase().replace(['-', '|', '.'], "_")
 }

@@ -55,6 +55,7 @@ static LEARNED: Command = Command {
     route: Route::Keys,
     specs: &[],
     subcommands: 0,
+    why: "",
 };
 
 /// What the table holds of one command.
@@ -73,6 +74,8 @@ pub struct Command {
     pub specs: &'static [KeySpec],
     /// How many subcommands it has; they are the entries right after it.
     pub subcommands: u16,
+    /// Why it is not supported; empty where it is.
+    pub why: &'static str,
 }
 
 impl Command {
@@ -282,6 +285,12 @@ pub enum Everywhere {
     First,
     /// Only where there is one group.
     Single,
+    /// `WAIT`, `WAITAOF`: the least of all.
+    Acks,
+    /// `CODIS.SERVER`: the server that it names.
+    Server,
+    /// `DEBUG`: its key's server, or all, where that is allowed.
+    Debug,
 }
 
 /// A declaration of flag constants and of their names in Redis.

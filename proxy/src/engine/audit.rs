@@ -99,7 +99,8 @@ impl Engine {
                     | Kind::Swallow
                     | Kind::Unblock
                     | Kind::Topic
-                    | Kind::Flush => {}
+                    | Kind::Flush
+                    | Kind::Acks => {}
                     Kind::Fan => {
                         let fan = entry.sequence as usize;
                         rule!(fan < fans.len(), "backend {index} has a part of no fan");
@@ -200,10 +201,16 @@ impl Engine {
     fn audit_backend(&self, index: usize, backend: &Backend) -> Result<(), String> {
         let limits = &self.settings;
         // A split request asks for room once and a PING not at all, so that one may be over.
-        // Calls about keys that move do not ask for it either; a fan asks once for all its parts. Subscriptions do not
-        // either.
-        let unbounded =
-            [Kind::Move, Kind::Fan, Kind::Swallow, Kind::Unblock, Kind::Topic, Kind::Flush];
+        // Calls about keys that move do not ask for it either, nor do subscriptions; a fan asks once for all its parts.
+        let unbounded = [
+            Kind::Move,
+            Kind::Swallow,
+            Kind::Unblock,
+            Kind::Topic,
+            Kind::Flush,
+            Kind::Fan,
+            Kind::Acks,
+        ];
         let calls = backend.in_flight.iter();
         let calls = calls.filter(|entry| unbounded.contains(&entry.kind)).count();
         rule!(

@@ -49,6 +49,9 @@ pub(super) enum Kind {
     /// It is a part of a request that concerns every server; the sequence is the fan, the session which of its parts this
     /// is.
     Fan,
+    /// It tells what replicas have acknowledged; the sequence is the line of those who wait, the session which of the
+    /// replies this is.
+    Acks,
 }
 
 /// A request that was given to a backend and has no reply yet.

@@ -169,7 +169,8 @@ impl Engine {
             | Kind::Swallow
             | Kind::Unblock
             | Kind::Topic
-            | Kind::Flush => {
+            | Kind::Flush
+            | Kind::Acks => {
                 return source.partial.extend_from_slice(piece);
             }
             Kind::Exec | Kind::Blocked | Kind::StreamEnd => (entry.session, 0),
@@ -242,6 +243,7 @@ impl Engine {
             Kind::Move => self.on_move_reply(entry.sequence, entry.session, reply),
             Kind::Topic | Kind::Flush => debug_assert!(false, "only a subscriber has them"),
             Kind::Fan => self.on_fan_part(entry.sequence, entry.session, reply),
+            Kind::Acks => self.on_acks(entry.sequence, entry.session, reply),
         }
     }
 

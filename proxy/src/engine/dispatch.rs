@@ -449,7 +449,7 @@ impl Engine {
         self.forward(session, id, slot, &[1], request)
     }
 
-    fn forward(
+    pub(super) fn forward(
         &mut self,
         session: u32,
         id: CommandId,

@@ -124,6 +124,7 @@ impl Engine {
             Kind::Exec => self.on_exec(entry, error),
             Kind::Blocked | Kind::StreamEnd => self.on_wait_lost(entry, error),
             Kind::Fan => self.on_fan_part(entry.sequence, entry.session, error),
+            Kind::Acks => self.on_acks(entry.sequence, entry.session, error),
             Kind::Move => self.on_move_lost(entry.sequence, entry.session),
             Kind::Learn => self.on_facts(entry.sequence, error),
             Kind::Part => self.on_part(entry.sequence, entry.session as u16, error),

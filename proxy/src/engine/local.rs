@@ -31,6 +31,11 @@ impl Engine {
         local: Local,
         request: &Request<'_>,
     ) -> Flow {
+        if matches!(local, Local::Info | Local::Ping)
+            && let Some(flow) = self.ask_named(session, id, request)
+        {
+            return flow;
+        }
         if let Some(question) = question(local) {
             return self.ask(session, id, question, request);
         }
@@ -240,15 +245,20 @@ impl Engine {
         }
     }
 
-    /// `SLOTSINFO [start [count]]`: for each slot that a group serves, its number, its group, its
-    /// master and whether it is locked.
+    /// `SLOTSINFO [host:port] [start [count]]`: for each slot that a group serves - that the server is the master of,
+    /// where one is named - its number, its group, its master and whether it is locked.
     fn slots_info(&self, request: &Request<'_>) -> Answer {
+        let named = match request.len() {
+            0 | 1 => None,
+            _ => self.server_named(request.arg(1)).map(|server| self.routes.address(server)),
+        };
+        let first = 1 + usize::from(named.is_some());
         let number = |i: usize, default: usize| match request.len() > i {
             true => slot_number(request.arg(i), SLOT_COUNT),
             false => Ok(default),
         };
-        let start = number(1, 0)?;
-        let count = number(2, SLOT_COUNT)?;
+        let start = number(first, 0)?;
+        let count = number(first + 1, SLOT_COUNT)?;
         let topology = &self.routes.topology;
         let mut out = Vec::new();
         let mut len = 0;
@@ -257,6 +267,9 @@ impl Engine {
                 continue;
             };
             let group = topology.group(group);
+            if named.as_ref().is_some_and(|named| *named != group.master) {
+                continue;
+            }
             len += 1;
             write::array(&mut out, 4);
             write::integer(&mut out, slot as i64);

@@ -68,6 +68,10 @@ pub(super) struct Server {
 }
 
 impl Server {
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// The connections for requests that there are.
     pub(super) fn connections(&self) -> impl Iterator<Item = u32> {
         self.shared().chain(self.dedicated.all.iter().copied())

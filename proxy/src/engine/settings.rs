@@ -53,6 +53,8 @@ pub struct Settings {
     pub primary_parallel: usize,
     /// See `backend_replica_parallel`.
     pub replica_parallel: usize,
+    /// See `backend_admin_commands`.
+    pub backend_admin_commands: bool,
     /// See `backend_dedicated_max`.
     pub dedicated_max: usize,
     /// See `backend_number_databases`.
@@ -107,6 +109,7 @@ impl Settings {
             primary_only: config.backend_primary_only,
             primary_parallel: config.backend_primary_parallel,
             replica_parallel: config.backend_replica_parallel,
+            backend_admin_commands: config.backend_admin_commands,
             dedicated_max: config.backend_dedicated_max,
             databases: u16::try_from(config.backend_number_databases).unwrap_or(u16::MAX),
             slow_us: config

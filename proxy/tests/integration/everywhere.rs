@@ -1,8 +1,10 @@
 //! Commands that concern every server: SCAN, KEYS, DBSIZE, RANDOMKEY, FLUSHDB, FLUSHALL, scripts, functions.
 
 use crate::cluster::{Cluster, Pair};
-use codis_testbed::{Client, Value, encode};
+use codis_testbed::{Client, Redis, Value, encode};
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 /// Sets keys on both servers; answers their names.
 fn fill(client: &mut Client, count: usize) -> BTreeSet<String> {
@@ -403,4 +405,165 @@ fn servers_are_saved_and_looked_at_all_together_redis_too() {
     assert_eq!(client.run("LATENCY LATEST"), Value::Array(vec![]));
     assert_eq!(client.run("LATENCY HISTORY command"), Value::Array(vec![]));
     assert!(client.run("LATENCY DOCTOR").text().len() > 10);
+}
+
+/// Makes a server follow another one, and waits until it does.
+fn follow(replica: &Redis, master: &Redis) {
+    let mut client = replica.client();
+    let port = master.port().to_string();
+    assert_eq!(client.call(&["REPLICAOF", "127.0.0.1", &port]), Value::ok());
+    while !client.run("INFO replication").text().contains("master_link_status:up") {}
+}
+
+#[test]
+fn waiting_for_replicas_counts_those_of_the_group_that_has_fewest() {
+    let cluster = Cluster::start();
+    let replicas = [Redis::start(), Redis::start()];
+    follow(&replicas[0], &cluster.backends[0]);
+    let mut client = cluster.client();
+    fill(&mut client, 10);
+    assert_eq!(client.run("WAIT 1 200"), Value::Integer(0), "the second group has none");
+    follow(&replicas[1], &cluster.backends[1]);
+    fill(&mut client, 10);
+    assert_eq!(client.run("WAIT 1 0"), Value::Integer(1));
+    for (replica, index) in replicas.iter().zip([0, 1]) {
+        let count = replica.client().run("DBSIZE").integer();
+        let master = cluster.backends[index].client().run("DBSIZE").integer();
+        assert_eq!(count, master, "what was waited for is there");
+    }
+    assert_eq!(client.run("WAIT 2 100"), Value::Integer(1));
+    assert_eq!(client.run("WAIT 0 100"), Value::Integer(1));
+}
+
+#[test]
+fn a_wait_that_never_ends_holds_up_nobody() {
+    let cluster = Cluster::start();
+    let replicas = [Redis::start(), Redis::start()];
+    follow(&replicas[0], &cluster.backends[0]);
+    follow(&replicas[1], &cluster.backends[1]);
+    let mut patient = cluster.client();
+    patient.send(encode(&["WAIT", "7", "0"]));
+    patient.send(encode(&["PING"]));
+    let mut client = cluster.client();
+    for i in 0..20 {
+        client.call(&["SET", &format!("k{i}"), "v"]);
+        assert_eq!(client.run("WAIT 1 60000"), Value::Integer(1));
+    }
+    assert!(!patient.something_comes_within(std::time::Duration::from_millis(1)));
+    drop(patient);
+    assert_eq!(client.run("WAIT 1 60000"), Value::Integer(1));
+}
+
+#[test]
+fn wait_reads_its_arguments_as_redis_does_redis_too() {
+    let mut pair = Pair::start();
+    for line in [
+        "WAIT",
+        "WAIT 1",
+        "WAIT x 1",
+        "WAIT 1 x",
+        "WAIT 1 -1",
+        "WAIT 0 10",
+        "WAIT 1 10",
+        "WAIT -1 0",
+    ] {
+        pair.same(line);
+    }
+    pair.same_bytes(&encode(&["MULTI"]), 1);
+    pair.same_bytes(&[encode(&["WAIT", "0", "1"]), encode(&["EXEC"])].concat(), 2);
+}
+
+#[test]
+fn waitaof_says_that_the_servers_are_too_old() {
+    let cluster = Cluster::start();
+    let version = cluster.backends[0].client().run("INFO server").text();
+    let error = cluster.client().run("WAITAOF 1 0 100").error().unwrap_or_default();
+    let address = cluster.backends.iter().any(|backend| error.contains(&backend.address()));
+    // A newer server says that it keeps no append-only file.
+    assert!(address || !version.contains("redis_version:7.0"), "{error}");
+    assert!(error.contains("WAITAOF"), "{error}");
+}
+
+#[test]
+fn one_server_is_asked_by_its_address() {
+    let cluster = Cluster::start();
+    let mut client = cluster.client();
+    let addresses: Vec<String> = cluster.backends.iter().map(Redis::address).collect();
+    for (backend, address) in cluster.backends.iter().zip(&addresses) {
+        let run_id = backend.client().run("INFO server").text();
+        let run_id = run_id.lines().find(|line| line.starts_with("run_id:")).expect("a run id");
+        for line in ["CODIS.SERVER A INFO server", "INFO A server", "INFO A"] {
+            let info = client.run(&line.replace('A', address)).text();
+            assert!(info.contains(run_id), "{line}: {info}");
+        }
+        assert_eq!(client.call(&["PING", address]), Value::Simple(b"PONG".to_vec()));
+        let slots = client.call(&["SLOTSINFO", address]);
+        assert_eq!(slots.items().len(), 512);
+        assert!(slots.items().iter().all(|slot| slot.items()[2].text() == *address));
+        assert_eq!(client.call(&["SLOTSINFO", address, "0", "1024"]), slots);
+    }
+    let refused = |client: &mut Client, words: &[&str]| {
+        client.call(words).error().unwrap_or_else(|| panic!("{words:?} went well"))
+    };
+    let address = &*addresses[0];
+    let admin = "set backend_admin_commands";
+    for words in [["CONFIG", "GET", "*"], ["SLOWLOG", "GET", "1"], ["DEBUG", "SLEEP", "0"]] {
+        let error = refused(&mut client, &[&["CODIS.SERVER", address], &words[..]].concat());
+        assert!(error.contains(admin), "{words:?}: {error}");
+    }
+    for words in ["GET", "SUBSCRIBE", "MULTI", "SHUTDOWN", "QUIT", "NOPE", "MONITOR", "SELECT"] {
+        let error = refused(&mut client, &["CODIS.SERVER", address, words, "x"]);
+        assert!(!error.contains(admin), "{words}: {error}");
+    }
+    let error = refused(&mut client, &["CODIS.SERVER", "127.0.0.1:1", "PING"]);
+    assert!(error.contains("no server of the topology has the address 127.0.0.1:1"), "{error}");
+    assert_eq!(client.run("PING 127.0.0.1:1"), Value::bulk("127.0.0.1:1"), "as in Redis");
+    let error = refused(&mut client, &["DEBUG", "SLEEP", "0"]);
+    assert!(error.contains(admin), "{error}");
+}
+
+#[test]
+fn what_administers_servers_can_be_allowed() {
+    let cluster = Cluster::with(|options| options.set("backend_admin_commands = true"));
+    let mut client = cluster.client();
+    let address = cluster.backends[1].address();
+    let key = cluster.key_on(1, "k");
+    let set = ["CODIS.SERVER", &address, "CONFIG", "SET", "maxmemory", "123mb"];
+    assert_eq!(client.call(&set), Value::ok());
+    let value = |index: usize| {
+        cluster.backends[index].client().run("CONFIG GET maxmemory").items()[1].text()
+    };
+    assert_eq!((value(0), value(1)), ("0".to_owned(), "128974848".to_owned()));
+    client.call(&["SET", &key, "v"]);
+    assert!(client.call(&["DEBUG", "OBJECT", &key]).text().starts_with("Value at:"));
+    assert_eq!(client.run("DEBUG SLEEP 0"), Value::ok());
+    assert_eq!(client.run("CONFIG SET backend_admin_commands no"), Value::ok());
+    assert!(client.run("DEBUG SLEEP 0").error().is_some());
+}
+
+#[test]
+fn replies_of_all_servers_are_in_the_protocol_of_the_session() {
+    let cluster = Cluster::start();
+    fill(&mut cluster.client(), 5);
+    let mut socket = TcpStream::connect(cluster.address()).expect("the proxy listens");
+    socket.set_read_timeout(Some(codis_testbed::PATIENCE)).expect("an open socket");
+    let mut ask = |words: &[&str], end: &[u8]| {
+        socket.write_all(&encode(words)).expect("the proxy takes it");
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(end) {
+            let mut byte = [0];
+            socket.read_exact(&mut byte).expect("more comes");
+            bytes.push(byte[0]);
+        }
+        String::from_utf8(bytes).expect("text")
+    };
+    ask(&["HELLO", "3"], b"modules\r\n*0\r\n");
+    let stats = ask(&["FUNCTION", "STATS"], b"functions_count\r\n:0\r\n");
+    let idle = "%2\r\n$14\r\nrunning_script\r\n_\r\n$7\r\nengines\r\n%1\r\n";
+    assert!(stats.starts_with(idle), "{stats:?}");
+    assert_eq!(ask(&["DBSIZE"], b"\r\n"), ":5\r\n");
+    assert_eq!(ask(&["FLUSHALL"], b"\r\n"), "+OK\r\n");
+    assert_eq!(ask(&["RANDOMKEY"], b"\r\n"), "_\r\n");
+    let doctor = ask(&["MEMORY", "DOCTOR"], b"\n\r\n");
+    assert!(doctor.starts_with('='), "a verbatim string: {doctor:?}");
 }

@@ -46,7 +46,7 @@ impl Rule {
             Self::Names => names(parts),
             Self::Counts => counts(parts),
             Self::Most => numbers(parts).and_then(|all| all.into_iter().max()).map(number),
-            Self::Running => parts.iter().find(|part| runs(&part.reply)).map(|p| p.reply.clone()),
+            Self::Running => running(parts, protocol),
         };
         merged.unwrap_or_else(|| parts.first().map_or_else(Vec::new, |part| part.reply.clone()))
     }
@@ -125,6 +125,37 @@ fn counts<'a>(parts: &'a [Part]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// The reply to FUNCTION STATS. It was asked on a connection in RESP2.
+fn running(parts: &[Part], protocol: Protocol) -> Option<Vec<u8>> {
+    let busy = parts.iter().find(|part| runs(&part.reply)).or(parts.first())?;
+    match protocol {
+        Protocol::Resp2 => Some(busy.reply.clone()),
+        Protocol::Resp3 => {
+            let mut out = Vec::with_capacity(busy.reply.len());
+            map(&busy.reply, &mut out)?;
+            Some(out)
+        }
+    }
+}
+
+/// Writes a map of RESP2, and those that are its values, as RESP3 has them.
+fn map(reply: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let elements: Vec<&[u8]> = read::elements(reply)?.collect();
+    write::map(out, Protocol::Resp3, elements.len() / 2);
+    for pair in elements.chunks_exact(2) {
+        out.extend_from_slice(pair[0]);
+        match pair[1] {
+            b"$-1\r\n" | b"*-1\r\n" => write::null(out, Protocol::Resp3),
+            // What is called is an array.
+            array if array[0] == b'*' && read::text(pair[0]) != Some(b"command") => {
+                map(array, out)?
+            }
+            value => out.extend_from_slice(value),
+        }
+    }
+    Some(())
+}
+
 /// Whether a reply to FUNCTION STATS names a function that runs.
 fn runs(reply: &[u8]) -> bool {
     const NAME: &[u8] = b"running_script\r\n";
@@ -200,5 +231,8 @@ mod tests {
         let busy = "*2\r\n$14\r\nrunning_script\r\n*2\r\n+name\r\n$1\r\nf\r\n";
         assert_eq!(merged(Rule::Running, &[idle, busy]), busy);
         assert_eq!(merged(Rule::Running, &[idle, idle]), idle);
+        let part = Part { group: 1, reply: idle.as_bytes().to_vec() };
+        let resp3 = Rule::Running.merge(&[part], Protocol::Resp3);
+        assert_eq!(resp3, b"%1\r\n$14\r\nrunning_script\r\n_\r\n");
     }
 }

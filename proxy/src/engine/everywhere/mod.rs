@@ -8,13 +8,15 @@
 //!
 //! [`scan`] walks over the groups with a cursor ([`cursor`]) that finds its way while slots move ([`history`]); [`keys`] is
 //! what counts, lists and draws keys; [`flush`] removes them, but for those of the metadata group; [`scripts`] keeps scripts
-//! alike on all masters; [`merge`] is all that needs no more than putting replies together.
+//! alike on all masters; [`acks`] waits for replicas; [`one`] is for one server that is named; [`merge`] is all that needs no more than putting replies together.
 
+mod acks;
 mod cursor;
 mod flush;
 mod history;
 mod keys;
 mod merge;
+mod one;
 mod read;
 mod scan;
 mod scripts;
@@ -47,6 +49,7 @@ pub(super) struct Fans {
     fans: Slab<Fan>,
     pub(super) history: History,
     pub(super) scripts: Scripts,
+    lines: Slab<acks::Line>,
 }
 
 /// One request that waits for the replies to its parts.
@@ -83,6 +86,7 @@ enum Work {
     Draw(Draw),
     ScriptLoad(Vec<u8>),
     ScriptExists(Vec<Vec<u8>>),
+    Acks,
 }
 
 /// The master of a group that serves slots.
@@ -101,6 +105,13 @@ fn error(text: &str) -> Vec<u8> {
 }
 
 impl Fan {
+    /// Adds a part; answers its place.
+    fn expect(&mut self, group: u16) -> u32 {
+        self.parts.push(Part { group, reply: Vec::new() });
+        self.missing += 1;
+        (self.parts.len() - 1) as u32
+    }
+
     /// Bytes of replies that wait for others.
     fn held(&self) -> usize {
         self.parts.iter().map(|part| part.reply.len()).sum()
@@ -116,7 +127,9 @@ impl Fans {
 
     /// For the engine's own audit: each fan with its session and how many of its parts are in flight.
     pub(super) fn each(&self) -> impl Iterator<Item = (usize, u32, u16)> {
-        self.fans.iter().map(|(index, fan)| (index, fan.session, fan.missing))
+        self.fans
+            .iter()
+            .map(|(index, fan)| (index, fan.session, fan.missing - self.waits_of(index)))
     }
 
     pub(super) fn capacity(&self) -> usize {
@@ -169,6 +182,9 @@ impl Engine {
             Everywhere::Most => self.to_all(session, id, Work::Merge(Rule::Most), request.bytes),
             Everywhere::First => self.to_first(session, id, request),
             Everywhere::Single => self.to_single(session, id, request),
+            Everywhere::Acks => self.wait_for_acks(session, id, request),
+            Everywhere::Server => self.on_server(session, id, request),
+            Everywhere::Debug => self.debug(session, id, request),
         }
     }
 
@@ -257,15 +273,13 @@ impl Engine {
         let target = &mut self.fans.fans[fan as usize];
         let entry = InFlight {
             // A part's reply finds its fan, which knows the session.
-            session: target.parts.len() as u32,
+            session: target.expect(group),
             sequence: fan,
             since_us: since_us(self.now_us),
             offset: 0,
             command: target.command,
             kind: Kind::Fan,
         };
-        target.parts.push(Part { group, reply: Vec::new() });
-        target.missing += 1;
         self.push(backend, entry, Body::Copy(request));
     }
 
@@ -343,6 +357,7 @@ impl Engine {
                 self.on_scanned(cursor, &parts[0].reply)
             }
             Work::Keys => self.on_keys(&parts),
+            Work::Acks => acks::merge(&parts),
             Work::Size(sizes) => match sizes.take(&parts) {
                 Ok(()) => sizes.total(),
                 Err(error) => error,
