@@ -36,6 +36,8 @@ mod local;
 mod monitor;
 mod moves;
 mod output;
+#[cfg(feature = "planted-faults")]
+mod planted;
 mod pubsub;
 mod pushes;
 mod route;
@@ -168,6 +170,8 @@ pub struct Engine {
     whole: Vec<u8>,
     /// The buffer of the request being run, where it may be passed on whole.
     large: Option<Rc<Vec<u8>>>,
+    #[cfg(feature = "planted-faults")]
+    planted: planted::Planted,
 }
 
 impl Engine {
@@ -210,6 +214,8 @@ impl Engine {
             plan: Plan::default(),
             whole: Vec::new(),
             large: None,
+            #[cfg(feature = "planted-faults")]
+            planted: planted::Planted::from_environment(),
         }
     }
 
