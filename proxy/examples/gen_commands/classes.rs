@@ -99,6 +99,15 @@ pub(crate) const EVERYWHERE: &[(&str, &str, &str)] = &[
     ("latency|latest", "List", "of all masters, one after the other"),
     ("latency|histogram", "Single", "with one group only; of one server by CODIS.SERVER"),
     ("latency|reset", "Sum", "all masters"),
+    ("pubsub|channels", "Names", "those of all proxies"),
+    ("pubsub|shardchannels", "Names", "those of all proxies"),
+    (
+        "pubsub|numsub",
+        "Counts",
+        "the shards of all proxies that have subscribers, not the subscribers",
+    ),
+    ("pubsub|shardnumsub", "Counts", "as PUBSUB NUMSUB"),
+    ("pubsub|numpat", "Most", "those of all proxies"),
     (
         "wait",
         "Acks",
@@ -216,10 +225,6 @@ pub(crate) const DIFFERENCES: &[(&str, &str)] = &[
 
 /// Not supported yet, and why.
 pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
-    (
-        "pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub",
-        "publish and subscribe is not counted",
-    ),
     ("swapdb", "servers would swap one after the other, and clients meet both databases meanwhile"),
     ("script|debug", "debugs over a connection of its own: connect to a server"),
     (

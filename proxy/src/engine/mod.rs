@@ -48,6 +48,7 @@ mod settings;
 mod settle;
 mod show;
 mod slowlog;
+mod special;
 #[cfg(test)]
 mod tests;
 mod transaction;

@@ -242,27 +242,6 @@ impl Session {
         }
     }
 
-    /// Notes whether it may run hardly anything, by what it has become. Everyone who changes that calls this.
-    pub(super) fn note_hears_only(&mut self) {
-        self.flags.unset(Flags::HEARS_ONLY);
-        if self.protocol == Protocol::Resp2 && self.is_subscribed() {
-            self.flags.set(Flags::HEARS_ONLY);
-        }
-    }
-
-    /// Whether it is subscribed to anything.
-    pub(super) fn is_subscribed(&self) -> bool {
-        self.subscriptions().is_some_and(Subscriptions::any)
-    }
-
-    pub(super) fn subscriptions(&self) -> Option<&Subscriptions> {
-        self.own.as_ref()?.subscriptions.as_ref()
-    }
-
-    pub(super) fn subscriptions_mut(&mut self) -> &mut Subscriptions {
-        self.own_mut().subscriptions.get_or_insert_default()
-    }
-
     /// Requests without a reply.
     #[inline]
     pub(super) fn in_flight(&self) -> u32 {
