@@ -73,6 +73,15 @@ pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
     ("client|kill", "ClientKill", "the clients of this proxy, all shards"),
     ("client|no-evict", "ClientNoEvict", "accepted and shown; the proxy evicts no clients"),
     ("client|reply", "ClientReply", ""),
+    (
+        "client|tracking",
+        "ClientTracking",
+        "needs RESP3 to be told anything: REDIRECT is refused; when a slot moves or a server is lost, all keys \
+         are invalidated",
+    ),
+    ("client|caching", "ClientCaching", "inside a transaction it is about what follows EXEC"),
+    ("client|trackinginfo", "ClientTrackingInfo", ""),
+    ("client|getredir", "ClientGetRedir", ""),
     ("client|unblock", "ClientUnblock", "the clients of this proxy, all shards"),
     ("multi", "Multi", "keys of one slot"),
     (
@@ -122,10 +131,6 @@ pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
          function|dump function|flush function|kill function|list function|load function|restore \
          function|stats",
         "scripts and functions must be kept alike on every server",
-    ),
-    (
-        "client|caching client|getredir client|tracking client|trackinginfo",
-        "client-side caching needs invalidation messages from the servers",
     ),
     ("client|pause client|unpause", "concerns state that the proxy does not keep"),
     ("monitor", "would have to gather from every server"),

@@ -60,6 +60,7 @@ impl Engine {
         }
         self.audit_settling()?;
         self.audit_moves()?;
+        self.audit_tracking()?;
         rule!(
             self.sessions.is_empty() || self.sweep_us > self.now_us,
             "the sweep of sessions is late"
@@ -161,6 +162,7 @@ impl Engine {
             // The question is the one request that nothing in the engine names.
             Stall::Answer => session.references > 0,
             Stall::Quiet | Stall::Exec => session.in_flight() > 0,
+            Stall::Tracking => self.is_opening(index as u32),
             Stall::Blocked => self.leases.sessions.contains(&(index as u32)),
         };
         rule!(wakes, "session {index} waits ({:?}) for nothing", session.stall);

@@ -66,6 +66,8 @@ pub(super) enum Role {
     Waiter,
     /// One session's at a time, which may block it or leave state on it.
     Dedicated,
+    /// One session's, for as long as it tracks.
+    Tracker,
 }
 
 /// What the connection is doing, in more detail than is shown.
@@ -129,6 +131,8 @@ pub(super) struct Backend {
     pub(super) slot: u16,
     /// What the server calls a dedicated connection.
     pub(super) client_id: i64,
+    /// What the server is told of tracking at each handshake; empty where it is nothing.
+    pub(super) tracking: Vec<u8>,
     /// How much longer than others a request on it may take: it blocks.
     pub(super) patience_us: u64,
     /// In the list of backends with output.
@@ -194,6 +198,7 @@ impl Backend {
             lessee: NO_INDEX,
             slot: 0,
             client_id: 0,
+            tracking: Vec::new(),
             patience_us: 0,
             dirty: false,
             in_flight: VecDeque::new(),

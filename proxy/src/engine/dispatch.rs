@@ -373,7 +373,14 @@ impl Engine {
             return Some(self.reject(session, id, "NOAUTH Authentication required."));
         }
         if flags.has(Flags::MULTI) {
-            return self.queue(session, id, request);
+            let flow = self.queue(session, id, request);
+            if flow.is_some() {
+                return flow;
+            }
+        }
+        // Commands about the client itself are not what CLIENT CACHING is about.
+        if flags.has(Flags::CACHING) && !id.command().name.starts_with("client") {
+            return Some(self.run_with_caching(session, id, request));
         }
         None
     }
@@ -386,7 +393,12 @@ impl Engine {
 
     /// Every route but the one of nearly all requests.
     #[inline(never)]
-    fn dispatch_other(&mut self, session: u32, id: CommandId, request: &Request<'_>) -> Flow {
+    pub(super) fn dispatch_other(
+        &mut self,
+        session: u32,
+        id: CommandId,
+        request: &Request<'_>,
+    ) -> Flow {
         let command = id.command();
         match command.route {
             Route::Key => self.forward_key(session, id, slots::slot(request.arg(1)), request),
@@ -520,6 +532,7 @@ impl Engine {
         if self.is_full(backend) {
             return self.wait_for(session, backend);
         }
+        self.push_caching(backend);
         let entry = self.sessions[session as usize].entry(session, command, self.now_us);
         match self.large.take() {
             Some(large) => self.push(backend, entry, Body::Shared(&large)),

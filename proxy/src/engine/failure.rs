@@ -106,6 +106,9 @@ impl Engine {
         for (place, entry) in lost.into_iter().enumerate() {
             self.fail_entry(&entry, streamed && place == 0, &error);
         }
+        if self.backends[backend as usize].role == Role::Tracker {
+            self.on_tracker_lost(backend, was_ready);
+        }
         self.wake_waiters(backend);
     }
 

@@ -42,6 +42,7 @@ mod show;
 mod slowlog;
 #[cfg(test)]
 mod tests;
+mod tracking;
 mod transaction;
 
 pub use audit::Audit;
@@ -67,6 +68,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use tracking::Trackers;
 
 /// In place of an index: none.
 const NO_INDEX: u32 = u32::MAX;
@@ -129,6 +131,7 @@ pub struct Engine {
     settling: Settling,
     moves: Moves,
     leases: Leases,
+    trackers: Trackers,
     pool: Pool,
     random: fastrand::Rng,
 
@@ -157,6 +160,8 @@ pub struct Engine {
     whole: Vec<u8>,
     /// The buffer of the request being run, where it may be passed on whole.
     large: Option<Rc<Vec<u8>>>,
+    /// What CLIENT CACHING said of the request being run: yes or no.
+    caching: Option<bool>,
 }
 
 impl Engine {
@@ -177,6 +182,7 @@ impl Engine {
             settling: Settling::new(),
             moves: Moves::default(),
             leases: Leases::default(),
+            trackers: Trackers::default(),
             pool: Pool::default(),
             random: fastrand::Rng::with_seed(seed),
             effects: Vec::new(),
@@ -196,6 +202,7 @@ impl Engine {
             plan: Plan::default(),
             whole: Vec::new(),
             large: None,
+            caching: None,
         }
     }
 

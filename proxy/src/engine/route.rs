@@ -2,7 +2,7 @@
 
 use super::backend::{Backend, Role, State};
 use super::lane::{Lane, Row};
-use super::{Engine, dedicated};
+use super::{Engine, NO_INDEX, dedicated};
 use crate::slots::{self, SLOT_COUNT};
 use crate::topology::{Address, SlotState, Topology};
 use ahash::AHashMap;
@@ -57,7 +57,7 @@ pub(super) enum Route {
 pub(super) struct Server {
     address: Address,
     group: u32,
-    replica: bool,
+    pub(super) replica: bool,
     /// By protocol; then by database and place: `database * parallel + slot % parallel`.
     backends: [Vec<u32>; 2],
     /// The connection that waits for the server's replicas, and does nothing else.
@@ -236,6 +236,7 @@ impl Engine {
         self.release_returned();
         self.install_routes();
         self.keep_moves_true();
+        self.keep_trackers_true();
         self.connect_masters();
         self.connect_fenced();
         self.wake_parked();
@@ -329,6 +330,7 @@ impl Engine {
             Route::Server { master, replicas } => {
                 if replicas != 0
                     && read_only
+                    && lane.tracker == NO_INDEX
                     && !self.settings.primary_only
                     && let Some(backend) = self.replica(replicas, slot, lane)
                 {
@@ -375,6 +377,9 @@ impl Engine {
     /// they could overtake each other.
     #[inline]
     pub(super) fn backend_at(&mut self, server: u16, lane: Lane, slot: u16) -> u32 {
+        if lane.tracker != NO_INDEX {
+            return self.tracker_at(server, lane, slot);
+        }
         let entry = &self.routes.servers[usize::from(server)];
         let parallel = if entry.replica {
             self.settings.replica_parallel

@@ -6,6 +6,7 @@ use super::dispatch::since_us;
 use super::early::Early;
 use super::lane::Row;
 use super::output::{Output, Pool};
+use super::tracking::Tracking;
 use super::transaction::{Replay, Transaction, Watch};
 use crate::command::CommandId;
 use crate::resp::Protocol;
@@ -47,7 +48,7 @@ impl Flags {
     pub(super) const MULTI: Self = Self(1 << 13);
 
     /// Any of these, and a request is looked at before it is routed.
-    const SPECIAL: Self = Self(Self::MULTI.0);
+    const SPECIAL: Self = Self(Self::MULTI.0 | Self::CACHING.0);
 
     /// Whether the session's requests go where they go by themselves.
     #[inline(always)]
@@ -57,6 +58,8 @@ impl Flags {
 
     /// A part of the reply to the oldest request is out, and the rest has yet to come.
     pub(super) const HALF_OUT: Self = Self(1 << 15);
+    /// CLIENT CACHING was said, which is about the next request.
+    pub(super) const CACHING: Self = Self(1 << 16);
 
     #[inline]
     pub(super) fn has(self, any: Self) -> bool {
@@ -116,6 +119,8 @@ pub(super) enum Stall {
     Blocked,
     /// The server has yet to answer EXEC.
     Exec,
+    /// Connections of its own have yet to be made.
+    Tracking,
 }
 
 /// What a client has said of itself. Most say nothing.
@@ -166,6 +171,7 @@ pub(super) struct Own {
     pub(super) replay: Replay,
     pub(super) watch: Option<Watch>,
     pub(super) blocked: Option<Blocked>,
+    pub(super) tracking: Option<Box<Tracking>>,
 }
 
 impl Own {
@@ -174,6 +180,7 @@ impl Own {
             && self.replay.is_empty()
             && self.watch.is_none()
             && self.blocked.is_none()
+            && self.tracking.is_none()
     }
 }
 

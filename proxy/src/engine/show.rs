@@ -85,6 +85,8 @@ impl Engine {
             in_flight: target.in_flight() as usize,
             command: target.last_command.command().name,
             no_evict: target.flags.has(Flags::NO_EVICT),
+            tracking: self.tracking(session).is_some(),
+            tracking_bcast: self.tracking(session).is_some_and(|tracking| tracking.is_bcast()),
             blocked: target.stall == Stall::Blocked,
             queued: target.queued(),
         }

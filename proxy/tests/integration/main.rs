@@ -24,4 +24,5 @@ mod process;
 mod protocol;
 mod resp3;
 mod sessions;
+mod tracking;
 mod transactions;

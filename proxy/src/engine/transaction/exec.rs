@@ -151,6 +151,7 @@ impl Engine {
     /// Sends MULTI, what is queued for the server, and EXEC, as one piece.
     fn send_queue(&mut self, session: u32, backend: u32, transaction: Transaction) {
         let database = self.sessions[session as usize].database;
+        self.push_caching(backend);
         let entry = self.swallowed(ids::MULTI);
         self.push(backend, entry, Body::Copy(MULTI));
         let mut start = 0;
