@@ -75,7 +75,8 @@ impl Engine {
         target.last_error = reason.to_string();
         target.since_us = self.now_us;
         // Once for each time that it goes, not for each attempt to get it back.
-        if target.attempts == 1 && !target.retired {
+        // Clients that track may have thousands, and what is shared is lost too.
+        if target.attempts == 1 && !target.retired && target.role != Role::Tracker {
             tracing::warn!(
                 shard = self.shard,
                 backend = %target.address,
@@ -83,7 +84,13 @@ impl Engine {
                 database = target.database,
                 in_flight = target.in_flight.len(),
                 reason,
-                "a server is lost: its keys answer errors until it is back"
+                "{}",
+                match target.role {
+                    Role::Shared | Role::Waiter | Role::Dedicated | Role::Tracker =>
+                        "a server is lost: its keys answer errors until it is back",
+                    Role::Subscriber =>
+                        "a server's messages are lost until the connection for them is back",
+                }
             );
         }
         if target.role == Role::Dedicated {
@@ -106,17 +113,21 @@ impl Engine {
         for (place, entry) in lost.into_iter().enumerate() {
             self.fail_entry(&entry, streamed && place == 0, &error);
         }
-        if self.backends[backend as usize].role == Role::Tracker {
-            self.on_tracker_lost(backend, was_ready);
+        match self.backends[backend as usize].role {
+            Role::Tracker => self.on_tracker_lost(backend, was_ready),
+            Role::Subscriber => self.on_feed_lost(backend),
+            _ => {}
         }
         self.wake_waiters(backend);
     }
 
     fn fail_entry(&mut self, entry: &InFlight, streamed: bool, error: &[u8]) {
         match entry.kind {
-            Kind::Ping | Kind::Swallow | Kind::Unblock => {}
+            Kind::Ping | Kind::Swallow | Kind::Unblock | Kind::Topic | Kind::Flush => {}
             Kind::Exec => self.on_exec(entry, error),
             Kind::Blocked | Kind::StreamEnd => self.on_wait_lost(entry, error),
+            Kind::Fan => self.on_fan_part(entry.sequence, entry.session, error),
+            Kind::Acks => self.on_acks(entry.sequence, entry.session, error),
             Kind::Move => self.on_move_lost(entry.sequence, entry.session),
             Kind::Learn => self.on_facts(entry.sequence, error),
             Kind::Part => self.on_part(entry.sequence, entry.session as u16, error),
@@ -139,6 +150,9 @@ impl Engine {
     /// A backend that no topology names any more.
     pub(super) fn retire(&mut self, backend: u32) {
         self.backends[backend as usize].retired = true;
+        if self.backends[backend as usize].role == Role::Subscriber {
+            self.on_feed_lost(backend);
+        }
         self.close_if_retired(backend);
     }
 

@@ -7,13 +7,12 @@
 use super::Engine;
 use super::dispatch::Flow;
 use super::lane::Lane;
-use super::local::{Answer, ok};
+use super::local::{Answer, NOT_AN_INTEGER, ok};
 use super::session::Flags;
 use crate::command::{CommandId, REDIS_VERSION};
 use crate::resp::request::strict_integer;
 use crate::resp::{Protocol, Request, write};
 
-const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
 const HELLO_UNAUTHENTICATED: &str = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
      AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol \
      version at the same time";
@@ -138,7 +137,8 @@ impl Engine {
         {
             return flow;
         }
-        let must_authenticate = !self.settings.session_auth.is_empty();
+        self.end_subscriptions(session);
+        self.end_monitor(session);
         self.end_own(session);
         let target = &mut self.sessions[session as usize];
         target.select(0);
@@ -149,9 +149,7 @@ impl Engine {
         for flag in [Flags::REPLY_OFF, Flags::REPLY_SKIP, Flags::NO_EVICT] {
             target.flags.unset(flag);
         }
-        if must_authenticate {
-            target.flags.unset(Flags::AUTHENTICATED);
-        }
+        self.become_default(session);
         self.answer(session, id, Ok(b"+RESET\r\n".to_vec()))
     }
 }

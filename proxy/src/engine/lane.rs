@@ -75,5 +75,6 @@ impl Session {
     /// Its lane may be another one.
     pub(super) fn choose_row(&mut self) {
         self.row = self.lane().row();
+        self.note_hears_only();
     }
 }
