@@ -19,14 +19,14 @@ impl Rig {
     fn tracking(options: &str) -> Self {
         let mut rig = Self::new(settings());
         rig.change(2, &[("l", ON_B)]);
-        rig.say("HELLO 3");
-        rig.say(&format!("CLIENT TRACKING ON{options}"));
+        rig.run("HELLO 3");
+        rig.run(&format!("CLIENT TRACKING ON{options}"));
         assert!(rig.replies().ends_with("+OK\r\n"));
         rig
     }
 
     /// Sends a request and lets the engine do what it leads to.
-    fn say(&mut self, line: &str) {
+    fn run(&mut self, line: &str) {
         self.engine.on_client_bytes(self.session, request(line).as_bytes());
         self.serve();
         self.engine.audit().expect("healthy");
@@ -40,7 +40,7 @@ impl Rig {
         found.next().expect("there is one").0 as u32
     }
 
-    fn hear(&mut self, backend: u32, bytes: &str) {
+    fn answers(&mut self, backend: u32, bytes: &str) {
         self.sent(backend);
         self.engine.on_backend_bytes(backend, bytes.as_bytes());
         self.serve();
@@ -51,7 +51,7 @@ impl Rig {
 #[test]
 fn all_keys_are_invalidated_behind_the_last_answer_of_the_server_that_a_slot_leaves() {
     let mut rig = Rig::tracking("");
-    rig.say("GET k");
+    rig.run("GET k");
     let a = rig.tracker("a:1");
     rig.sent(a);
     rig.engine.on_topology(&Arc::new(groups(3, &["a:1", "b:1"], &[("l", ON_B), ("k", ON_B)])));
@@ -65,9 +65,9 @@ fn all_keys_are_invalidated_behind_the_last_answer_of_the_server_that_a_slot_lea
 #[test]
 fn a_slot_that_the_session_has_not_read_may_leave_unheard() {
     let mut rig = Rig::tracking("");
-    rig.say("GET k");
+    rig.run("GET k");
     let a = rig.tracker("a:1");
-    rig.hear(a, "$1\r\n1\r\n");
+    rig.answers(a, "$1\r\n1\r\n");
     rig.replies();
     rig.engine.on_topology(&Arc::new(groups(3, &["a:1", "b:1"], &[])));
     rig.serve();
@@ -84,39 +84,39 @@ fn a_slot_that_the_session_has_not_read_may_leave_unheard() {
 #[test]
 fn an_invalidation_goes_out_behind_the_split_reply_that_holds_the_old_value() {
     let mut rig = Rig::tracking("");
-    rig.say("MGET k l");
+    rig.run("MGET k l");
     let (a, b) = (rig.tracker("a:1"), rig.tracker("b:1"));
-    rig.hear(a, "*1\r\n$3\r\nold\r\n");
-    rig.hear(a, OF_K);
+    rig.answers(a, "*1\r\n$3\r\nold\r\n");
+    rig.answers(a, OF_K);
     assert_eq!(rig.replies(), "");
-    rig.hear(b, "*1\r\n_\r\n");
+    rig.answers(b, "*1\r\n_\r\n");
     assert_eq!(rig.replies(), format!("*2\r\n$3\r\nold\r\n_\r\n{OF_K}"));
-    rig.hear(a, OF_K);
+    rig.answers(a, OF_K);
     assert_eq!(rig.replies(), OF_K);
 }
 
 #[test]
 fn what_client_caching_said_is_told_right_before_the_request() {
     let mut rig = Rig::tracking(" OPTOUT");
-    rig.say("GET k");
+    rig.run("GET k");
     let a = rig.tracker("a:1");
-    rig.hear(a, "_\r\n");
-    rig.say("CLIENT CACHING NO");
-    rig.say("CLIENT TRACKINGINFO");
-    rig.say("GET k");
+    rig.answers(a, "_\r\n");
+    rig.run("CLIENT CACHING NO");
+    rig.run("CLIENT TRACKINGINFO");
+    rig.run("GET k");
     let sent = String::from_utf8(rig.sent(a)).expect("text");
     assert_eq!(sent, request("CLIENT CACHING NO") + &request("GET k"));
-    rig.hear(a, "+OK\r\n_\r\n");
-    rig.say("GET k");
+    rig.answers(a, "+OK\r\n_\r\n");
+    rig.run("GET k");
     assert_eq!(String::from_utf8(rig.sent(a)).expect("text"), request("GET k"));
 }
 
 #[test]
 fn a_lost_connection_invalidates_all_keys_and_tracks_again_when_it_is_back() {
     let mut rig = Rig::tracking(" NOLOOP");
-    rig.say("GET k");
+    rig.run("GET k");
     let a = rig.tracker("a:1");
-    rig.hear(a, "_\r\n");
+    rig.answers(a, "_\r\n");
     rig.replies();
     rig.engine.on_backend_closed(a, "reset by peer");
     rig.serve();
@@ -135,7 +135,7 @@ fn a_lost_connection_invalidates_all_keys_and_tracks_again_when_it_is_back() {
 fn bcast_is_confirmed_when_every_server_tracks() {
     let mut rig = Rig::new(settings());
     rig.change(2, &[("l", ON_B)]);
-    rig.say("HELLO 3");
+    rig.run("HELLO 3");
     rig.replies();
     let line = request("CLIENT TRACKING ON BCAST");
     rig.engine.on_client_bytes(rig.session, line.as_bytes());
