@@ -70,6 +70,8 @@ impl Engine {
             && entry.kind == Kind::Reply
         {
             let entry = *entry;
+            #[cfg(feature = "planted-faults")]
+            self.planted.saw(&source.address, source.sent_bytes(entry.offset), bytes);
             source.in_flight.pop_front();
             self.record_latency(entry.command, entry.since_us, backend, &entry);
             return self.deliver_inline(entry.session, entry.sequence, bytes);

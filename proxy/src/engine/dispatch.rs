@@ -348,6 +348,10 @@ impl Engine {
         if !target.flags.are_ordinary() {
             return self.dispatch_special(session, id, request);
         }
+        #[cfg(feature = "planted-faults")]
+        if let Some(flow) = self.plant(session, id, request) {
+            return flow;
+        }
         if command.route == Route::Key {
             let slot = slots::slot(request.arg(1));
             return match self.routes.shortcut(slot, row) {
@@ -552,6 +556,8 @@ impl Engine {
             server.dirty = true;
             self.dirty_backends.push(backend);
         }
+        #[cfg(feature = "planted-faults")]
+        self.plant_swap(backend);
         Flow::Next
     }
 

@@ -36,6 +36,8 @@ mod local;
 mod monitor;
 mod moves;
 mod output;
+#[cfg(feature = "planted-faults")]
+mod planted;
 mod pubsub;
 mod pushes;
 mod route;
@@ -172,6 +174,8 @@ pub struct Engine {
     large: Option<Rc<Vec<u8>>>,
     /// What CLIENT CACHING said of the request being run: yes or no.
     caching: Option<bool>,
+    #[cfg(feature = "planted-faults")]
+    planted: planted::Planted,
 }
 
 impl Engine {
@@ -216,6 +220,8 @@ impl Engine {
             whole: Vec::new(),
             large: None,
             caching: None,
+            #[cfg(feature = "planted-faults")]
+            planted: planted::Planted::from_environment(),
         }
     }
 
