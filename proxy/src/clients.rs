@@ -53,6 +53,10 @@ pub struct ClientInfo {
     pub subscriptions: [usize; 3],
     /// Whether CLIENT NO-EVICT is on.
     pub no_evict: bool,
+    /// Whether CLIENT TRACKING is on...
+    pub tracking: bool,
+    /// ...with BCAST.
+    pub tracking_bcast: bool,
     /// Whether it blocks, until a server has something for it.
     pub blocked: bool,
     /// How many requests are queued since MULTI; `None` outside of a transaction.
@@ -100,13 +104,14 @@ pub fn line(client: &ClientInfo) -> String {
         "id={id} addr={} laddr={} fd={fd} name={name} age={age_s} idle={idle_s} flags={} db={db} \
          sub={sub} psub={psub} ssub={ssub} multi={} qbuf={query_bytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
          obl={output_bytes} oll=0 omem={output_bytes} tot-mem={memory} events=r cmd={} user={} \
-         redir=-1 resp={} lib-name={} lib-ver={} shard={} in-flight={}",
+         redir={} resp={} lib-name={} lib-ver={} shard={} in-flight={}",
         address(client.addr),
         address(client.laddr),
         flags(client),
         client.queued.map_or(-1, |queued| queued as i64),
         client.command,
         client.user,
+        if client.tracking { 0 } else { -1 },
         client.protocol.version(),
         client.lib_name,
         client.lib_ver,
@@ -116,13 +121,16 @@ pub fn line(client: &ClientInfo) -> String {
     line
 }
 
-/// Redis's letters for a client: `P` subscribed, `x` in a transaction, `b` blocked, `U` unix socket, `e` not to be evicted, `N` none
+/// Redis's letters for a client: `P` subscribed, `x` in a transaction, `b` blocked, `t` tracking keys, `B` all of a prefix,
+/// `U` unix socket, `e` not to be evicted, `N` none
 /// of these.
 fn flags(client: &ClientInfo) -> String {
     let letters = [
         ('P', client.is_subscribed()),
         ('x', client.queued.is_some()),
         ('b', client.blocked),
+        ('t', client.tracking),
+        ('B', client.tracking_bcast),
         ('U', client.addr.is_none()),
         ('e', client.no_evict),
     ];

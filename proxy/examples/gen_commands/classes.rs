@@ -153,6 +153,15 @@ pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
     ("client|kill", "ClientKill", "the clients of this proxy, all shards"),
     ("client|no-evict", "ClientNoEvict", "accepted and shown; the proxy evicts no clients"),
     ("client|reply", "ClientReply", ""),
+    (
+        "client|tracking",
+        "ClientTracking",
+        "needs RESP3 to be told anything: REDIRECT is refused; when a slot moves or a server is lost, all keys \
+         are invalidated",
+    ),
+    ("client|caching", "ClientCaching", "inside a transaction it is about what follows EXEC"),
+    ("client|trackinginfo", "ClientTrackingInfo", ""),
+    ("client|getredir", "ClientGetRedir", ""),
     ("client|unblock", "ClientUnblock", "the clients of this proxy, all shards"),
     (
         "client|pause",
@@ -227,10 +236,6 @@ pub(crate) const DIFFERENCES: &[(&str, &str)] = &[
 pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
     ("swapdb", "servers would swap one after the other, and clients meet both databases meanwhile"),
     ("script|debug", "debugs over a connection of its own: connect to a server"),
-    (
-        "client|caching client|getredir client|tracking client|trackinginfo",
-        "client-side caching needs invalidation messages from the servers",
-    ),
     (
         "acl acl|deluser acl|load acl|log acl|save acl|setuser",
         "users stand in the proxy's configuration, see `users`",

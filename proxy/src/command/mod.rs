@@ -176,6 +176,14 @@ pub enum Local {
     ClientNoEvict,
     /// `CLIENT REPLY ON|OFF|SKIP`
     ClientReply,
+    /// `CLIENT TRACKING ON|OFF [BCAST] [PREFIX prefix ...] [OPTIN] [OPTOUT] [NOLOOP]`
+    ClientTracking,
+    /// `CLIENT CACHING YES|NO`
+    ClientCaching,
+    /// `CLIENT TRACKINGINFO`
+    ClientTrackingInfo,
+    /// `CLIENT GETREDIR`
+    ClientGetRedir,
     /// `INFO [section ...]`
     Info,
     /// `CONFIG GET pattern ...`

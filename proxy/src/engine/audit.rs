@@ -65,6 +65,7 @@ impl Engine {
         }
         self.audit_settling()?;
         self.audit_moves()?;
+        self.audit_tracking()?;
         rule!(
             self.sessions.is_empty() || self.sweep_us > self.now_us,
             "the sweep of sessions is late"
@@ -187,6 +188,7 @@ impl Engine {
             Stall::Subscribing => self.is_subscribing(index as u32),
             Stall::Quiet | Stall::Exec => session.in_flight() > 0,
             Stall::Held => self.is_held(index as u32),
+            Stall::Tracking => self.is_opening(index as u32),
             Stall::Blocked => self.leases.sessions.contains(&(index as u32)),
         };
         rule!(wakes, "session {index} waits ({:?}) for nothing", session.stall);

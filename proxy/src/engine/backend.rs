@@ -79,6 +79,8 @@ pub(super) enum Role {
     Subscriber,
     /// One session's at a time, which may block it or leave state on it.
     Dedicated,
+    /// One session's, for as long as it tracks.
+    Tracker,
 }
 
 /// What the connection is doing, in more detail than is shown.
@@ -142,6 +144,8 @@ pub(super) struct Backend {
     pub(super) slot: u16,
     /// What the server calls a dedicated connection.
     pub(super) client_id: i64,
+    /// What the server is told of tracking at each handshake; empty where it is nothing.
+    pub(super) tracking: Vec<u8>,
     /// How much longer than others a request on it may take: it blocks.
     pub(super) patience_us: u64,
     /// A replica that has said it cannot answer is not read from until then.
@@ -211,6 +215,7 @@ impl Backend {
             lessee: NO_INDEX,
             slot: 0,
             client_id: 0,
+            tracking: Vec::new(),
             patience_us: 0,
             rests_until_us: 0,
             dirty: false,

@@ -29,6 +29,11 @@ pub(super) struct Lease {
 }
 
 impl Lease {
+    /// A connection that is the session's already.
+    pub(super) fn of(backend: u32, target: &Backend) -> Self {
+        Self { backend, serial: target.serial }
+    }
+
     /// Tells it from other leases, in what is in flight.
     pub(super) fn tag(self) -> u32 {
         self.serial as u32
@@ -121,6 +126,10 @@ impl Engine {
     /// Takes a clean connection back.
     pub(super) fn give_back(&mut self, lease: Lease) {
         let Some(target) = self.leased(lease) else { return };
+        if target.role == Role::Tracker {
+            // The session keeps it.
+            return;
+        }
         target.lessee = NO_INDEX;
         target.patience_us = 0;
         let ready = target.state == State::Ready;
@@ -138,7 +147,9 @@ impl Engine {
     /// Closes a connection that is in no state to be lent again.
     pub(super) fn abandon(&mut self, lease: Lease, reason: &str) {
         if let Some(target) = self.leased(lease) {
-            target.lessee = NO_INDEX;
+            if target.role != Role::Tracker {
+                target.lessee = NO_INDEX;
+            }
             self.fail_backend(lease.backend, reason);
         }
     }

@@ -516,6 +516,7 @@ impl Engine {
         if self.is_full(backend) {
             return self.wait_for(session, backend);
         }
+        self.push_caching(backend);
         let entry = self.sessions[session as usize].entry(session, command, self.now_us);
         match self.large.take() {
             Some(large) => self.push(backend, entry, Body::Shared(&large)),

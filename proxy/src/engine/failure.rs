@@ -75,7 +75,8 @@ impl Engine {
         target.last_error = reason.to_string();
         target.since_us = self.now_us;
         // Once for each time that it goes, not for each attempt to get it back.
-        if target.attempts == 1 && !target.retired {
+        // Clients that track may have thousands, and what is shared is lost too.
+        if target.attempts == 1 && !target.retired && target.role != Role::Tracker {
             tracing::warn!(
                 shard = self.shard,
                 backend = %target.address,
@@ -85,7 +86,7 @@ impl Engine {
                 reason,
                 "{}",
                 match target.role {
-                    Role::Shared | Role::Waiter | Role::Dedicated =>
+                    Role::Shared | Role::Waiter | Role::Dedicated | Role::Tracker =>
                         "a server is lost: its keys answer errors until it is back",
                     Role::Subscriber =>
                         "a server's messages are lost until the connection for them is back",
@@ -112,8 +113,10 @@ impl Engine {
         for (place, entry) in lost.into_iter().enumerate() {
             self.fail_entry(&entry, streamed && place == 0, &error);
         }
-        if self.backends[backend as usize].role == Role::Subscriber {
-            self.on_feed_lost(backend);
+        match self.backends[backend as usize].role {
+            Role::Tracker => self.on_tracker_lost(backend, was_ready),
+            Role::Subscriber => self.on_feed_lost(backend),
+            _ => {}
         }
         self.wake_waiters(backend);
     }

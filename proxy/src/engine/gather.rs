@@ -135,6 +135,10 @@ impl Engine {
             Split::Mset | Split::Sum => Parts::default(),
         };
         let target = &mut self.sessions[session as usize];
+        let next = target.next;
+        if let Some(tracking) = target.own.as_mut().and_then(|own| own.tracking.as_mut()) {
+            tracking.splits(next);
+        }
         let silent = target.wants_silence();
         target.references += 1;
         let gather = self.gathers.insert(Gather {
@@ -232,6 +236,9 @@ impl Engine {
                 command,
                 kind: Kind::Part,
             };
+            if self.caching.is_some() {
+                self.push_caching(backend);
+            }
             self.push(backend, entry, Body::Header { args: 1 + count, name: request.arg(0) });
         }
         for (i, &part) in plan.order.iter().enumerate() {

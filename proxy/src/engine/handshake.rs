@@ -82,12 +82,17 @@ fn greet(target: &mut Backend, auth: &[u8], name: &[u8]) -> u8 {
         write::request(greeting, &[b"CLIENT", b"ID"]);
         count += 1;
     }
+    if target.role == Role::Tracker {
+        greeting.extend_from_slice(&target.tracking);
+        count += 1;
+    }
     count
 }
 
 /// How many replies are missing when that of the fence is next.
 fn fence_place(target: &Backend) -> u8 {
-    1 + u8::from(target.database != 0) + u8::from(target.role == Role::Dedicated)
+    let asks_more = matches!(target.role, Role::Dedicated | Role::Tracker);
+    1 + u8::from(target.database != 0) + u8::from(asks_more)
 }
 
 /// What the server calls the connection, as CLIENT ID answers.
@@ -214,6 +219,9 @@ impl Engine {
             self.on_feed_ready(backend);
         }
         self.backend_timer(backend);
+        if self.backends[backend as usize].role == Role::Tracker {
+            self.on_tracker_ready(backend);
+        }
         self.close_if_retired(backend);
     }
 

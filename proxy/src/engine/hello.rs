@@ -83,10 +83,15 @@ impl Engine {
         if let Some(name) = hello.name {
             self.name_session(session, name)?;
         }
-        let target = &mut self.sessions[session as usize];
         if let Some(protocol) = hello.protocol {
-            target.speak(protocol);
+            self.sessions[session as usize].speak(protocol);
+            if protocol == Protocol::Resp2 {
+                self.close_trackers(session);
+            } else {
+                self.open_for_bcast(session);
+            }
         }
+        let target = &self.sessions[session as usize];
         let (protocol, client) = (target.protocol, target.client);
         let mut out = Vec::new();
         write::map(&mut out, protocol, 7);

@@ -3,6 +3,7 @@
 //! A server answers in the protocol of the connection, so that sessions in RESP3 have connections of their own, made
 //! when the first of them needs one. What is common has a row of shortcuts from slot to connection.
 
+use super::NO_INDEX;
 use super::session::{Flags, Session};
 use crate::resp::Protocol;
 use crate::slots::SLOT_COUNT;
@@ -12,6 +13,8 @@ use crate::slots::SLOT_COUNT;
 pub(super) struct Lane {
     pub(super) database: u16,
     pub(super) protocol: Protocol,
+    /// The session whose own connections these are, because it tracks; or none.
+    pub(super) tracker: u32,
 }
 
 /// A session's row of shortcuts: where it begins in the table of all, or a number past the table's end
@@ -30,14 +33,16 @@ impl Row {
 impl Lane {
     /// That of the proxy's own requests: answers in RESP2.
     pub(super) fn own(database: u16) -> Self {
-        Self { database, protocol: Protocol::Resp2 }
+        Self { database, protocol: Protocol::Resp2, tracker: NO_INDEX }
     }
 
     /// The row of shortcuts of all sessions that have this lane.
     #[inline]
     pub(super) fn row(self) -> Row {
         match self {
-            Self { database: 0, protocol } => Row(protocol as u16 * SLOT_COUNT as u16),
+            Self { database: 0, protocol, tracker: NO_INDEX } => {
+                Row(protocol as u16 * SLOT_COUNT as u16)
+            }
             _ => Row::NONE,
         }
     }
@@ -46,13 +51,19 @@ impl Lane {
 impl Session {
     #[inline]
     pub(super) fn lane(&self) -> Lane {
-        Lane { database: self.database, protocol: self.protocol }
+        let tracking = self.own.as_ref().and_then(|own| own.tracking.as_ref());
+        let tracking = tracking.filter(|_| self.protocol == Protocol::Resp3);
+        Lane {
+            database: self.database,
+            protocol: self.protocol,
+            tracker: tracking.map_or(NO_INDEX, |tracking| tracking.session()),
+        }
     }
 
     /// Takes another database.
     pub(super) fn select(&mut self, database: u16) {
         self.database = database;
-        self.take_row();
+        self.choose_row();
     }
 
     /// READONLY: reads may go to replicas from now on, also where the settings would not have it; READWRITE: they
@@ -66,11 +77,11 @@ impl Session {
                 self.flags.set(flag);
             }
         }
-        self.take_row();
+        self.choose_row();
     }
 
-    /// Shortcuts lead to masters.
-    fn take_row(&mut self) {
+    /// Its lane may be another one. Shortcuts lead to masters.
+    pub(super) fn choose_row(&mut self) {
         self.row = match self.flags.has(Flags::READS_REPLICAS) {
             true => Row::NONE,
             false => self.lane().row(),
@@ -80,7 +91,7 @@ impl Session {
     /// Takes another protocol.
     pub(super) fn speak(&mut self, protocol: Protocol) {
         self.protocol = protocol;
-        self.take_row();
+        self.choose_row();
         self.note_hears_only();
     }
 }

@@ -85,6 +85,10 @@ impl Engine {
             Local::Multi | Local::Exec | Local::Discard | Local::Watch | Local::Unwatch => {
                 return self.transact(session, id, local, request);
             }
+            Local::ClientTracking
+            | Local::ClientCaching
+            | Local::ClientTrackingInfo
+            | Local::ClientGetRedir => return self.track(session, id, local, request),
             Local::SlotsInfo => self.slots_info(request),
             Local::SlotsMapping => self.slots_mapping(request),
             Local::SlotsHashKey => {

@@ -51,6 +51,7 @@ mod slowlog;
 mod special;
 #[cfg(test)]
 mod tests;
+mod tracking;
 mod transaction;
 
 pub use audit::Audit;
@@ -80,6 +81,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use tracking::Trackers;
 
 /// In place of an index: none.
 const NO_INDEX: u32 = u32::MAX;
@@ -145,6 +147,7 @@ pub struct Engine {
     monitors: Monitors,
     leases: Leases,
     pause: Option<Pause>,
+    trackers: Trackers,
     fans: Fans,
     pool: Pool,
     random: fastrand::Rng,
@@ -174,6 +177,8 @@ pub struct Engine {
     whole: Vec<u8>,
     /// The buffer of the request being run, where it may be passed on whole.
     large: Option<Rc<Vec<u8>>>,
+    /// What CLIENT CACHING said of the request being run: yes or no.
+    caching: Option<bool>,
     #[cfg(feature = "planted-faults")]
     planted: planted::Planted,
 }
@@ -199,6 +204,7 @@ impl Engine {
             monitors: Monitors::default(),
             leases: Leases::default(),
             pause: None,
+            trackers: Trackers::default(),
             fans: Fans::default(),
             pool: Pool::default(),
             random: fastrand::Rng::with_seed(seed),
@@ -219,6 +225,7 @@ impl Engine {
             plan: Plan::default(),
             whole: Vec::new(),
             large: None,
+            caching: None,
             #[cfg(feature = "planted-faults")]
             planted: planted::Planted::from_environment(),
         }

@@ -6,6 +6,7 @@
 //! session's early replies.
 
 use super::Engine;
+use super::backend::Role;
 use super::session::Flags;
 use std::rc::Rc;
 
@@ -20,7 +21,17 @@ impl Engine {
         self.after_output(session);
     }
 
-    /// The same with bytes that many sessions are sent: they are copied only where they have to wait.
+    /// The same, behind the reply to the request of this sequence too, if that is not out yet.
+    pub(super) fn push_to_session_after(&mut self, session: u32, sequence: u32, bytes: &[u8]) {
+        let target = &mut self.sessions[session as usize];
+        if target.flags.has(Flags::DEAD | Flags::GONE) {
+            return;
+        }
+        target.push_after(&mut self.pool, sequence, bytes);
+        self.after_output(session);
+    }
+
+    /// [`Engine::push_to_session`] with bytes that many sessions are sent: they are copied only where they have to wait.
     pub(super) fn push_shared_to_session(&mut self, session: u32, bytes: &Rc<Vec<u8>>) {
         let target = &mut self.sessions[session as usize];
         if target.flags.has(Flags::DEAD | Flags::GONE) {
@@ -50,8 +61,11 @@ impl Engine {
     }
 
     /// A server's push message. It answers no request: what is in flight on the connection is not touched.
-    fn on_push(&mut self, backend: u32, _push: &[u8]) {
+    fn on_push(&mut self, backend: u32, push: &[u8]) {
         let source = &self.backends[backend as usize];
+        if source.role == Role::Tracker {
+            return self.on_tracker_push(backend, push);
+        }
         tracing::debug!(
             shard = self.shard,
             backend = %source.address,

@@ -3,7 +3,7 @@
 use super::backend::{Backend, Role, State};
 use super::lane::{Lane, Row};
 use super::session::Flags;
-use super::{Engine, dedicated};
+use super::{Engine, NO_INDEX, dedicated};
 use crate::slots::{self, SLOT_COUNT};
 use crate::topology::{Address, GroupIndex, SlotState, Topology};
 use ahash::AHashMap;
@@ -263,6 +263,7 @@ impl Engine {
         self.release_returned();
         self.install_routes();
         self.keep_moves_true();
+        self.keep_trackers_true();
         self.keep_subscriptions_true(before, leaving);
         self.connect_masters();
         self.connect_fenced();
@@ -364,6 +365,7 @@ impl Engine {
             Route::Server { master, replicas } => {
                 if replicas != 0
                     && replicas_too
+                    && lane.tracker == NO_INDEX
                     && let Some(backend) = self.replica(replicas, slot, lane)
                 {
                     return Way::To(backend);
@@ -413,6 +415,9 @@ impl Engine {
     /// they could overtake each other.
     #[inline]
     pub(super) fn backend_at(&mut self, server: u16, lane: Lane, slot: u16) -> u32 {
+        if lane.tracker != NO_INDEX {
+            return self.tracker_at(server, lane, slot);
+        }
         let entry = &self.routes.servers[usize::from(server)];
         let parallel = if entry.replica {
             self.settings.replica_parallel

@@ -7,6 +7,7 @@ use super::early::Early;
 use super::lane::Row;
 use super::output::{Output, Pool};
 use super::pubsub::Subscriptions;
+use super::tracking::Tracking;
 use super::transaction::{Replay, Transaction, Watch};
 use crate::command::CommandId;
 use crate::resp::Protocol;
@@ -56,6 +57,8 @@ impl Flags {
     /// It monitors, or has asked to.
     pub(super) const MONITOR: Self = Self(1 << 17);
 
+    /// CLIENT CACHING was said, which is about the next request.
+    pub(super) const CACHING: Self = Self(1 << 22);
     /// Its user may not do everything.
     pub(super) const RESTRICTED: Self = Self(1 << 18);
 
@@ -73,7 +76,8 @@ impl Flags {
             | Self::WATCHED.0
             | Self::MONITOR.0
             | Self::RESTRICTED.0
-            | Self::HELD.0,
+            | Self::HELD.0
+            | Self::CACHING.0,
     );
 
     /// Whether the session's requests go where they go by themselves.
@@ -144,6 +148,8 @@ pub(super) enum Stall {
     Held,
     /// The server has yet to answer EXEC.
     Exec,
+    /// Connections of its own have yet to be made.
+    Tracking,
 }
 
 /// What a client has said of itself. Most say nothing.
@@ -196,6 +202,7 @@ pub(super) struct Own {
     pub(super) replay: Replay,
     pub(super) watch: Option<Watch>,
     pub(super) blocked: Option<Blocked>,
+    pub(super) tracking: Option<Box<Tracking>>,
     pub(super) subscriptions: Option<Subscriptions>,
 }
 
@@ -205,6 +212,7 @@ impl Own {
             && self.replay.is_empty()
             && self.watch.is_none()
             && self.blocked.is_none()
+            && self.tracking.is_none()
             && self.subscriptions.is_none()
     }
 }
@@ -500,6 +508,37 @@ mod tests {
             session.reply(&mut pool, first.wrapping_add(number), format!("{number} ").as_bytes());
         }
         assert_eq!(taken(&mut session), "at once 0 1 2 push not before 3 ");
+    }
+
+    #[test]
+    fn no_two_flags_share_a_bit() {
+        let all = [
+            Flags::AUTHENTICATED,
+            Flags::EOF,
+            Flags::CLOSING,
+            Flags::DEAD,
+            Flags::GONE,
+            Flags::PAUSED,
+            Flags::DIRTY,
+            Flags::RESUMABLE,
+            Flags::REPLY_OFF,
+            Flags::REPLY_SKIP,
+            Flags::KILLS,
+            Flags::NO_EVICT,
+            Flags::RUNNING,
+            Flags::MULTI,
+            Flags::HALF_OUT,
+            Flags::HEARS_ONLY,
+            Flags::WATCHED,
+            Flags::MONITOR,
+            Flags::CACHING,
+            Flags::RESTRICTED,
+            Flags::HELD,
+            Flags::READS_REPLICAS,
+            Flags::READS_MASTERS,
+        ];
+        let together = all.iter().fold(0, |bits, flag| bits | flag.0);
+        assert_eq!(together.count_ones() as usize, all.len());
     }
 
     #[test]

@@ -165,8 +165,11 @@ impl Engine {
             let serving = slots.first().and_then(|slot| Serving::of(&present, usize::from(*slot)));
             let Some(serving) = serving else { continue };
             let drain = self.begin_drain(serving, route, &slots);
-            for slot in slots {
-                self.settling.waits[usize::from(slot)] = drain;
+            for slot in &slots {
+                self.settling.waits[usize::from(*slot)] = drain;
+            }
+            if drain == NONE {
+                self.slots_left(&slots);
             }
         }
         self.settling.pending = true;
@@ -279,6 +282,7 @@ impl Engine {
     pub(super) fn settle(&mut self) {
         let Self { settling, backends, routes, .. } = self;
         let before = settling.drains.len();
+        let mut left = Vec::new();
         settling.drains.retain(|drain, Drain { marks, .. }| {
             marks.retain(|mark| !mark.is_met(backends));
             if marks.is_empty() {
@@ -286,6 +290,7 @@ impl Engine {
                     if *waits == drain as u32 {
                         *waits = NONE;
                         routes.slots[slot] = routes.newest(slot);
+                        left.push(slot as u16);
                     }
                 }
             }
@@ -303,6 +308,7 @@ impl Engine {
             self.effects.push(Effect::Settled { epoch });
         }
         if self.settling.drains.len() < before {
+            self.slots_left(&left);
             self.wake_parked();
         }
     }

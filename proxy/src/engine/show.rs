@@ -38,7 +38,7 @@ impl Engine {
             backends: self
                 .backends
                 .iter()
-                .filter(|(_, backend)| backend.role != Role::Dedicated)
+                .filter(|(_, backend)| !matches!(backend.role, Role::Dedicated | Role::Tracker))
                 .map(|(_, backend)| backend_stats(backend))
                 .collect(),
             ..ShardStats::default()
@@ -89,6 +89,8 @@ impl Engine {
             user: self.settings.users.get(target.user).name().to_owned(),
             subscriptions: target.subscriptions().map_or([0; 3], |held| held.counts()),
             no_evict: target.flags.has(Flags::NO_EVICT),
+            tracking: self.tracking(session).is_some(),
+            tracking_bcast: self.tracking(session).is_some_and(|tracking| tracking.is_bcast()),
             blocked: target.stall == Stall::Blocked,
             queued: target.queued(),
         }

@@ -53,10 +53,19 @@ impl Engine {
         } else {
             None
         };
-        if refused.is_none() && flags.has(Flags::MULTI) {
-            return self.queue(session, id, request);
+        if refused.is_some() {
+            return refused;
         }
-        refused
+        if flags.has(Flags::MULTI)
+            && let Some(flow) = self.queue(session, id, request)
+        {
+            return Some(flow);
+        }
+        // Commands about the client itself are not what CLIENT CACHING is about.
+        if flags.has(Flags::CACHING) && !id.command().name.starts_with("client") {
+            return Some(self.run_with_caching(session, id, request));
+        }
+        None
     }
 
     /// [`Engine::dispatch`] of a request that was queued.

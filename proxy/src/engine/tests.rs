@@ -4,6 +4,7 @@ mod fence;
 mod moves;
 mod pubsub;
 mod settle;
+mod tracking;
 
 use super::*;
 use crate::config::ProxyConfig;

@@ -17,6 +17,8 @@ pub enum Comparison {
     Near,
     /// The type alone, and a map's keys: what belongs to one server or one connection.
     Type,
+    /// Everything behind a cursor, until its end, in any order.
+    Walk,
 }
 
 /// Numbers under this are seconds or counts, others milliseconds.
@@ -37,6 +39,7 @@ impl Comparison {
             '~' => Self::Shape,
             '#' => Self::Near,
             '=' => Self::Type,
+            '@' => Self::Walk,
             _ => return None,
         })
     }
@@ -51,7 +54,7 @@ impl Comparison {
         }
         match self {
             Self::Exact => false,
-            Self::Unordered => unordered(ours, 1) == unordered(theirs, 1),
+            Self::Unordered | Self::Walk => unordered(ours, 1) == unordered(theirs, 1),
             Self::Pairs => unordered(ours, 2) == unordered(theirs, 2),
             Self::Shape => shape(ours) == shape(theirs),
             Self::Near => near(ours, theirs),

@@ -1,7 +1,7 @@
 //! The commands that are tried, by family: every argument form of each.
 //!
 //! A mark before the template says how the replies are compared where they are no errors (which must be equal): `?` in
-//! any order, `%` pairs in any order, `~` only their types and lengths, `#` numbers may be near, `=` only the type; none:
+//! any order, `%` pairs in any order, `~` only their types and lengths, `#` numbers may be near, `=` only the type; `@` all that a cursor leads to; none:
 //! byte for byte. `^` says that no argument may be spoilt, where that could make a command wait for ever or touch what
 //! it must not.
 
@@ -217,7 +217,8 @@ pub const TEMPLATES: &[&str] = &[
     "^?KEYS <tagpattern>",
     "^DBSIZE",
     "^~RANDOMKEY",
-    "^?SCAN 0 COUNT 100000 [ MATCH <tagpattern> ] [ TYPE ( string | hash | zset ) ]",
+    "^@SCAN 0 [ COUNT <small> ] [ MATCH <tagpattern> ] [ TYPE ( string | hash | zset ) ]",
+    "^SCAN ( abc | 0 COUNT 0 | 0 NOPE | 0 MATCH )",
     "^PUBLISH <val> <val>",
     "^SPUBLISH <any> <val>",
     // Blocking, where there is something or hardly a wait.
@@ -261,6 +262,11 @@ pub const TEMPLATES: &[&str] = &[
     "^=CLIENT LIST",
     "CLIENT NO-EVICT ( ON | OFF )",
     "^CLIENT REPLY ( ON | NOPE )",
+    "^CLIENT TRACKING ( ON | OFF | MAYBE ) ( NOPE | PREFIX | OPTIN OPTOUT | BCAST OPTIN | PREFIX a )",
+    "^CLIENT TRACKING ON ( OPTIN | OPTOUT NOLOOP ) ; CLIENT CACHING YES ; CLIENT TRACKINGINFO ; CLIENT TRACKING OFF",
+    "^CLIENT CACHING ( YES | NO | MAYBE )",
+    "^CLIENT GETREDIR",
+    "^CLIENT TRACKINGINFO",
     "^~TIME",
     "^RESET ; CLIENT GETNAME",
     "^=INFO [ server ]",

@@ -5,6 +5,7 @@ use crate::generate::{Call, Generator};
 use codis_testbed::{Client, Proxy, ProxyOptions, Redis, Value, encode};
 use fastrand::Rng;
 use std::fmt::Write;
+use std::io;
 use std::path::Path;
 
 /// How many commands a sequence has, at least; all of its keys have one tag.
@@ -18,6 +19,9 @@ const PIPELINE_MAX: usize = 48;
 
 /// How many of the calls before a difference are shown.
 const SHOWN_CALLS: usize = 60;
+
+/// A walk over all keys takes less than this.
+const WALK_STEPS_MAX: usize = 10_000;
 
 /// Databases that commands may have touched.
 const DATABASES: [&str; 3] = ["1", "15", "0"];
@@ -67,7 +71,10 @@ impl World {
         }
         let mut done = 0;
         while done < calls.len() {
-            let depth = rng.usize(1..=PIPELINE_MAX).min(calls.len() - done);
+            let most = rng.usize(1..=PIPELINE_MAX).min(calls.len() - done);
+            // What walks over keys must not meet what is sent behind it.
+            let walk = calls[done..][..most].iter().position(|c| c.comparison == Comparison::Walk);
+            let depth = walk.map_or(most, |place| place + 1);
             self.compare(&calls, done, depth).map_err(|words| format!("seed {seed}: {words}"))?;
             done += depth;
         }
@@ -81,7 +88,11 @@ impl World {
         self.reference.send(&bytes);
         for place in first..first + count {
             let call = &calls[place];
-            let (ours, theirs) = (self.tested.try_read(), self.reference.try_read());
+            let (mut ours, mut theirs) = (self.tested.try_read(), self.reference.try_read());
+            if call.comparison == Comparison::Walk {
+                ours = ours.and_then(|reply| walk(&mut self.tested, call, reply));
+                theirs = theirs.and_then(|reply| walk(&mut self.reference, call, reply));
+            }
             let (ours, theirs) = match (ours, theirs) {
                 (Ok(ours), Ok(theirs)) => (ours, theirs),
                 (ours, theirs) => {
@@ -108,6 +119,28 @@ impl World {
             server.client().run("FLUSHALL");
         }
     }
+}
+
+/// Goes on from a first reply with a cursor until the end; answers all that came, as one reply.
+fn walk(client: &mut Client, call: &Call, first: Value) -> io::Result<Value> {
+    let mut found = Vec::new();
+    let mut reply = first;
+    for _ in 0..WALK_STEPS_MAX {
+        let Value::Array(parts) = &reply else { return Ok(reply) };
+        let [cursor, keys] = &parts[..] else { return Ok(reply) };
+        found.extend_from_slice(keys.items());
+        if *cursor == Value::bulk("0") {
+            found.sort();
+            // A key may come twice.
+            found.dedup();
+            return Ok(Value::Array(found));
+        }
+        let mut args = call.args.clone();
+        args[1] = cursor.text().into_bytes();
+        client.try_send(encode(&args))?;
+        reply = client.try_read()?;
+    }
+    Err(io::Error::other("the cursor does not come to an end"))
 }
 
 /// What there is to say of a difference.

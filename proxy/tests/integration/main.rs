@@ -27,5 +27,6 @@ mod protocol;
 mod pubsub;
 mod resp3;
 mod sessions;
+mod tracking;
 mod transactions;
 mod users;

@@ -153,6 +153,7 @@ impl Engine {
     fn send_queue(&mut self, session: u32, backend: u32, transaction: Transaction) {
         let database = self.sessions[session as usize].database;
         self.load_queued_scripts(backend, &transaction);
+        self.push_caching(backend);
         let entry = self.swallowed(ids::MULTI);
         self.push(backend, entry, Body::Copy(MULTI));
         let mut start = 0;

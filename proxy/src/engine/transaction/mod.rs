@@ -201,6 +201,7 @@ impl Engine {
         self.end_transaction(session);
         self.end_watch(session);
         self.stop_waiting(session);
+        self.end_tracking(session);
         let target = &mut self.sessions[session as usize];
         target.own = None;
         self.leases.sessions.remove(&session);

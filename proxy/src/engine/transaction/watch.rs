@@ -65,7 +65,13 @@ impl Engine {
             let (lease, broken) = (watch.lease, watch.broken);
             return Ok((!broken && self.leased(lease).is_some()).then_some(lease));
         }
-        let lease = self.lend(session, server, slot)?;
+        let lease = match self.tracker_for(session, server, slot) {
+            Some(lease) => {
+                self.leases.sessions.insert(session);
+                lease
+            }
+            None => self.lend(session, server, slot)?,
+        };
         let watch = Watch { slot, lease, broken: false };
         self.sessions[session as usize].own_mut().watch = Some(watch);
         Ok(Some(lease))
