@@ -103,6 +103,36 @@ pub struct Plan {
     pub stopped: Arc<AtomicBool>,
 }
 
+impl Plan {
+    /// One thread with one connection to `targets` and no pipeline, in a closed loop of ten seconds: whatever else is wanted
+    /// is set afterwards.
+    #[must_use]
+    pub fn new(targets: Vec<Target>, mix: Mix, values: Values) -> Self {
+        Self {
+            targets,
+            threads: 1,
+            clients: 1,
+            pipeline: 1,
+            rate: None,
+            arrivals: Arrivals::Constant,
+            mix,
+            keys: 100_000,
+            distribution: KeyDistribution::Uniform,
+            values,
+            seed: fastrand::u64(..),
+            greeting: (Vec::new(), 0),
+            tls: None,
+            warmup: Duration::ZERO,
+            duration: Duration::from_secs(10),
+            requests: None,
+            patience: Duration::from_secs(5),
+            on_error: OnError::Continue,
+            start: Start::default(),
+            stopped: Arc::default(),
+        }
+    }
+}
+
 /// Why a run came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
