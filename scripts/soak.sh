@@ -11,7 +11,10 @@
 # - `codis-loadtest check` through kills, freezes, cuts, moves and promotions; CODIS_CHECK_SECONDS says for how long (10 minutes).
 # - The same against proxies with a planted fault each, which it has to find within a minute.
 #
-# `scripts/soak.sh faults`, `simulation`, `moves`, `check` or `planted` runs one of them alone.
+# - Random commands to the proxy and to one Redis, replies compared: CODIS_DIFFERENTIAL_COMMANDS says how many (a million),
+#   CODIS_DIFFERENTIAL_SEED repeats a run.
+#
+# `scripts/soak.sh faults`, `simulation`, `moves`, `differential`, `check` or `planted` runs one of them alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -36,6 +39,12 @@ moves() {
         cargo test --locked --release -p codis-proxy --test cluster -- --nocapture --test-threads 1 moves::
 }
 
+differential() {
+    scripts/install.sh redis-server=redis-server
+    CODIS_DIFFERENTIAL_COMMANDS=${CODIS_DIFFERENTIAL_COMMANDS:-1000000} \
+        cargo test --locked --release -p codis-proxy --test differential -- --nocapture
+}
+
 check() {
     scripts/install.sh redis-server=redis-server
     cargo build --locked --release --workspace --bins
@@ -57,11 +66,12 @@ case ${1:-all} in
 faults) faults ;;
 simulation) simulation ;;
 moves) moves ;;
+differential) differential ;;
 check) check ;;
 planted) planted ;;
-all) faults && simulation && moves && check && planted ;;
+all) faults && simulation && moves && differential && check && planted ;;
 *)
-    echo "usage: scripts/soak.sh [faults|simulation|moves|check|planted]" >&2
+    echo "usage: scripts/soak.sh [faults|simulation|moves|differential|check|planted]" >&2
     exit 2
     ;;
 esac

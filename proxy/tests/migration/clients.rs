@@ -3,6 +3,7 @@
 use crate::history::{OPERATIONS_MAX, What};
 use crate::plan::{Key, Kind, Plan};
 use crate::server::reply::{Reply, encode, request};
+use crate::walks::Walk;
 use crate::world::{Event, World};
 use std::collections::VecDeque;
 
@@ -27,6 +28,8 @@ pub(crate) struct Client {
     values: u64,
     pub(crate) replies: usize,
     last_reply: u64,
+    /// It does nothing but SCAN.
+    pub(crate) walk: Option<Walk>,
 }
 
 /// A request that has no answer.
@@ -39,12 +42,13 @@ struct Asked {
 
 /// How to read the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Question {
+pub(crate) enum Question {
     Select,
     One,
     Values,
     Ok,
     Count,
+    Page,
 }
 
 impl Client {
@@ -62,17 +66,19 @@ impl Client {
             writing: false,
             reading: false,
             asked: VecDeque::new(),
-            left: plan.requests,
+            left: if number < plan.clients { plan.requests } else { 0 },
             window: 1 + number % plan.window,
             values: 0,
             replies: 0,
             last_reply: 0,
+            walk: (number >= plan.clients).then(Walk::default),
         }
     }
 
     /// Whether it has asked all it wanted to and was answered.
     pub(crate) fn is_done(&self) -> bool {
-        self.left == 0 && self.asked.is_empty()
+        let walks = self.walk.as_ref().is_some_and(|walk| !walk.over);
+        self.left == 0 && self.asked.is_empty() && !walks
     }
 }
 
@@ -82,10 +88,17 @@ impl World {
         if self.clients[client].is_done() {
             return;
         }
-        let think = self.plan.think_us;
+        let walks = self.clients[client].walk.is_some();
+        let think = if walks { self.plan.walk_us } else { self.plan.think_us };
         self.soon(think, Event::ClientTurn(client));
         if self.clients[client].session.is_none() {
             return self.open_session(client);
+        }
+        if walks {
+            if self.clients[client].asked.is_empty() {
+                self.walk_on(client);
+            }
+            return;
         }
         if self.clients[client].asked.len() < self.clients[client].window
             && self.clients[client].left > 0
@@ -128,7 +141,7 @@ impl World {
         target.asked.clear();
     }
 
-    fn ask(
+    pub(crate) fn ask(
         &mut self,
         client: usize,
         request: &[Vec<u8>],
@@ -206,6 +219,9 @@ impl World {
 
     fn take_reply(&mut self, client: usize, asked: Asked, reply: Reply) {
         let now = self.now;
+        if asked.what == Question::Page && !matches!(reply, Reply::Error(_)) {
+            return self.take_page(client, reply);
+        }
         if let Reply::Error(words) = &reply {
             // Of several keys some may have been reached.
             let may_have_run = words.contains("may have run") || asked.operations.len() > 1;

@@ -29,6 +29,7 @@ mod plan;
 mod proxies;
 mod server;
 mod verdict;
+mod walks;
 mod world;
 
 use plan::Bug;
