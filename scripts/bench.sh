@@ -29,6 +29,7 @@ part() {
     shift
     {
         "$@"
+        # shellcheck disable=SC2016 # Markdown's backquotes
         printf '\nMeasured on %s by `%s`.\n' "$(date -u +%Y-%m-%d)" "$*"
     } | tee "$result"
     [ -z "${FILL:-}" ] || fill "$name" "$result"
