@@ -182,6 +182,8 @@ pub struct Outcome {
 pub struct Second {
     /// Seconds since the end of the warm-up.
     pub at: u64,
+    /// Replies.
+    pub replies: u64,
     /// Replies a second.
     pub per_second: f64,
     /// Errors among them.
@@ -321,6 +323,7 @@ impl Sum {
         self.next_second += Duration::from_secs(1);
         let second = Second {
             at: self.number,
+            replies: counts.replies(),
             per_second: counts.replies() as f64 / length,
             errors: counts.error_replies(),
             lost_connections: counts.lost_connections,

@@ -157,7 +157,10 @@ fn from_last_write(operations: &[Operation]) -> Option<Vec<Operation>> {
     let later = alone
         .rev()
         .map(|write| operations.iter().filter(|one| one.called >= write.called).copied().collect());
-    later.into_iter().find(|later: &Vec<Operation>| !is_linearizable(later))
+    // Where a value is seen, the reader wants to see its write.
+    later
+        .into_iter()
+        .find(|later: &Vec<Operation>| from_nowhere(later).is_none() && !is_linearizable(later))
 }
 
 /// What was known at a moment.
