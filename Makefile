@@ -24,7 +24,7 @@ fmt: ## Format the code
 bench-instructions: ## the engine's instructions a request, against bench/instructions.txt
 	@bench/instructions.sh
 
-bench: ## CPU and throughput beside nutcracker and a direct connection, then memory; about 10 minutes
+bench: ## CPU, latencies and memory beside the peers that are installed; FILL=1 writes docs/performance.md; about 15 minutes
 	@scripts/bench.sh
 
 bench-meta: ## the metadata group: how long changes take, how many a second, 1,000 proxies; about a minute
@@ -33,7 +33,7 @@ bench-meta: ## the metadata group: how long changes take, how many a second, 1,0
 bench-moves: ## moves of slots: keys a second, what clients notice, big keys; about three minutes
 	@scripts/bench-moves.sh
 
-soak: ## Faults and simulations that `make test` has no time for; CODIS_FAULT_SECONDS=600, SEEDS=1000000
+soak: ## Faults, checks and simulations that `make test` has no time for; CODIS_FAULT_SECONDS=600, SEEDS=1000000
 	@scripts/soak.sh
 
 fuzz: ## Fuzz the parser and the engine; SECONDS_EACH=60, installs cargo-fuzz where it is missing

@@ -1,14 +1,44 @@
 #!/usr/bin/env bash
-# `make bench`: the comparison with peers, then memory. The tables go to the terminal and to
-# bench/results/.
+# `make bench`: CPU and latencies beside whatever peers are installed, memory, what the load itself costs, and the engine in time.
+# The tables go to the terminal, to bench/results/, and with FILL=1 into docs/performance.md, between the marks that are there
+# for each part. About fifteen minutes; QUICK=1 takes two, to see that everything works.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/install.sh redis-server=redis-server redis-benchmark=redis-tools nutcracker=nutcracker
-cargo build --release --locked -p codis-proxy -p codis-bench
+cargo build --release --locked --workspace --bins
 bin=${CARGO_TARGET_DIR:-target}/release
 mkdir -p bench/results
 stamp=$(date -u +%Y%m%d-%H%M%S)
-for part in peers memory; do
-    "$bin/codis-bench-$part" --proxy "$bin/codis-proxy" "$@" | tee "bench/results/$stamp-$part.md"
-done
+quick=${QUICK:-}
+
+# fill PART FILE: replaces what stands between the part's marks in docs/performance.md.
+fill() {
+    local doc=docs/performance.md scratch
+    scratch=$(mktemp)
+    awk -v begin="<!-- bench: $1 -->" -v end="<!-- end: $1 -->" -v file="$2" '
+        $0 == begin { print; print ""; while ((getline line < file) > 0) if (line !~ /^# /) print line; print ""; skip = 1 }
+        $0 == end { skip = 0 }
+        !skip && $0 != begin { print }' "$doc" | cat -s >"$scratch"
+    mv "$scratch" "$doc"
+}
+
+# part NAME COMMAND...
+part() {
+    local name=$1 result=bench/results/$stamp-$1.md
+    shift
+    {
+        "$@"
+        # shellcheck disable=SC2016 # Markdown's backquotes
+        printf '\nMeasured on %s by `%s`.\n' "$(date -u +%Y-%m-%d)" "$*"
+    } | tee "$result"
+    [ -z "${FILL:-}" ] || fill "$name" "$result"
+}
+
+part peers "$bin/codis-bench-peers" --proxy "$bin/codis-proxy" --rounds 3 --percent "$([ -n "$quick" ] && echo 2 || echo 25)"
+part latency "$bin/codis-bench-latency" --proxy "$bin/codis-proxy" --plots docs/plots \
+    --rounds "$([ -n "$quick" ] && echo 1 || echo 3)" --seconds "$([ -n "$quick" ] && echo 2 || echo 8)"
+part memory "$bin/codis-bench-memory" --proxy "$bin/codis-proxy"
+export CODIS_LOADTEST_BINARY=$bin/codis-loadtest
+part load scripts/bench-load.sh
+part engine bench/engine.sh

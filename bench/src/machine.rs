@@ -1,10 +1,11 @@
 //! What the numbers were measured on.
 
+use crate::Kind;
 use std::process::Command;
 
 /// One line: processor, cores, kernel, and the versions of what takes part.
 #[must_use]
-pub fn describe() -> String {
+pub fn describe(contenders: &[Kind]) -> String {
     let processor = std::fs::read_to_string("/proc/cpuinfo")
         .ok()
         .and_then(|text| {
@@ -19,10 +20,15 @@ pub fn describe() -> String {
         redis.split_whitespace().find_map(|word| word.strip_prefix("v=")).unwrap_or("unknown");
     let commit = Command::new("git").args(["describe", "--always", "--dirty"]).output();
     let commit = commit.map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
+    let version = |kind: &Kind| match kind {
+        Kind::Peer(adapter) => Some(adapter.version()),
+        Kind::Codis(_) | Kind::Direct => None,
+    };
+    let peers: Vec<String> = contenders.iter().filter_map(version).collect();
+    let peers = if peers.is_empty() { "no peer".to_owned() } else { peers.join(", ") };
     format!(
-        "{processor}, {cores} cores, Linux {}; Redis {redis}; {}; commit {}",
+        "{processor}, {cores} cores, Linux {}; Redis {redis}; {peers}; commit {}",
         kernel.trim(),
-        first_line("nutcracker", "-V").trim_start_matches("This is "),
         commit.unwrap_or_default(),
     )
 }
@@ -31,7 +37,5 @@ fn first_line(program: &str, flag: &str) -> String {
     let Ok(output) = Command::new(program).arg(flag).output() else {
         return format!("no {program}");
     };
-    // nutcracker prints its version to standard error.
-    let text = [output.stdout, output.stderr].concat();
-    String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned()
+    String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()
 }

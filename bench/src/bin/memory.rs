@@ -3,7 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is its purpose")]
 
 use clap::Parser;
-use codis_bench::{Contender, Kind, describe_machine, start};
+use codis_bench::{Contender, Kind, Place, contenders, describe_machine, start};
 use codis_testbed::{Client, Redis, Value, encode, need_open_files};
 use std::path::PathBuf;
 use std::thread;
@@ -21,9 +21,12 @@ struct Options {
     /// Clients that pipeline and go.
     #[arg(long, default_value_t = 1000)]
     crowd: usize,
-    /// Which are measured.
-    #[arg(long, value_delimiter = ',', default_value = "codis,nutcracker")]
-    only: Vec<Kind>,
+    /// The folder of the peers' adapters.
+    #[arg(long, default_value = "bench/peers")]
+    peers: PathBuf,
+    /// Which are measured; all that are installed by default.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
 }
 
 /// Requests in one pipeline of the crowd, and how often each client sends it.
@@ -39,23 +42,26 @@ fn main() {
     need_open_files((options.idle.max(options.crowd) + 500) as u64);
     let backends = [Redis::start(), Redis::start()];
     println!("# Resident memory of the proxy's process, one shard\n");
-    println!("{}.\n", describe_machine());
-    println!(
-        "| | {} |",
-        options.only.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" | ")
-    );
-    println!("|---|{}", "--:|".repeat(options.only.len()));
+    let kinds = contenders(&options.proxy, &options.peers, &options.only).unwrap_or_else(|why| {
+        eprintln!("error: {why}");
+        std::process::exit(1);
+    });
+    println!("{}.\n", describe_machine(&kinds));
+    // What has no process of its own has no memory.
+    let kinds: Vec<Kind> = kinds.into_iter().filter(|kind| !matches!(kind, Kind::Direct)).collect();
+    println!("| | {} |", kinds.iter().map(Kind::name).collect::<Vec<_>>().join(" | "));
+    println!("|---|{}", "--:|".repeat(kinds.len()));
     let columns: Vec<Vec<(String, String)>> =
-        options.only.iter().map(|&kind| measure(&options, kind, &backends)).collect();
+        kinds.iter().map(|kind| measure(&options, kind, &backends)).collect();
     for row in 0..columns[0].len() {
         let values: Vec<&str> = columns.iter().map(|column| column[row].1.as_str()).collect();
         println!("| {} | {} |", columns[0][row].0, values.join(" | "));
     }
 }
 
-fn measure(options: &Options, kind: Kind, backends: &[Redis]) -> Vec<(String, String)> {
+fn measure(options: &Options, kind: &Kind, backends: &[Redis]) -> Vec<(String, String)> {
     let core = codis_testbed::cores() - 1;
-    let contender = start(kind, &options.proxy, backends, core);
+    let contender = start(kind, backends, Place { threads: 1, core: Some(core) });
     let value = "x".repeat(VALUE_BYTES);
     assert_eq!(Client::connect(contender.address()).call(&["SET", "key", &value]), Value::ok());
     let at_start = settled(&contender);

@@ -53,7 +53,7 @@ const SLOTS: &str = "--beg 0 --end 511";
 
 fn main() {
     let options = Options::parse();
-    println!("# Moves of slots\n\n{}.\n", describe_machine());
+    println!("# Moves of slots\n\n{}.\n", describe_machine(&[]));
     let bed = Bed::start(&options);
     for setting in &options.set {
         bed.admin.run(&format!("config set {}", setting.replacen('=', " ", 1)));

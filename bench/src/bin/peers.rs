@@ -1,9 +1,11 @@
-//! codis-proxy beside nutcracker and a direct connection: everything on one core, the same load, CPU
+//! codis-proxy beside its peers and a direct connection: everything on one core, the same load, CPU
 //! time a request out of /proc. Prints a Markdown table.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is its purpose")]
 
 use clap::Parser;
-use codis_bench::{Bench, Contender, Kind, Sample, describe_machine, median, start};
+use codis_bench::{
+    Bench, CODIS, Contender, DIRECT, Place, Sample, contenders, describe_machine, median, start,
+};
 use codis_testbed::{Redis, RedisOptions};
 use std::path::PathBuf;
 
@@ -22,9 +24,12 @@ struct Options {
     /// How many requests, in per cent of the usual number.
     #[arg(long, default_value_t = 100)]
     percent: u64,
-    /// Which take part.
-    #[arg(long, value_delimiter = ',', default_value = "codis,nutcracker,direct")]
-    only: Vec<Kind>,
+    /// The folder of the peers' adapters.
+    #[arg(long, default_value = "bench/peers")]
+    peers: PathBuf,
+    /// Which take part; all that are installed by default.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
 }
 
 /// A depth of pipelining, its load, and the goals for it.
@@ -43,6 +48,8 @@ const DEPTHS: [Depth; 3] = [
     Depth { pipeline: 16, requests: 1_000_000, ratio_goal: 0.28, user_goal_us: Some(0.30) },
     Depth { pipeline: 100, requests: 2_000_000, ratio_goal: 0.10, user_goal_us: Some(0.30) },
 ];
+/// The peer that the goals are about.
+const PEER: &str = "nutcracker";
 const COMMANDS: [&str; 2] = ["set", "get"];
 
 fn main() {
@@ -50,17 +57,19 @@ fn main() {
     let redis =
         || Redis::start_with(RedisOptions { core: Some(options.core), ..RedisOptions::default() });
     let backends = [redis(), redis()];
-    let contenders: Vec<Contender> = options
-        .only
-        .iter()
-        .map(|&kind| start(kind, &options.proxy, &backends, options.core))
-        .collect();
+    let kinds = contenders(&options.proxy, &options.peers, &options.only).unwrap_or_else(|why| {
+        eprintln!("error: {why}");
+        std::process::exit(1);
+    });
+    let place = Place { threads: 1, core: Some(options.core) };
+    let contenders: Vec<Contender> =
+        kinds.iter().map(|kind| start(kind, &backends, place)).collect();
     for contender in &contenders {
         // So that GET finds values.
         let _ = bench(&options, &DEPTHS[2], "set").run(contender);
     }
     println!("# CPU a request, on one core with its clients and servers\n");
-    println!("{}.\n", describe_machine());
+    println!("{}.\n", describe_machine(&kinds));
     println!(
         "50 clients, values of 64 bytes, two Redis servers behind each proxy; medians of {} interleaved \
          rounds; CPU is that of the proxy's process, in microseconds a request.\n",
@@ -96,7 +105,7 @@ fn measure(
     contenders: &[Contender],
     depth: &Depth,
     command: &'static str,
-) -> Vec<(Kind, Sample)> {
+) -> Vec<(String, Sample)> {
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); contenders.len()];
     for round in 0..options.rounds {
         for (contender, samples) in contenders.iter().zip(&mut samples) {
@@ -105,7 +114,7 @@ fn measure(
                 "round {} P={} {command} {}: {:.0}/s, {:.3} us",
                 round + 1,
                 depth.pipeline,
-                contender.kind.name(),
+                contender.name,
                 sample.per_second,
                 sample.cpu_us()
             );
@@ -115,21 +124,21 @@ fn measure(
     contenders
         .iter()
         .zip(&samples)
-        .map(|(contender, samples)| (contender.kind, median(samples)))
+        .map(|(contender, samples)| (contender.name.clone(), median(samples)))
         .collect()
 }
 
-fn of_kind(results: &[(Kind, Sample)], kind: Kind) -> Option<Sample> {
-    results.iter().find(|(found, _)| *found == kind).map(|(_, sample)| *sample)
+fn of_name(results: &[(String, Sample)], name: &str) -> Option<Sample> {
+    results.iter().find(|(found, _)| found == name).map(|(_, sample)| *sample)
 }
 
-fn print_rows(depth: &Depth, command: &str, results: &[(Kind, Sample)]) {
-    let peer = of_kind(results, Kind::Nutcracker);
-    for (kind, sample) in results {
+fn print_rows(depth: &Depth, command: &str, results: &[(String, Sample)]) {
+    let peer = of_name(results, PEER);
+    for (name, sample) in results {
         let Sample { per_second, p50_ms, p99_ms, user_us, system_us } = *sample;
-        let head = format!("| {} | {} | {}", depth.pipeline, command.to_uppercase(), kind.name());
+        let head = format!("| {} | {} | {}", depth.pipeline, command.to_uppercase(), name);
         let load = format!("{per_second:.0} | {p50_ms:.3} | {p99_ms:.3}");
-        if *kind == Kind::Direct {
+        if name == DIRECT {
             println!("{head} | {load} | | | | |");
             continue;
         }
@@ -142,14 +151,14 @@ fn print_rows(depth: &Depth, command: &str, results: &[(Kind, Sample)]) {
     }
 }
 
-fn verdict(depth: &Depth, command: &str, results: &[(Kind, Sample)]) -> Vec<String> {
+fn verdict(depth: &Depth, command: &str, results: &[(String, Sample)]) -> Vec<String> {
     let what = format!("P={} {}", depth.pipeline, command.to_uppercase());
     let met = |met: bool| if met { "met" } else { "NOT MET" };
-    let Some(ours) = of_kind(results, Kind::Codis) else {
+    let Some(ours) = of_name(results, CODIS) else {
         return Vec::new();
     };
     let mut verdicts = Vec::new();
-    if let Some(peer) = of_kind(results, Kind::Nutcracker) {
+    if let Some(peer) = of_name(results, PEER) {
         let (ratio, goal) = (ours.cpu_us() / peer.cpu_us(), depth.ratio_goal);
         verdicts.push(format!(
             "{what}: {ratio:.3} of nutcracker's CPU, at most {goal}: {}",

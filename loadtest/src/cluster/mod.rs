@@ -50,7 +50,7 @@ pub struct ClusterOptions {
     pub ports: Ports,
     /// The programs.
     pub programs: Programs,
-    /// Environment of the proxies.
+    /// The folder of all files, empty or new; a temporary one when `None`.
     pub folder: Option<PathBuf>,
     /// Whether the folder stays.
     pub keep: bool,
@@ -126,7 +126,7 @@ pub struct Cluster {
 /// Where everything is, as `--json` prints it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Addresses {
-    /// The name of the product.
+    /// The folder of all files.
     pub folder: PathBuf,
     /// The proxies.
     pub proxies: Vec<ProxyAddress>,

@@ -103,6 +103,36 @@ pub struct Plan {
     pub stopped: Arc<AtomicBool>,
 }
 
+impl Plan {
+    /// One thread with one connection to `targets` and no pipeline, in a closed loop of ten seconds: whatever else is wanted
+    /// is set afterwards.
+    #[must_use]
+    pub fn new(targets: Vec<Target>, mix: Mix, values: Values) -> Self {
+        Self {
+            targets,
+            threads: 1,
+            clients: 1,
+            pipeline: 1,
+            rate: None,
+            arrivals: Arrivals::Constant,
+            mix,
+            keys: 100_000,
+            distribution: KeyDistribution::Uniform,
+            values,
+            seed: fastrand::u64(..),
+            greeting: (Vec::new(), 0),
+            tls: None,
+            warmup: Duration::ZERO,
+            duration: Duration::from_secs(10),
+            requests: None,
+            patience: Duration::from_secs(5),
+            on_error: OnError::Continue,
+            start: Start::default(),
+            stopped: Arc::default(),
+        }
+    }
+}
+
 /// Why a run came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -152,6 +182,8 @@ pub struct Outcome {
 pub struct Second {
     /// Seconds since the end of the warm-up.
     pub at: u64,
+    /// Replies.
+    pub replies: u64,
     /// Replies a second.
     pub per_second: f64,
     /// Errors among them.
@@ -291,6 +323,7 @@ impl Sum {
         self.next_second += Duration::from_secs(1);
         let second = Second {
             at: self.number,
+            replies: counts.replies(),
             per_second: counts.replies() as f64 / length,
             errors: counts.error_replies(),
             lost_connections: counts.lost_connections,

@@ -68,6 +68,8 @@ pub(crate) struct Worker {
     /// Connections with room for a request (open loop), the one that waited longest first.
     roomy: VecDeque<usize>,
     stop: Option<RunError>,
+    /// When the last request was sent.
+    ended: Option<Instant>,
 }
 
 /// A place for a connection.
@@ -103,6 +105,7 @@ impl Worker {
             left: plan.requests.map(|all| share(all, number, threads)),
             roomy: VecDeque::new(),
             stop: None,
+            ended: None,
             plan,
             number,
             tell,
@@ -221,15 +224,22 @@ impl Worker {
     }
 
     fn may_send(&self, phases: &Phases, now: Instant) -> bool {
-        now < phases.end && self.left != Some(0) && !self.plan.stopped.load(Relaxed)
+        // What was due before the end is sent, late as it is: else the slowest would be missing.
+        let goes_on = match &self.pace {
+            None => now < phases.end,
+            Some(pace) => {
+                phases.start + pace.due() < phases.end && now < phases.end + self.plan.patience
+            }
+        };
+        goes_on && self.left != Some(0) && !self.plan.stopped.load(Relaxed)
     }
 
-    fn is_over(&self, phases: &Phases, now: Instant) -> bool {
+    fn is_over(&mut self, phases: &Phases, now: Instant) -> bool {
         if self.may_send(phases, now) {
             return false;
         }
         let waits = self.slots.iter().any(|slot| slot.in_flight() > 0);
-        let ended = if now > phases.end { phases.end } else { now };
+        let ended = *self.ended.get_or_insert(now);
         !waits || now >= ended + self.plan.patience
     }
 

@@ -41,7 +41,7 @@ struct Options {
 fn main() {
     let options = Options::parse();
     need_open_files(4096);
-    println!("# The metadata group\n\n{}.\n", describe_machine());
+    println!("# The metadata group\n\n{}.\n", describe_machine(&[]));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -117,6 +117,9 @@ fn shorten(operations: Vec<Operation>) -> Vec<Operation> {
         Some(end) => until(&operations, *end),
         None => operations,
     };
+    if let Some(later) = from_last_write(&left) {
+        left = later;
+    }
     let mut before = left.len() + 1;
     while left.len() < before {
         before = left.len();
@@ -138,6 +141,26 @@ fn shorten(operations: Vec<Operation>) -> Vec<Operation> {
         }
     }
     left
+}
+
+/// What follows the last write that nothing overlaps and that still cannot be explained: such a write leaves nothing of what was
+/// before it.
+fn from_last_write(operations: &[Operation]) -> Option<Vec<Operation>> {
+    let writes =
+        operations.iter().filter(|one| one.is_known() && !matches!(one.what, What::Read(_)));
+    let alone = writes.filter(|write| {
+        let overlaps = |one: &&Operation| {
+            one.called <= write.answered && one.answered >= write.called && one != write
+        };
+        !operations.iter().any(|one| overlaps(&one))
+    });
+    let later = alone
+        .rev()
+        .map(|write| operations.iter().filter(|one| one.called >= write.called).copied().collect());
+    // Where a value is seen, the reader wants to see its write.
+    later
+        .into_iter()
+        .find(|later: &Vec<Operation>| from_nowhere(later).is_none() && !is_linearizable(later))
 }
 
 /// What was known at a moment.
@@ -200,6 +223,21 @@ mod tests {
         let operations = &violations[0].operations;
         assert_eq!(operations.len(), 3, "{operations:?}");
         assert_eq!(operations[2].what, Read(30));
+    }
+
+    #[test]
+    fn what_a_later_write_has_covered_is_left_out() {
+        let history = [
+            at(Delete, 0, 1),
+            at(Write(2), 2, 3),
+            at(Delete, 4, 5),
+            at(Read(0), 6, 7),
+            at(Write(3), 8, 9),
+            at(Read(0), 10, 11),
+        ];
+        let violations = judge(&history);
+        assert_eq!(violations[0].operations, history[4..], "{violations:?}");
+        assert_eq!(violations[0].rule, Rule::NothingLost);
     }
 
     #[test]

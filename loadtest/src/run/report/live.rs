@@ -12,6 +12,9 @@ pub struct Live {
     quiet: bool,
     /// Where there is no terminal, lines alone.
     is_terminal: bool,
+    warmup: Duration,
+    /// Whether the bar counts requests, or else milliseconds.
+    counts_requests: bool,
 }
 
 impl Live {
@@ -19,7 +22,13 @@ impl Live {
     #[must_use]
     pub fn new(quiet: bool) -> Self {
         let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-        Self { bar: ProgressBar::hidden(), quiet, is_terminal }
+        Self {
+            bar: ProgressBar::hidden(),
+            quiet,
+            is_terminal,
+            warmup: Duration::ZERO,
+            counts_requests: false,
+        }
     }
 
     #[allow(clippy::print_stderr, reason = "showing it there is what this is for")]
@@ -37,6 +46,7 @@ impl Watch for Live {
         if self.quiet || !self.is_terminal {
             return;
         }
+        self.counts_requests = plan.requests.is_some();
         let length = plan.requests.unwrap_or((plan.warmup + plan.duration).as_millis() as u64);
         let style = ProgressStyle::with_template("{elapsed:>5} [{bar:50}] {percent} % {msg}");
         self.bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
@@ -44,13 +54,13 @@ impl Watch for Live {
         if !plan.warmup.is_zero() {
             self.bar.set_message("warming up");
         }
-        if plan.requests.is_none() {
-            self.bar.enable_steady_tick(Duration::from_millis(200));
-        }
+        self.warmup = plan.warmup;
+        self.bar.enable_steady_tick(Duration::from_millis(200));
     }
 
     fn second(&mut self, second: &Second) {
-        let Second { at, per_second, errors, lost_connections, p50_ms, p99_ms, max_ms } = second;
+        let Second { at, per_second, errors, lost_connections, p50_ms, p99_ms, max_ms, .. } =
+            second;
         let mut text = format!(
             "{at:>4} s {:>11}/s  p50 {p50_ms:.3} ms  p99 {p99_ms:.3} ms  max {max_ms:.3} ms",
             count(*per_second)
@@ -62,11 +72,13 @@ impl Watch for Live {
             text.push_str(&format!("  {lost_connections} connections lost"));
         }
         self.bar.set_message("");
-        self.show(&text);
-        let by_requests = self.bar.length().is_some();
-        if by_requests {
-            self.bar.inc(0);
+        if self.counts_requests {
+            self.bar.inc(second.replies);
+        } else {
+            let passed = self.warmup + Duration::from_secs(*at);
+            self.bar.set_position(passed.as_millis() as u64);
         }
+        self.show(&text);
     }
 
     fn ends(&mut self) {

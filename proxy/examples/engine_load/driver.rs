@@ -1,10 +1,4 @@
-//! A fixed load on the engine alone, for counting instructions: `engine_load <get|set|mget> <turns>`.
-//!
-//! Sixteen sessions, two backends, sixteen requests a session and turn, values of 64 bytes; bytes go
-//! in and out as the driver moves them, buffers go back. `bench/instructions.sh` runs it under
-//! callgrind with two numbers of turns: the difference is what the turns cost.
-
-#![allow(clippy::print_stdout, reason = "its output is its answer")]
+//! The engine with nothing around it: bytes in, bytes out, as a shard's driver moves them.
 
 use codis_proxy::config::ProxyConfig;
 use codis_proxy::engine::{Effect, Engine, Settings};
@@ -12,36 +6,18 @@ use codis_proxy::slots::{SLOT_COUNT, slot};
 use codis_proxy::topology::{Group, GroupIndex, Slot, SlotState, Topology};
 use std::sync::Arc;
 
-const SESSIONS: u32 = 16;
+pub(crate) const SESSIONS: u32 = 16;
 const PIPELINE: usize = 16;
 const VALUE: [u8; 64] = [b'v'; 64];
 const BACKENDS: usize = 2;
 /// Microseconds from one turn to the next.
-const TURN_US: u64 = 100;
+pub(crate) const TURN_US: u64 = 100;
 
 /// One turn's bytes: what every session sends, and what every backend answers to all of that.
-struct Load {
+pub(crate) struct Load {
     requests: Vec<u8>,
     replies: [Vec<u8>; BACKENDS],
-    requests_a_session: usize,
-}
-
-fn main() {
-    let mut args = std::env::args().skip(1);
-    let load = args.next().and_then(|name| Load::named(&name));
-    let turns: Option<u64> = args.next().and_then(|turns| turns.parse().ok());
-    let (Some(load), Some(turns)) = (load, turns) else {
-        println!("usage: engine_load <get|set|mget> <turns>");
-        std::process::exit(2);
-    };
-    let mut driver = Driver::new();
-    let mut replies = 0;
-    for turn in 1..=turns {
-        driver.engine.set_now(turn * TURN_US);
-        replies += driver.turn(&load);
-    }
-    println!("{}", turns * u64::from(SESSIONS) * load.requests_a_session as u64);
-    assert!(replies > 0, "no reply came");
+    pub(crate) requests_a_session: usize,
 }
 
 /// A key that the backend of this number serves.
@@ -63,7 +39,8 @@ fn request(out: &mut Vec<u8>, args: &[&[u8]]) {
 }
 
 impl Load {
-    fn named(name: &str) -> Option<Self> {
+    /// The load of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
         let mut requests = Vec::new();
         let mut replies = [Vec::new(), Vec::new()];
         for number in 0..PIPELINE {
@@ -101,7 +78,8 @@ impl Load {
     }
 }
 
-struct Driver {
+/// An engine with its sessions and backends.
+pub(crate) struct Driver {
     engine: Engine,
     /// By backend of the engine: its number here.
     numbers: Vec<usize>,
@@ -109,7 +87,8 @@ struct Driver {
 }
 
 impl Driver {
-    fn new() -> Self {
+    /// Sessions and backends, connected.
+    pub(crate) fn new() -> Self {
         let mut engine = Engine::new(Settings::new(&ProxyConfig::default(), "token"), 0, 0, 1);
         let groups = (0..BACKENDS).map(|number| Group {
             id: number as u32 + 1,
@@ -149,7 +128,8 @@ impl Driver {
 
     /// Requests in and out to the backends, then replies in and out to the clients; answers how many
     /// bytes of replies left.
-    fn turn(&mut self, load: &Load) -> usize {
+    pub(crate) fn turn_at(&mut self, now_us: u64, load: &Load) -> usize {
+        self.engine.set_now(now_us);
         for session in 0..SESSIONS {
             self.engine.on_client_bytes(session, &load.requests);
         }

@@ -1,0 +1,242 @@
+//! codis-proxy beside its peers: what each can do in a closed loop, and its latencies in open loops, at half of that and at a
+//! rate that is the same for all. Prints Markdown tables, and plots the latencies.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is its purpose")]
+
+use clap::Parser;
+use codis_bench::{Contender, DIRECT, Kind, Place, contenders, describe_machine, start};
+use codis_loadtest::run::report::{Series, plot_latencies};
+use codis_loadtest::run::{
+    Mix, Outcome, Plan, Second, Share, Target, ValueSizes, Values, Watch, latencies, run,
+};
+use codis_testbed::Redis;
+use hdrhistogram::Histogram;
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Compares latencies at the same rate, and at half of what each can do.
+#[derive(Debug, Parser)]
+struct Options {
+    /// The program of codis-proxy.
+    #[arg(long, default_value = "target/release/codis-proxy")]
+    proxy: PathBuf,
+    /// The folder of the peers' adapters.
+    #[arg(long, default_value = "bench/peers")]
+    peers: PathBuf,
+    /// Which take part; all that are installed by default.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// How many threads the proxies have, one table each.
+    #[arg(long, value_delimiter = ',', default_value = "1,2")]
+    threads: Vec<usize>,
+    /// Rounds, in which contenders take turns.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Seconds of each open loop; a closed one takes half as long.
+    #[arg(long, default_value_t = 8)]
+    seconds: u64,
+    /// Where the plots go; none without it.
+    #[arg(long)]
+    plots: Option<PathBuf>,
+}
+
+const CLIENTS: usize = 50;
+const MIX: &str = "get=80,set=20";
+const VALUE_BYTES: usize = 64;
+const KEYS: u64 = 100_000;
+/// Before each measurement.
+const WARMUP: Duration = Duration::from_millis(500);
+
+/// What was measured of one contender, all rounds together.
+struct Measured {
+    name: String,
+    /// Of each round.
+    per_second: Vec<f64>,
+    cpu_us: Vec<f64>,
+    half: Histogram<u64>,
+    same: Histogram<u64>,
+    unsent: u64,
+}
+
+struct Silent;
+
+impl Watch for Silent {
+    fn begins(&mut self, _: &Plan) {}
+    fn second(&mut self, _: &Second) {}
+    fn ends(&mut self) {}
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
+    let kinds = contenders(&options.proxy, &options.peers, &options.only)?;
+    println!("# Latencies in open loops\n\n{}.\n", describe_machine(&kinds));
+    println!(
+        "{CLIENTS} clients, {MIX}, values of {VALUE_BYTES} bytes, {KEYS} keys, two Redis servers, no process bound to a core; \
+         {} rounds of {} s. Latencies count from when a request was due, in milliseconds.\n",
+        options.rounds, options.seconds
+    );
+    for threads in &options.threads {
+        let kinds: Vec<Kind> =
+            kinds.iter().filter(|kind| kind.can_have(*threads)).cloned().collect();
+        let (measured, rate) = compare(&options, &kinds, *threads)?;
+        print_table(&measured, *threads, rate);
+        if let Some(folder) = &options.plots {
+            std::fs::create_dir_all(folder)?;
+            let series: Vec<Series<'_>> = measured
+                .iter()
+                .map(|one| Series { name: &one.name, latencies: &one.same })
+                .collect();
+            let title = format!("{threads} thread(s), {rate:.0} requests/s");
+            plot_latencies(&folder.join(format!("latency-{threads}.svg")), &title, &series)?;
+        }
+    }
+    Ok(())
+}
+
+/// Measures all contenders; also the rate that was the same for all.
+fn compare(
+    options: &Options,
+    kinds: &[Kind],
+    threads: usize,
+) -> Result<(Vec<Measured>, f64), Box<dyn Error>> {
+    let backends = [Redis::start(), Redis::start()];
+    let place = Place { threads, core: None };
+    let running: Vec<Contender> = kinds.iter().map(|kind| start(kind, &backends, place)).collect();
+    let mut measured: Vec<Measured> = running.iter().map(|one| Measured::new(&one.name)).collect();
+    let closed = Duration::from_secs(options.seconds).div_f64(2.0);
+    for round in 0..options.rounds {
+        for (contender, measured) in running.iter().zip(&mut measured) {
+            measured.closed(contender, closed)?;
+            eprintln!("round {} {} closed: {:?}", round + 1, measured.name, measured.per_second);
+        }
+    }
+    // Half of what the slowest can do, so that each has the same to do.
+    let slowest = measured.iter().map(Measured::middle).fold(f64::INFINITY, f64::min);
+    let same = (slowest / 2.0 / 100.0).round() * 100.0;
+    let open = Duration::from_secs(options.seconds);
+    for round in 0..options.rounds {
+        for (contender, measured) in running.iter().zip(&mut measured) {
+            eprintln!("round {} {} open", round + 1, measured.name);
+            let outcome = load(contender, open, Some(measured.middle() / 2.0))?;
+            measured.unsent += outcome.unsent + outcome.unanswered;
+            measured.half.add(outcome.counts.all())?;
+            let outcome = load(contender, open, Some(same))?;
+            measured.unsent += outcome.unsent + outcome.unanswered;
+            measured.same.add(outcome.counts.all())?;
+        }
+    }
+    Ok((measured, same))
+}
+
+impl Measured {
+    fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            per_second: Vec::new(),
+            cpu_us: Vec::new(),
+            half: latencies(),
+            same: latencies(),
+            unsent: 0,
+        }
+    }
+
+    fn closed(&mut self, contender: &Contender, duration: Duration) -> Result<(), Box<dyn Error>> {
+        let before = contender.process().map(|process| process.cpu_time());
+        let outcome = load(contender, duration, None)?;
+        let after = contender.process().map(|process| process.cpu_time());
+        let replies = outcome.counts.replies() as f64;
+        self.per_second.push(replies / outcome.elapsed.as_secs_f64());
+        if let (Some(before), Some(after)) = (before, after) {
+            // The warm-up is in the CPU time and not in the replies.
+            let counted = outcome.elapsed.as_secs_f64();
+            let part = counted / (counted + WARMUP.as_secs_f64());
+            self.cpu_us.push(after.since(before).total_ns as f64 / 1000.0 * part / replies);
+        }
+        Ok(())
+    }
+
+    fn middle(&self) -> f64 {
+        median(&self.per_second)
+    }
+}
+
+fn median(numbers: &[f64]) -> f64 {
+    let mut numbers = numbers.to_vec();
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or_default()
+}
+
+fn load(
+    contender: &Contender,
+    duration: Duration,
+    rate: Option<f64>,
+) -> Result<Outcome, Box<dyn Error>> {
+    let shares = MIX.split(',').map(str::parse).collect::<Result<Vec<Share>, _>>()?;
+    let mix = Mix::new(&shares, &[], "key:")?;
+    let target = Target { host: "127.0.0.1".to_owned(), address: contender.address().parse()? };
+    let mut plan = Plan::new(vec![target], mix, Values::new(&ValueSizes::Fixed(VALUE_BYTES), 1));
+    (plan.clients, plan.keys, plan.rate) = (CLIENTS, KEYS, rate);
+    (plan.warmup, plan.duration) = (WARMUP, duration);
+    let outcome = run(plan, &mut Silent)?;
+    let errors = outcome.counts.error_replies() + outcome.counts.lost_connections;
+    if errors > 0 {
+        let told = &outcome.counts.errors;
+        return Err(
+            format!("{}: {errors} errors or lost connections: {told:?}", contender.name).into()
+        );
+    }
+    Ok(outcome)
+}
+
+fn print_table(measured: &[Measured], threads: usize, same: f64) {
+    println!("## {threads} thread{} each\n", if threads == 1 { "" } else { "s" });
+    println!(
+        "| through | closed loop, requests/s | CPU us | at half of that: p50 | p99 | p99.9 | max | at {same:.0}/s: p50 | p99 | p99.9 | max |"
+    );
+    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
+    for one in measured {
+        let cpu = if one.cpu_us.is_empty() {
+            String::new()
+        } else {
+            format!("{:.2}", median(&one.cpu_us))
+        };
+        let ms = |ns: u64| format!("{:.3}", ns as f64 / 1e6);
+        let row = |h: &Histogram<u64>| {
+            let quantiles = [0.5, 0.99, 0.999].map(|at| ms(h.value_at_quantile(at)));
+            format!("{} | {}", quantiles.join(" | "), ms(h.max()))
+        };
+        println!(
+            "| {} | {:.0} | {cpu} | {} | {} |",
+            one.name,
+            one.middle(),
+            row(&one.half),
+            row(&one.same)
+        );
+    }
+    let unsent: u64 = measured.iter().map(|one| one.unsent).sum();
+    if unsent > 0 {
+        println!("\n{unsent} requests of the open loops were not sent or not answered in time.");
+    }
+    verdict(measured);
+    println!();
+}
+
+/// Whether ours has the lowest p99.9 of all proxies, at half of what each can do and at the same rate.
+fn verdict(measured: &[Measured]) {
+    let proxies: Vec<&Measured> = measured.iter().filter(|one| one.name != DIRECT).collect();
+    let [ours, peers @ ..] = &proxies[..] else { return };
+    if peers.is_empty() {
+        return;
+    }
+    let p999 = |h: &Histogram<u64>| h.value_at_quantile(0.999);
+    for (what, of) in [
+        ("at half of what each can do", (|one| &one.half) as fn(&Measured) -> &Histogram<u64>),
+        ("at the same rate", |one| &one.same),
+    ] {
+        let lowest = peers.iter().all(|peer| p999(of(ours)) <= p999(of(peer)));
+        println!(
+            "\np99.9 of codis-proxy the lowest of the proxies {what}: {}",
+            if lowest { "yes" } else { "NO" }
+        );
+    }
+}
