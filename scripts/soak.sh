@@ -9,7 +9,10 @@
 # - Moves of 500,000 keys there and back under load, with a proxy frozen for 10 s, kills and cuts among it, and of keys with
 #   a million elements.
 #
-# `scripts/soak.sh faults`, `simulation` or `moves` runs one of them alone.
+# - Random commands to the proxy and to one Redis, replies compared: CODIS_DIFFERENTIAL_COMMANDS says how many (a million),
+#   CODIS_DIFFERENTIAL_SEED repeats a run.
+#
+# `scripts/soak.sh faults`, `simulation`, `moves` or `differential` runs one of them alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -34,13 +37,20 @@ moves() {
         cargo test --locked --release -p codis-proxy --test cluster -- --nocapture --test-threads 1 moves::
 }
 
+differential() {
+    scripts/install.sh redis-server=redis-server
+    CODIS_DIFFERENTIAL_COMMANDS=${CODIS_DIFFERENTIAL_COMMANDS:-1000000} \
+        cargo test --locked --release -p codis-proxy --test differential -- --nocapture
+}
+
 case ${1:-all} in
 faults) faults ;;
 simulation) simulation ;;
 moves) moves ;;
-all) faults && simulation && moves ;;
+differential) differential ;;
+all) faults && simulation && moves && differential ;;
 *)
-    echo "usage: scripts/soak.sh [faults|simulation|moves]" >&2
+    echo "usage: scripts/soak.sh [faults|simulation|moves|differential]" >&2
     exit 2
     ;;
 esac

@@ -47,6 +47,8 @@ pub struct ClientInfo {
     pub in_flight: usize,
     /// The last command, as Redis names it (`client|list`).
     pub command: &'static str,
+    /// Its user.
+    pub user: String,
     /// Whether CLIENT NO-EVICT is on.
     pub no_evict: bool,
     /// Whether it blocks, until a server has something for it.
@@ -94,13 +96,14 @@ pub fn line(client: &ClientInfo) -> String {
         line,
         "id={id} addr={} laddr={} fd={fd} name={name} age={age_s} idle={idle_s} flags={} db={db} \
          sub=0 psub=0 ssub=0 multi={} qbuf={query_bytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
-         obl={output_bytes} oll=0 omem={output_bytes} tot-mem={memory} events=r cmd={} user=default \
+         obl={output_bytes} oll=0 omem={output_bytes} tot-mem={memory} events=r cmd={} user={} \
          redir=-1 resp={} lib-name={} lib-ver={} shard={} in-flight={}",
         address(client.addr),
         address(client.laddr),
         flags(client),
         client.queued.map_or(-1, |queued| queued as i64),
         client.command,
+        client.user,
         client.protocol.version(),
         client.lib_name,
         client.lib_ver,
@@ -130,6 +133,7 @@ impl KillFilter {
         !self.none
             && self.id.is_none_or(|id| id == client.id)
             && self.not.is_none_or(|not| not != client.id)
+            && self.user.as_ref().is_none_or(|user| *user == client.user)
             && self.max_age_s.is_none_or(|least| client.age_s >= least)
             && self.addr.as_ref().is_none_or(|addr| *addr == address(client.addr))
             && self.laddr.as_ref().is_none_or(|laddr| *laddr == address(client.laddr))
@@ -148,6 +152,7 @@ mod tests {
             shard: 1,
             fd: 8,
             name: "worker".into(),
+            user: "default".into(),
             age_s: 30,
             idle_s: 2,
             db: 3,
@@ -186,6 +191,7 @@ mod tests {
             laddr: Some("127.0.0.1:19000".into()),
             not: Some(8),
             max_age_s: Some(30),
+            user: Some("default".into()),
             none: false,
         };
         assert!(KillFilter::default().matches(&client));

@@ -32,7 +32,9 @@ pub struct KillFilter {
     pub not: Option<u64>,
     /// At least this old, in seconds.
     pub max_age_s: Option<u64>,
-    /// None at all (a TYPE or USER that no session here can have).
+    /// Its user's name.
+    pub user: Option<String>,
+    /// None at all (a TYPE that no session here can have).
     pub none: bool,
 }
 

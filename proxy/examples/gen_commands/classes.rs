@@ -107,7 +107,7 @@ pub(crate) const EVERYWHERE: &[(&str, &str, &str)] = &[
 /// that of a Redis server (empty: not at all).
 pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
     ("auth", "Auth", "checks the proxy's `session_auth`; a user name must be `default`"),
-    ("hello", "Hello", "protocol 2 only; `HELLO 3` is refused with NOPROTO"),
+    ("hello", "Hello", "the id is that of the connection to the proxy"),
     ("select", "Select", "up to the proxy's `backend_number_databases`"),
     ("ping", "Ping", "answered by the proxy; `PING host:port` asks a server of the topology"),
     ("echo", "Echo", ""),
@@ -141,6 +141,13 @@ pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
     ("discard", "Discard", ""),
     ("watch", "Watch", "keys of one slot; EXEC answers nil also when the slot moves meanwhile"),
     ("unwatch", "Unwatch", ""),
+    ("acl|whoami", "AclWhoAmI", ""),
+    ("acl|users", "AclUsers", "the users of the proxy's configuration"),
+    ("acl|list", "AclList", "the users of the proxy's configuration"),
+    ("acl|getuser", "AclGetUser", "the users of the proxy's configuration; no selectors"),
+    ("acl|cat", "AclCat", ""),
+    ("acl|dryrun", "AclDryRun", "the users of the proxy's configuration"),
+    ("acl|genpass", "AclGenPass", ""),
     ("info", "Info", "the proxy's own sections; `INFO host:port` asks a server of the topology"),
     ("config|get", "ConfigGet", "the proxy's own settings"),
     ("config|set", "ConfigSet", "the proxy's own settings"),
@@ -182,9 +189,8 @@ pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
     ("client|pause client|unpause", "concerns state that the proxy does not keep"),
     ("monitor", "would have to gather from every server"),
     (
-        "acl acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log \
-         acl|save acl|setuser acl|users acl|whoami",
-        "the proxy has one password, no users",
+        "acl acl|deluser acl|load acl|log acl|save acl|setuser",
+        "users stand in the proxy's configuration, see `users`",
     ),
     ("lolwut", "no client depends on it"),
     (
@@ -246,8 +252,8 @@ pub(crate) const ADDED: &[Added] = &[
     Added {
         name: "codis.server",
         arity: -3,
-        flags: &["noscript", "loading", "stale"],
-        categories: &["@slow"],
+        flags: &["admin", "noscript", "loading", "stale"],
+        categories: &["@admin", "@slow", "@dangerous"],
         tips: &[],
         summary: "Run a command on one server of the topology",
         since: "1.0.0",

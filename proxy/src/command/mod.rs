@@ -23,11 +23,12 @@ mod reply;
 mod table;
 
 pub use error::LookupError;
-pub use glob::matches as glob_matches;
+pub use getkeys::{KeyUse, key_accesses};
+pub use glob::{matches as glob_matches, matches_exactly as glob_matches_exactly};
 pub use keys::{KeysError, Streams, keys};
-pub use lookup::{lookup, resolve};
+pub use lookup::{by_full_name as lookup_full_name, lookup, resolve};
 pub use refusal::refusal;
-pub use reply::reply;
+pub use reply::{CATEGORIES, in_category, reply};
 pub use table::{COMMANDS, REDIS_VERSION, ids};
 
 /// A command or subcommand: its index in [`COMMANDS`].
@@ -205,6 +206,20 @@ pub enum Local {
     Unwatch,
     /// `CLIENT UNBLOCK id [TIMEOUT|ERROR]`
     ClientUnblock,
+    /// `ACL WHOAMI`
+    AclWhoAmI,
+    /// `ACL USERS`
+    AclUsers,
+    /// `ACL LIST`
+    AclList,
+    /// `ACL GETUSER name`
+    AclGetUser,
+    /// `ACL CAT [category]`
+    AclCat,
+    /// `ACL DRYRUN name command [arg ...]`
+    AclDryRun,
+    /// `ACL GENPASS [bits]`
+    AclGenPass,
     /// `HELP` of any container, answered by [`reply`]
     Help,
 }

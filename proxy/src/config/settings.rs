@@ -4,6 +4,7 @@
 
 use super::embedded::Embedded;
 use super::listen::ProtoType;
+use crate::users::Users;
 use codis_service::config::{ByteSize, Period, Secret, SlowThreshold};
 use codis_service::settings;
 use std::time::Duration;
@@ -32,6 +33,11 @@ settings! {
         /// The password that clients must give by AUTH before any other command. Empty for none.
         /// A new password counts for the next AUTH; sessions that are in stay in.
         (Live) session_auth: Secret = Secret::default();
+        /// Users and what each may do, a section [[users]] for each: name, passwords (a list of their SHA-256 in
+        /// hex) or no_password, commands (rules such as "+@read -keys +client|id"), keys (patterns such as
+        /// "app:*" or "%R~app:*"), channels (patterns) and enabled. Without any, there is the default user, who
+        /// may do everything and whose password is session_auth.
+        (Restart) users: Users = Users::default();
         /// Where the admin HTTP pages are served: host:port, TCP only.
         (Restart) admin_addr: String = "0.0.0.0:11080".into();
         /// How clients connect: "tcp", "tcp4", "tcp6" or "unix".

@@ -197,6 +197,7 @@ fn clients(shard: usize) -> Vec<ClientInfo> {
         shard,
         age_s: 10 * id,
         command: "get",
+        user: "default".into(),
         ..ClientInfo::default()
     };
     // Not in order, as a shard keeps them by index.

@@ -21,23 +21,41 @@ impl Engine {
             if !matches!(source.state, State::Ready | State::Handshake(_)) {
                 return;
             }
-            match source.scanner.scan(&bytes[position..]) {
-                Ok(Scan::End(len)) => {
-                    self.on_reply(backend, &bytes[position..position + len]);
-                    position += len;
+            if let Some(len) = source.scanner.scan_short(&bytes[position..]) {
+                self.on_reply(backend, &bytes[position..position + len]);
+                position += len;
+            } else {
+                match self.on_long_reply(backend, &bytes[position..]) {
+                    Some(len) => position += len,
+                    None => return,
                 }
-                Ok(Scan::EndOfPush(len)) => {
-                    self.on_push_end(backend, &bytes[position..position + len]);
-                    position += len;
-                }
-                Ok(Scan::More) => {
-                    self.on_piece(backend, &bytes[position..]);
-                    break;
-                }
-                Err(error) => return self.fail_backend(backend, &error.to_string()),
             }
         }
         self.after_replies(backend);
+    }
+
+    /// Takes what is no short reply from the start of `bytes`; answers how much that was, or nothing if the connection
+    /// has failed.
+    #[inline(never)]
+    fn on_long_reply(&mut self, backend: u32, bytes: &[u8]) -> Option<usize> {
+        match self.backends[backend as usize].scanner.scan(bytes) {
+            Ok(Scan::End(len)) => {
+                self.on_reply(backend, &bytes[..len]);
+                Some(len)
+            }
+            Ok(Scan::EndOfPush(len)) => {
+                self.on_push_end(backend, &bytes[..len]);
+                Some(len)
+            }
+            Ok(Scan::More) => {
+                self.on_piece(backend, bytes);
+                Some(bytes.len())
+            }
+            Err(error) => {
+                self.fail_backend(backend, &error.to_string());
+                None
+            }
+        }
     }
 
     /// A whole reply, or the end of one whose beginning came before.

@@ -373,6 +373,11 @@ impl Engine {
         if !flags.has(Flags::AUTHENTICATED) && !id.command().flags.any(command::Flags::NO_AUTH) {
             return Some(self.reject(session, id, "NOAUTH Authentication required."));
         }
+        if flags.has(Flags::RESTRICTED)
+            && let Some(flow) = self.forbid(session, id, request)
+        {
+            return Some(flow);
+        }
         if flags.has(Flags::MULTI) {
             return self.queue(session, id, request);
         }

@@ -11,10 +11,11 @@ use crate::resp::{Request, write};
 use crate::slots::{self, SLOT_COUNT};
 use crate::topology::SlotState;
 
-const SYNTAX: &str = "ERR syntax error";
-const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
-const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
-const NO_PASSWORD: &str = "ERR AUTH <password> called without any password configured for the \
+pub(super) const SYNTAX: &str = "ERR syntax error";
+pub(super) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
+pub(super) const WRONG_PASSWORD: &str =
+    "WRONGPASS invalid username-password pair or user is disabled.";
+pub(super) const NO_PASSWORD: &str = "ERR AUTH <password> called without any password configured for the \
                            default user. Are you sure your configuration is correct?";
 
 /// What a local command answers.
@@ -41,7 +42,7 @@ impl Engine {
         let answer = match local {
             Local::Auth => self.auth(session, request),
             Local::Hello => return self.hello(session, id, request),
-            Local::Select => self.select(session, request),
+            Local::Select => return self.select(session, id, request),
             Local::Ping => ping(request),
             Local::Echo => Ok(bulk(request.arg(1))),
             Local::Quit => return self.quit(session, id),
@@ -62,6 +63,13 @@ impl Engine {
             }
             Local::ClientNoEvict => self.no_evict(session, request),
             Local::ClientReply => return self.client_reply(session, id, request),
+            Local::AclWhoAmI
+            | Local::AclUsers
+            | Local::AclList
+            | Local::AclGetUser
+            | Local::AclCat
+            | Local::AclDryRun
+            | Local::AclGenPass => self.acl(session, local, request),
             Local::Multi | Local::Exec | Local::Discard | Local::Watch | Local::Unwatch => {
                 return self.transact(session, id, local, request);
             }
@@ -131,37 +139,6 @@ impl Engine {
         let args = (0..request.len()).map(|i| request.arg(i).to_vec()).collect();
         self.effects.push(Effect::Ask { session, client, sequence, question, args, protocol });
         Flow::Next
-    }
-
-    fn auth(&mut self, session: u32, request: &Request<'_>) -> Answer {
-        match request.len() {
-            2 if self.settings.session_auth.is_empty() => Err(NO_PASSWORD.into()),
-            2 => self.authenticate(session, b"default", request.arg(1)),
-            3 => self.authenticate(session, request.arg(1), request.arg(2)),
-            _ => Err(SYNTAX.into()),
-        }
-    }
-
-    /// There is one user, as in Redis without ACLs; without a password any will do.
-    pub(super) fn authenticate(&mut self, session: u32, user: &[u8], password: &[u8]) -> Answer {
-        let auth = &self.settings.session_auth;
-        let right = auth.is_empty() || auth.matches(password);
-        if user != b"default" || !right {
-            return Err(WRONG_PASSWORD.into());
-        }
-        self.sessions[session as usize].flags.set(Flags::AUTHENTICATED);
-        ok()
-    }
-
-    fn select(&mut self, session: u32, request: &Request<'_>) -> Answer {
-        let database = strict_integer(request.arg(1)).ok_or(NOT_AN_INTEGER)?;
-        match u16::try_from(database) {
-            Ok(database) if database < self.settings.databases => {
-                self.sessions[session as usize].select(database);
-                ok()
-            }
-            _ => Err("ERR DB index is out of range".into()),
-        }
     }
 
     fn quit(&mut self, session: u32, id: CommandId) -> Flow {
@@ -377,11 +354,11 @@ fn ping(request: &Request<'_>) -> Answer {
     }
 }
 
-fn ok() -> Answer {
+pub(super) fn ok() -> Answer {
     Ok(b"+OK\r\n".to_vec())
 }
 
-fn bulk(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn bulk(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len() + 16);
     write::bulk(&mut out, bytes);
     out

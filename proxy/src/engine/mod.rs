@@ -16,6 +16,7 @@
 //! again after `on_client_closed`, and after the last reply that was in flight for it; a backend's
 //! after `on_backend_closed` for one that was retired.
 
+mod acl;
 mod audit;
 mod backend;
 mod blocking;
@@ -231,8 +232,11 @@ impl Engine {
     /// A client has connected. `client` is unique in the process.
     pub fn on_client_open(&mut self, client: u64, peer: Option<SocketAddr>) -> u32 {
         let mut flags = Flags::default();
-        if self.settings.session_auth.is_empty() {
+        if self.settings.users.get(0).needs_no_password() {
             flags.set(Flags::AUTHENTICATED);
+        }
+        if !self.settings.users.get(0).is_all_powerful() {
+            flags.set(Flags::RESTRICTED);
         }
         let none_yet = crate::command::ids::PING;
         let session = Session::new(client, peer, flags, self.now_s(), none_yet);

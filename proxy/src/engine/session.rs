@@ -46,8 +46,11 @@ impl Flags {
     /// Requests are queued: MULTI was said.
     pub(super) const MULTI: Self = Self(1 << 13);
 
+    /// Its user may not do everything.
+    pub(super) const RESTRICTED: Self = Self(1 << 20);
+
     /// Any of these, and a request is looked at before it is routed.
-    const SPECIAL: Self = Self(Self::MULTI.0);
+    const SPECIAL: Self = Self(Self::MULTI.0 | Self::RESTRICTED.0);
 
     /// Whether the session's requests go where they go by themselves.
     #[inline(always)]
@@ -56,7 +59,7 @@ impl Flags {
     }
 
     /// A part of the reply to the oldest request is out, and the rest has yet to come.
-    pub(super) const HALF_OUT: Self = Self(1 << 13);
+    pub(super) const HALF_OUT: Self = Self(1 << 15);
 
     #[inline]
     pub(super) fn has(self, any: Self) -> bool {
@@ -145,6 +148,8 @@ pub(super) struct Session {
     /// What outside the session names it by its index: requests in flight, questions asked.
     pub(super) references: u32,
     pub(super) database: u16,
+    /// Its place among the settings' users.
+    pub(super) user: u16,
     pub(super) protocol: Protocol,
     pub(super) row: Row,
     pub(super) flags: Flags,
@@ -195,6 +200,7 @@ impl Session {
             next: 0,
             references: 0,
             database: 0,
+            user: 0,
             protocol: Protocol::Resp2,
             row: Row(0),
             flags,
@@ -283,7 +289,13 @@ impl Session {
         self.push_behind(pool, self.replies_before_push().max(least), bytes);
     }
 
+    /// How many replies, from that to the oldest request on, a push message that comes now has to follow.
     fn replies_before_push(&self) -> usize {
+        // EXEC's elements are replies of their own here, and one reply with its header to the client.
+        let elements = self.own.as_ref().map_or(0, |own| own.replay.len());
+        if elements > 0 {
+            return self.in_flight() as usize + elements;
+        }
         let early = self.early.as_ref();
         let come = early.map_or(0, |early| early.replies_before_push(self.head));
         come.max(usize::from(self.flags.has(Flags::HALF_OUT)))
@@ -291,7 +303,6 @@ impl Session {
 
     /// Takes a push message that follows so many replies.
     fn push_behind(&mut self, pool: &mut Pool, replies: usize, bytes: &[u8]) {
-        debug_assert!(replies <= self.in_flight() as usize, "a push message waits for no reply");
         match replies.checked_sub(1) {
             None => self.output.write(pool, bytes),
             Some(place) => {
@@ -306,14 +317,16 @@ impl Session {
     fn release_early(&mut self, pool: &mut Pool) {
         let Some(early) = &mut self.early else { return };
         early.pass();
-        loop {
-            while let Some(push) = early.next_push(self.head) {
-                self.output.write(pool, &push);
-            }
-            let Some(reply) = early.next() else { break };
+        if early.has_pushes() {
+            release_pushes(early, &mut self.output, pool, self.head);
+        }
+        while let Some(reply) = early.next() {
             self.output.write(pool, reply);
             self.head = self.head.wrapping_add(1);
             early.pass();
+            if early.has_pushes() {
+                release_pushes(early, &mut self.output, pool, self.head);
+            }
         }
         if early.is_empty()
             && let Some(early) = self.early.take()
@@ -355,6 +368,14 @@ impl Session {
         self.partial = None;
         self.early = None;
         self.output.clear(pool);
+    }
+}
+
+/// Sends out the push messages that no reply precedes any more.
+#[cold]
+fn release_pushes(early: &mut Early, output: &mut Output, pool: &mut Pool, head: u32) {
+    while let Some(push) = early.next_push(head) {
+        output.write(pool, &push);
     }
 }
 

@@ -13,8 +13,8 @@ pub struct Settings {
     pub follows_group: bool,
     /// The password of the backends; empty for none.
     pub product_auth: String,
-    /// Whether clients must authenticate, and how their password is checked.
-    pub session_auth: crate::config::Secret,
+    /// Who clients can be, `session_auth` being the default one's password.
+    pub users: crate::users::Users,
     /// Limits on one request.
     pub limits: Limits,
     /// See `session_max_pipeline`.
@@ -81,7 +81,7 @@ impl Settings {
             token: token.to_string(),
             follows_group: config.follows_group(),
             product_auth: config.product_auth.expose().to_string(),
-            session_auth: config.session_auth.clone(),
+            users: config.users.with_default_password(config.session_auth.expose()),
             limits: Limits {
                 bulk_bytes_max: config.proto_max_bulk.0,
                 args_max: Limits::ARGS_MAX,

@@ -84,6 +84,7 @@ impl Engine {
             output_bytes: target.reply_bytes(),
             in_flight: target.in_flight() as usize,
             command: target.last_command.command().name,
+            user: self.settings.users.get(target.user).name().to_owned(),
             no_evict: target.flags.has(Flags::NO_EVICT),
             blocked: target.stall == Stall::Blocked,
             queued: target.queued(),

@@ -13,6 +13,7 @@
 #![allow(clippy::print_stdout, reason = "measurements that are no pass or fail are printed")]
 
 mod backends;
+mod blocking;
 mod cluster;
 mod everywhere;
 mod families;
@@ -22,4 +23,7 @@ mod multi_key;
 mod own_commands;
 mod process;
 mod protocol;
+mod resp3;
 mod sessions;
+mod transactions;
+mod users;

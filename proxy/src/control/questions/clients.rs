@@ -5,9 +5,7 @@ use super::{Refusal, integer, is, reply, text};
 use crate::clients::{ClientInfo, line};
 use crate::messages::KillFilter;
 use crate::resp::Protocol;
-
-/// The only user there is.
-const USER: &str = "default";
+use crate::users::Users;
 
 /// `CLIENT LIST [TYPE type | ID id ...]`
 pub(super) async fn list(
@@ -72,7 +70,7 @@ pub(super) async fn kill(
             _ => Ok(reply::ok()),
         };
     }
-    let (mut filter, skip_me) = parse_filter(options)?;
+    let (mut filter, skip_me) = parse_filter(options, &state.config().users)?;
     filter.not = skip_me.then_some(client);
     Ok(reply::integer(state.shards.kill(&filter).await?))
 }
@@ -95,7 +93,7 @@ pub(super) async fn unblock(state: &State, options: &[Vec<u8>]) -> Result<Vec<u8
 }
 
 /// Reads pairs of filter and value; also whether the one that asks is to be left alone.
-fn parse_filter(options: &[Vec<u8>]) -> Result<(KillFilter, bool), Refusal> {
+fn parse_filter(options: &[Vec<u8>], users: &Users) -> Result<(KillFilter, bool), Refusal> {
     let mut filter = KillFilter::default();
     let mut skip_me = true;
     for pair in options.chunks(2) {
@@ -111,7 +109,7 @@ fn parse_filter(options: &[Vec<u8>]) -> Result<(KillFilter, bool), Refusal> {
             b"addr" => filter.addr = Some(text(value)),
             b"laddr" => filter.laddr = Some(text(value)),
             b"type" => filter.none |= !has_normal_clients(value)?,
-            b"user" if value == USER.as_bytes() => {}
+            b"user" if users.find(value).is_some() => filter.user = Some(text(value)),
             b"user" => {
                 return Err(Refusal::err(format_args!("No such user '{}'", text(value))));
             }

@@ -67,6 +67,10 @@ enum Step {
 }
 
 impl Replay {
+    pub(super) fn len(&self) -> usize {
+        self.steps.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
