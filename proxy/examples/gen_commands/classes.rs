@@ -103,6 +103,20 @@ pub(crate) const EVERYWHERE: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// Sent to the master of its channel's slot: the command, and how it differs.
+pub(crate) const PUBLISHED: &[(&str, &str)] = &[
+    (
+        "publish",
+        "goes to the master of the channel's slot; counts the connections of proxies that have \
+         subscribers, not the subscribers",
+    ),
+    ("spublish", "as PUBLISH; shard channels have names of their own, as in Redis"),
+];
+
+/// Of SUBSCRIBE and PSUBSCRIBE.
+const KEYSPACE: &str =
+    "events of keys come from all masters; the servers need `notify-keyspace-events`";
+
 /// Answered by the proxy itself: the command, its `Local` variant, and how the answer differs from
 /// that of a Redis server (empty: not at all).
 pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
@@ -155,6 +169,17 @@ pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
     ("slowlog|get", "SlowlogGet", "requests that were slow as seen by this proxy"),
     ("slowlog|len", "SlowlogLen", "requests that were slow as seen by this proxy"),
     ("slowlog|reset", "SlowlogReset", "requests that were slow as seen by this proxy"),
+    ("subscribe", "Subscribe", KEYSPACE),
+    ("psubscribe", "Psubscribe", KEYSPACE),
+    ("ssubscribe", "Ssubscribe", "channels of any slots in one call"),
+    ("unsubscribe", "Unsubscribe", ""),
+    ("punsubscribe", "Punsubscribe", ""),
+    ("sunsubscribe", "Sunsubscribe", ""),
+    (
+        "monitor",
+        "Monitor",
+        "the requests of this proxy's clients, all shards; at most `monitor_max_clients` at a time",
+    ),
     ("slotsinfo", "SlotsInfo", "Codis's own: the slots and their groups"),
     ("slotsmapping", "SlotsMapping", "Codis's own: the slots and their servers"),
     ("slotshashkey", "SlotsHashKey", "Codis's own: the slot of each key"),
@@ -176,9 +201,8 @@ pub(crate) const DIFFERENCES: &[(&str, &str)] = &[
 /// Not supported yet, and why.
 pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
     (
-        "subscribe unsubscribe psubscribe punsubscribe publish ssubscribe sunsubscribe spublish \
-         pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub",
-        "publish and subscribe is not routed",
+        "pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub",
+        "publish and subscribe is not counted",
     ),
     ("swapdb", "servers would swap one after the other, and clients meet both databases meanwhile"),
     ("script|debug", "debugs over a connection of its own: connect to a server"),
@@ -187,7 +211,6 @@ pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
         "client-side caching needs invalidation messages from the servers",
     ),
     ("client|pause client|unpause", "concerns state that the proxy does not keep"),
-    ("monitor", "would have to gather from every server"),
     (
         "acl acl|deluser acl|load acl|log acl|save acl|setuser",
         "users stand in the proxy's configuration, see `users`",

@@ -1,6 +1,8 @@
 //! Merges the server's facts with the proxy's classes and writes the generated files.
 
-use crate::classes::{BLOCKING, DIFFERENCES, EVERYWHERE, FORWARDED, LOCAL, SPLIT, UNSUPPORTED};
+use crate::classes::{
+    BLOCKING, DIFFERENCES, EVERYWHERE, FORWARDED, LOCAL, PUBLISHED, SPLIT, UNSUPPORTED,
+};
 use crate::facts::Fact;
 use crate::hash;
 use crate::server::Value;
@@ -93,6 +95,9 @@ fn classes(facts: &[Fact]) -> Result<BTreeMap<&'static str, Class>, String> {
     }
     for (name, how, note) in EVERYWHERE {
         all.push((name, Class::new(&format!("Route::Everywhere(Everywhere::{how})"), note)));
+    }
+    for (name, note) in PUBLISHED {
+        all.push((name, Class::new("Route::Publish", note)));
     }
     for (name, local, note) in LOCAL {
         all.push((name, Class::new(&format!("Route::Local(Local::{local})"), note)));

@@ -395,6 +395,8 @@ impl Driver {
                     self.questions.push((session, client, sequence))
                 }
                 Effect::Pause { .. } | Effect::Resume { .. } => {}
+                // Nobody monitors.
+                Effect::Monitored { .. } | Effect::MonitorEnded { .. } => {}
                 Effect::Settled { epoch } => {
                     assert!(self.settled < epoch && epoch <= self.epoch, "epoch {epoch} settles");
                     self.settled = epoch;

@@ -110,6 +110,8 @@ pub enum Route {
     Everywhere(Everywhere),
     /// Refused, see [`refusal`].
     Unsupported,
+    /// To the master of the slot of the channel at argument 1.
+    Publish,
 }
 
 /// How the replies to the parts of a split command make one.
@@ -222,6 +224,20 @@ pub enum Local {
     AclGenPass,
     /// `HELP` of any container, answered by [`reply`]
     Help,
+    /// `SUBSCRIBE channel [channel ...]`
+    Subscribe,
+    /// `PSUBSCRIBE pattern [pattern ...]`
+    Psubscribe,
+    /// `SSUBSCRIBE channel [channel ...]`
+    Ssubscribe,
+    /// `UNSUBSCRIBE [channel ...]`
+    Unsubscribe,
+    /// `PUNSUBSCRIBE [pattern ...]`
+    Punsubscribe,
+    /// `SUNSUBSCRIBE [channel ...]`
+    Sunsubscribe,
+    /// `MONITOR`
+    Monitor,
 }
 
 /// How a command that concerns every server is run.

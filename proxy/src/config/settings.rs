@@ -142,6 +142,10 @@ settings! {
         (Live) slowlog_log_slower_than: SlowThreshold = SlowThreshold(Some(Duration::from_millis(10)));
         /// How many requests the slow log keeps, on each shard.
         (Live) slowlog_max_len: usize = 128;
+        /// How many clients may run MONITOR at a time, all shards together. 0 for none.
+        (Live) monitor_max_clients: usize = 10;
+        /// A client that runs MONITOR is closed when more bytes than this are unsent.
+        (Live) monitor_output_max: ByteSize = ByteSize(64 * MB);
         /// How long requests in flight may take to be answered when the proxy is told to stop.
         (Live) shutdown_timeout: Period = Period::from_secs(10);
 

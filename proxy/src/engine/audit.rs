@@ -51,7 +51,12 @@ impl Engine {
             audit.questions += (session.references - counted) as usize;
             audit.waiting += usize::from(matches!(
                 session.stall,
-                Stall::Backend | Stall::Parked | Stall::Move | Stall::Learning
+                Stall::Backend
+                    | Stall::Parked
+                    | Stall::Move
+                    | Stall::Learning
+                    | Stall::Quiet
+                    | Stall::Subscribing
             ));
             self.audit_session(index, session)?;
         }
@@ -93,6 +98,8 @@ impl Engine {
                     | Kind::Move
                     | Kind::Swallow
                     | Kind::Unblock
+                    | Kind::Topic
+                    | Kind::Flush
                     | Kind::Acks => {}
                     Kind::Fan => {
                         let fan = entry.sequence as usize;
@@ -177,6 +184,7 @@ impl Engine {
             Stall::Learning => self.learned.is_waiting(index as u32),
             // The question is the one request that nothing in the engine names.
             Stall::Answer => session.references > 0,
+            Stall::Subscribing => self.is_subscribing(index as u32),
             Stall::Quiet | Stall::Exec => session.in_flight() > 0,
             Stall::Blocked => self.leases.sessions.contains(&(index as u32)),
         };
@@ -193,8 +201,16 @@ impl Engine {
     fn audit_backend(&self, index: usize, backend: &Backend) -> Result<(), String> {
         let limits = &self.settings;
         // A split request asks for room once and a PING not at all, so that one may be over.
-        // Calls about keys that move do not ask for it either; a fan asks once for all its parts.
-        let unbounded = [Kind::Move, Kind::Fan, Kind::Acks, Kind::Swallow, Kind::Unblock];
+        // Calls about keys that move do not ask for it either, nor do subscriptions; a fan asks once for all its parts.
+        let unbounded = [
+            Kind::Move,
+            Kind::Fan,
+            Kind::Acks,
+            Kind::Swallow,
+            Kind::Unblock,
+            Kind::Topic,
+            Kind::Flush,
+        ];
         let calls = backend.in_flight.iter();
         let calls = calls.filter(|entry| unbounded.contains(&entry.kind)).count();
         rule!(

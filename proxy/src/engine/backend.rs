@@ -42,6 +42,10 @@ pub(super) enum Kind {
     Unblock,
     /// It is about keys that move; the sequence is the call, the session which of its replies this is.
     Move,
+    /// It is about a channel or a pattern; the sequence is the topic.
+    Topic,
+    /// It answers a PING behind a server's last messages; the sequence is the hold that it ends.
+    Flush,
     /// It is a part of a request that concerns every server; the sequence is the fan, the session which of its parts this
     /// is.
     Fan,
@@ -71,6 +75,8 @@ pub(super) enum Role {
     Shared,
     /// Waits for the server's replicas, and nothing else.
     Waiter,
+    /// The proxy's own: it is subscribed to what sessions are subscribed to.
+    Subscriber,
     /// One session's at a time, which may block it or leave state on it.
     Dedicated,
 }

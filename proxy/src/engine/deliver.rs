@@ -1,6 +1,6 @@
 //! From a backend's bytes to replies, and from each reply to its session, in the session's order.
 
-use super::backend::{InFlight, Kind, State};
+use super::backend::{InFlight, Kind, Role, State};
 use super::dispatch::since_us;
 use super::handshake::REPLY_BYTES_MAX;
 use super::session::{Flags, Stall};
@@ -83,6 +83,9 @@ impl Engine {
         if let State::Handshake(missing) = source.state {
             return self.on_handshake_reply(backend, missing, bytes);
         }
+        if source.role == Role::Subscriber {
+            return self.on_feed_reply(backend, bytes);
+        }
         let Some(entry) = source.in_flight.pop_front() else {
             return self.fail_backend(backend, "a reply came to no request");
         };
@@ -126,6 +129,9 @@ impl Engine {
     #[inline(never)]
     fn on_piece(&mut self, backend: u32, piece: &[u8]) {
         let source = &mut self.backends[backend as usize];
+        if source.role == Role::Subscriber && source.state == State::Ready {
+            return source.partial.extend_from_slice(piece);
+        }
         if source.scanner.is_in_push() {
             return self.on_push_piece(backend, piece);
         }
@@ -158,7 +164,13 @@ impl Engine {
                 (gather.session, gather.held())
             }
             Kind::Fan => self.fans.holder(entry.sequence),
-            Kind::Ping | Kind::Learn | Kind::Swallow | Kind::Unblock | Kind::Acks => {
+            Kind::Ping
+            | Kind::Learn
+            | Kind::Swallow
+            | Kind::Unblock
+            | Kind::Topic
+            | Kind::Flush
+            | Kind::Acks => {
                 return source.partial.extend_from_slice(piece);
             }
             Kind::Exec | Kind::Blocked | Kind::StreamEnd => (entry.session, 0),
@@ -231,6 +243,7 @@ impl Engine {
             Kind::Move => self.on_move_reply(entry.sequence, entry.session, reply),
             Kind::Fan => self.on_fan_part(entry.sequence, entry.session, reply),
             Kind::Acks => self.on_acks(entry.sequence, entry.session, reply),
+            Kind::Topic | Kind::Flush => debug_assert!(false, "only a subscriber has them"),
         }
     }
 

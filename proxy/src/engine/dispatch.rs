@@ -345,10 +345,8 @@ impl Engine {
         let target = &mut self.sessions[session as usize];
         target.last_command = id;
         let row = target.row;
-        if !target.flags.are_ordinary()
-            && let Some(flow) = self.dispatch_special(session, id, request)
-        {
-            return flow;
+        if !target.flags.are_ordinary() {
+            return self.dispatch_special(session, id, request);
         }
         if command.route == Route::Key {
             let slot = slots::slot(request.arg(1));
@@ -360,15 +358,26 @@ impl Engine {
         self.dispatch_other(session, id, request)
     }
 
+    /// A request of a session that is not like most: it is looked at before it is routed, and shown to those who
+    /// monitor.
+    #[cold]
+    #[inline(never)]
+    fn dispatch_special(&mut self, session: u32, id: CommandId, request: &Request<'_>) -> Flow {
+        let database = self.sessions[session as usize].database;
+        let rejected = self.command_stats(id).rejected;
+        let flow = match self.look_at(session, id, request) {
+            Some(flow) => flow,
+            None => self.dispatch_other(session, id, request),
+        };
+        if flow == Flow::Next && self.command_stats(id).rejected == rejected {
+            self.show_to_monitors(session, database, id, request);
+        }
+        flow
+    }
+
     /// Looks at a request before it is routed: the session may not send it, or it is not to run now. `None`: it
     /// goes on.
-    #[cold]
-    fn dispatch_special(
-        &mut self,
-        session: u32,
-        id: CommandId,
-        request: &Request<'_>,
-    ) -> Option<Flow> {
+    fn look_at(&mut self, session: u32, id: CommandId, request: &Request<'_>) -> Option<Flow> {
         let flags = self.sessions[session as usize].flags;
         if !flags.has(Flags::AUTHENTICATED) && !id.command().flags.any(command::Flags::NO_AUTH) {
             return Some(self.reject(session, id, "NOAUTH Authentication required."));
@@ -378,16 +387,27 @@ impl Engine {
         {
             return Some(flow);
         }
-        if flags.has(Flags::MULTI) {
+        let refused = if flags.has(Flags::HEARS_ONLY) {
+            self.refuse_while_subscribed(session, id)
+        } else if flags.has(Flags::MONITOR) {
+            self.refuse_to_monitor(session, id)
+        } else {
+            None
+        };
+        if refused.is_none() && flags.has(Flags::MULTI) {
             return self.queue(session, id, request);
         }
-        None
+        refused
     }
 
     /// [`Engine::dispatch`] of a request that was queued.
     #[cold]
     pub(super) fn dispatch_queued(&mut self, session: u32, request: &Request<'_>) -> Flow {
-        self.dispatch(session, request)
+        // Who monitors was shown it when it was queued.
+        let on = self.monitors.pause();
+        let flow = self.dispatch(session, request);
+        self.monitors.set_back(on);
+        flow
     }
 
     /// Every route but the one of nearly all requests.
@@ -400,6 +420,7 @@ impl Engine {
             Route::Keys => self.forward_keys(session, id, request),
             Route::Split(split) => self.split(session, id, split, request),
             Route::Everywhere(what) => self.everywhere(session, id, what, request),
+            Route::Publish => self.publish(session, id, request),
             Route::Blocking => self.block(session, id, request),
             Route::Unsupported => {
                 let text = command::refusal(id, request).unwrap_or_else(|| {
@@ -571,9 +592,14 @@ impl Engine {
 
     #[cold]
     pub(super) fn refuse_down(&mut self, session: u32, id: CommandId, backend: u32) -> Flow {
-        let backend = &self.backends[backend as usize];
-        let text = format!("ERR backend {} is down: {}", backend.address, backend.last_error);
+        let text = self.down_text(backend);
         self.fail(session, id, &text)
+    }
+
+    /// What is said of a backend that takes no requests.
+    pub(super) fn down_text(&self, backend: u32) -> String {
+        let backend = &self.backends[backend as usize];
+        format!("ERR backend {} is down: {}", backend.address, backend.last_error)
     }
 
     #[cold]
@@ -616,6 +642,10 @@ impl Engine {
             && self.sessions[session as usize].flags.has(Flags::AUTHENTICATED)
             && let Some(flow) = self.run_learned(session, request)
         {
+            if flow == Flow::Next {
+                let database = self.sessions[session as usize].database;
+                self.show_to_monitors(session, database, CommandId::LEARNED, request);
+            }
             return flow;
         }
         match error {

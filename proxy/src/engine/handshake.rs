@@ -210,6 +210,9 @@ impl Engine {
         target.last_error.clear();
         target.counters.connects += 1;
         self.mark_dirty(backend);
+        if self.backends[backend as usize].role == Role::Subscriber {
+            self.on_feed_ready(backend);
+        }
         self.backend_timer(backend);
         self.close_if_retired(backend);
     }

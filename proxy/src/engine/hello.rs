@@ -7,7 +7,7 @@
 use super::Engine;
 use super::dispatch::Flow;
 use super::lane::Lane;
-use super::local::{Answer, ok};
+use super::local::{Answer, NOT_AN_INTEGER, ok};
 use super::session::Flags;
 use crate::command::{CommandId, REDIS_VERSION};
 use crate::resp::request::strict_integer;
@@ -132,6 +132,8 @@ impl Engine {
         {
             return flow;
         }
+        self.end_subscriptions(session);
+        self.end_monitor(session);
         self.end_own(session);
         let target = &mut self.sessions[session as usize];
         target.select(0);

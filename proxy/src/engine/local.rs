@@ -2,7 +2,8 @@
 //! as a question.
 
 use super::dispatch::Flow;
-use super::session::{Flags, Stall};
+use super::pubsub::{self, Form};
+use super::session::{Flags, Session, Stall};
 use super::{CutReason, Effect, Engine};
 use crate::command::{self, CommandId, Local};
 use crate::messages::Question;
@@ -38,12 +39,18 @@ impl Engine {
         if let Some(question) = question(local) {
             return self.ask(session, id, question, request);
         }
+        if let Some((form, begins)) = subscription(local) {
+            return match begins {
+                true => self.subscribe(session, id, form, request),
+                false => self.unsubscribe(session, id, form, request),
+            };
+        }
         let protocol = self.sessions[session as usize].protocol;
         let answer = match local {
             Local::Auth => self.auth(session, request),
             Local::Hello => return self.hello(session, id, request),
             Local::Select => return self.select(session, id, request),
-            Local::Ping => ping(request),
+            Local::Ping => ping(request, &self.sessions[session as usize]),
             Local::Echo => Ok(bulk(request.arg(1))),
             Local::Quit => return self.quit(session, id),
             Local::Reset => return self.reset(session, id),
@@ -126,6 +133,13 @@ impl Engine {
             target.flags.set(Flags::REPLY_SKIP);
             self.reply(session, b"");
             return Flow::Next;
+        }
+        if question == Question::Monitor {
+            // Who monitors already is told nothing.
+            if !target.flags.raise(Flags::MONITOR) {
+                self.reply(session, b"");
+                return Flow::Next;
+            }
         }
         if question == Question::ClientKill {
             target.flags.set(Flags::KILLS);
@@ -335,6 +349,20 @@ fn question(local: Local) -> Option<Question> {
         Local::SlowlogGet => Question::SlowlogGet,
         Local::SlowlogLen => Question::SlowlogLen,
         Local::SlowlogReset => Question::SlowlogReset,
+        Local::Monitor => Question::Monitor,
+        _ => return None,
+    })
+}
+
+/// What a command subscribes or unsubscribes, and whether it subscribes.
+fn subscription(local: Local) -> Option<(Form, bool)> {
+    Some(match local {
+        Local::Subscribe => (Form::Channel, true),
+        Local::Psubscribe => (Form::Pattern, true),
+        Local::Ssubscribe => (Form::Shard, true),
+        Local::Unsubscribe => (Form::Channel, false),
+        Local::Punsubscribe => (Form::Pattern, false),
+        Local::Sunsubscribe => (Form::Shard, false),
         _ => return None,
     })
 }
@@ -346,8 +374,9 @@ fn slot_number(text: &[u8], max: usize) -> Result<usize, String> {
         .ok_or_else(|| format!("ERR a slot is a number from 0 to {}", SLOT_COUNT - 1))
 }
 
-fn ping(request: &Request<'_>) -> Answer {
+fn ping(request: &Request<'_>, session: &Session) -> Answer {
     match request.len() {
+        1 | 2 if session.flags.has(Flags::HEARS_ONLY) => Ok(pubsub::pong(request)),
         1 => Ok(b"+PONG\r\n".to_vec()),
         2 => Ok(bulk(request.arg(1))),
         _ => Err("ERR wrong number of arguments for 'ping' command".into()),

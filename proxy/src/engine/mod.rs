@@ -33,8 +33,10 @@ mod hello;
 mod lane;
 mod learn;
 mod local;
+mod monitor;
 mod moves;
 mod output;
+mod pubsub;
 mod pushes;
 mod route;
 mod session;
@@ -59,8 +61,10 @@ use dedicated::Leases;
 use everywhere::Fans;
 use gather::{Gather, Plan, SpareParts};
 use learn::Learned;
+use monitor::Monitors;
 use moves::Moves;
 use output::Pool;
+use pubsub::Hub;
 use route::Routes;
 use session::{Flags, Session, Stall};
 use settle::Settling;
@@ -131,6 +135,8 @@ pub struct Engine {
     routes: Routes,
     settling: Settling,
     moves: Moves,
+    hub: Hub,
+    monitors: Monitors,
     leases: Leases,
     fans: Fans,
     pool: Pool,
@@ -180,6 +186,8 @@ impl Engine {
             routes: Routes::new(),
             settling: Settling::new(),
             moves: Moves::default(),
+            hub: Hub::default(),
+            monitors: Monitors::default(),
             leases: Leases::default(),
             fans: Fans::default(),
             pool: Pool::default(),
@@ -238,6 +246,9 @@ impl Engine {
         if !self.settings.users.get(0).is_all_powerful() {
             flags.set(Flags::RESTRICTED);
         }
+        if self.monitors.on() {
+            flags.set(Flags::WATCHED);
+        }
         let none_yet = crate::command::ids::PING;
         let session = Session::new(client, peer, flags, self.now_s(), none_yet);
         let index = self.sessions.insert(session) as u32;
@@ -285,6 +296,8 @@ impl Engine {
         target.flags.set(Flags::GONE | Flags::DEAD);
         target.release(&mut self.pool);
         self.forget_wait(session);
+        self.end_subscriptions(session);
+        self.end_monitor(session);
         self.end_own(session);
         self.release_if_gone(session);
         if self.sessions.is_empty() {
@@ -300,10 +313,14 @@ impl Engine {
             && target.client == client
         {
             target.flags.unset(Flags::KILLS);
+            let asks_monitor = target.flags.has(Flags::MONITOR);
             if target.stall == Stall::Answer {
                 self.make_resumable(session);
             }
             self.deliver(session, sequence, reply);
+            if asks_monitor {
+                self.on_monitor_answer(session, reply);
+            }
         }
     }
 
@@ -338,6 +355,7 @@ impl Engine {
             }
             self.send_moves();
         }
+        self.send_monitor_lines();
     }
 
     /// The things to do, in order. Handing back the emptied list saves an allocation.
@@ -433,7 +451,7 @@ impl Engine {
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
         let timer = self.timers.peek().map_or(u64::MAX, |Reverse((at, _))| *at);
-        let next = timer.min(self.sweep_us).min(self.moves.due_us());
+        let next = timer.min(self.sweep_us).min(self.moves.due_us()).min(self.settling.due_us());
         (next != u64::MAX).then_some(next)
     }
 
@@ -450,6 +468,9 @@ impl Engine {
         }
         if self.moves.due_us() <= self.now_us {
             self.end_pauses();
+        }
+        if self.settling.due_us() <= self.now_us {
+            self.settling.end_late_answers(self.now_us);
         }
         if self.sweep_us <= self.now_us {
             self.sweep();
@@ -489,7 +510,8 @@ impl Engine {
             // that stays locked must not gather them for ever.
             let stalled = !matches!(session.stall, Stall::None | Stall::Parked);
             let waits = unread || session.in_flight() > 0 || stalled;
-            if recv > 0 && !waits && now_s - session.active_s >= recv {
+            let listens = session.is_subscribed() || session.flags.has(Flags::MONITOR);
+            if recv > 0 && !waits && !listens && now_s - session.active_s >= recv {
                 late.push((index as u32, CutReason::Idle));
             }
         }

@@ -6,11 +6,13 @@ use super::dispatch::since_us;
 use super::early::Early;
 use super::lane::Row;
 use super::output::{Output, Pool};
+use super::pubsub::Subscriptions;
 use super::transaction::{Replay, Transaction, Watch};
 use crate::command::CommandId;
 use crate::resp::Protocol;
 use crate::resp::request::Progress;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 /// Yes-or-no facts of a session, as bits: there are many sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,21 +47,28 @@ impl Flags {
     pub(super) const RUNNING: Self = Self(1 << 12);
     /// Requests are queued: MULTI was said.
     pub(super) const MULTI: Self = Self(1 << 13);
+    /// A part of the reply to the oldest request is out, and the rest has yet to come.
+    pub(super) const HALF_OUT: Self = Self(1 << 14);
+    /// Subscribed, and in RESP2, where a reply could not be told from a message.
+    pub(super) const HEARS_ONLY: Self = Self(1 << 15);
+    /// Somebody monitors: its requests are shown.
+    pub(super) const WATCHED: Self = Self(1 << 16);
+    /// It monitors, or has asked to.
+    pub(super) const MONITOR: Self = Self(1 << 17);
 
     /// Its user may not do everything.
-    pub(super) const RESTRICTED: Self = Self(1 << 20);
+    pub(super) const RESTRICTED: Self = Self(1 << 18);
 
     /// Any of these, and a request is looked at before it is routed.
-    const SPECIAL: Self = Self(Self::MULTI.0 | Self::RESTRICTED.0);
+    const SPECIAL: Self = Self(
+        Self::MULTI.0 | Self::HEARS_ONLY.0 | Self::WATCHED.0 | Self::MONITOR.0 | Self::RESTRICTED.0,
+    );
 
     /// Whether the session's requests go where they go by themselves.
     #[inline(always)]
     pub(super) fn are_ordinary(self) -> bool {
         self.0 & (Self::AUTHENTICATED.0 | Self::SPECIAL.0) == Self::AUTHENTICATED.0
     }
-
-    /// A part of the reply to the oldest request is out, and the rest has yet to come.
-    pub(super) const HALF_OUT: Self = Self(1 << 15);
 
     #[inline]
     pub(super) fn has(self, any: Self) -> bool {
@@ -113,6 +122,8 @@ pub(super) enum Stall {
     Learning,
     /// The control thread has yet to answer the last request.
     Answer,
+    /// Servers have yet to confirm what it subscribed to.
+    Subscribing,
     /// Everything before it must have been answered: it runs alone, or what it follows does.
     Quiet,
     /// It blocks, on a connection of its own.
@@ -171,6 +182,7 @@ pub(super) struct Own {
     pub(super) replay: Replay,
     pub(super) watch: Option<Watch>,
     pub(super) blocked: Option<Blocked>,
+    pub(super) subscriptions: Option<Subscriptions>,
 }
 
 impl Own {
@@ -179,6 +191,7 @@ impl Own {
             && self.replay.is_empty()
             && self.watch.is_none()
             && self.blocked.is_none()
+            && self.subscriptions.is_none()
     }
 }
 
@@ -215,10 +228,36 @@ impl Session {
         }
     }
 
+    /// Notes whether it may run hardly anything, by what it has become. Everyone who changes that calls this.
+    pub(super) fn note_hears_only(&mut self) {
+        self.flags.unset(Flags::HEARS_ONLY);
+        if self.protocol == Protocol::Resp2 && self.is_subscribed() {
+            self.flags.set(Flags::HEARS_ONLY);
+        }
+    }
+
+    /// Whether it is subscribed to anything.
+    pub(super) fn is_subscribed(&self) -> bool {
+        self.subscriptions().is_some_and(Subscriptions::any)
+    }
+
+    pub(super) fn subscriptions(&self) -> Option<&Subscriptions> {
+        self.own.as_ref()?.subscriptions.as_ref()
+    }
+
+    pub(super) fn subscriptions_mut(&mut self) -> &mut Subscriptions {
+        self.own_mut().subscriptions.get_or_insert_default()
+    }
+
     /// Requests without a reply.
     #[inline]
     pub(super) fn in_flight(&self) -> u32 {
         self.next.wrapping_sub(self.head)
+    }
+
+    /// Whether the request of this sequence has no reply yet.
+    pub(super) fn is_in_flight(&self, sequence: u32) -> bool {
+        sequence.wrapping_sub(self.head) < self.in_flight()
     }
 
     /// Takes the next request's place.
@@ -282,6 +321,19 @@ impl Session {
         self.push_behind(pool, self.replies_before_push(), bytes);
     }
 
+    /// [`Session::push`] without a copy, where nothing has to go before it.
+    pub(super) fn push_shared(&mut self, pool: &mut Pool, bytes: &Rc<Vec<u8>>) {
+        match self.replies_before_push() {
+            0 => self.output.push_shared(Rc::clone(bytes)),
+            replies => self.push_behind(pool, replies, bytes),
+        }
+    }
+
+    /// Takes a part of the reply to the one request that is in flight; messages may follow it.
+    pub(super) fn reply_element(&mut self, pool: &mut Pool, element: &[u8]) {
+        self.output.write(pool, element);
+    }
+
     /// The same, after the reply to the request of this sequence too, if that is not out yet.
     pub(super) fn push_after(&mut self, pool: &mut Pool, sequence: u32, bytes: &[u8]) {
         let place = sequence.wrapping_sub(self.head);
@@ -296,9 +348,14 @@ impl Session {
         if elements > 0 {
             return self.in_flight() as usize + elements;
         }
+        let last = self.own.as_ref().and_then(|own| own.replay.last());
+        let to_last = match last.filter(|last| self.is_in_flight(*last)) {
+            Some(last) => last.wrapping_sub(self.head) as usize + 1,
+            None => 0,
+        };
         let early = self.early.as_ref();
         let come = early.map_or(0, |early| early.replies_before_push(self.head));
-        come.max(usize::from(self.flags.has(Flags::HALF_OUT)))
+        come.max(to_last).max(usize::from(self.flags.has(Flags::HALF_OUT)))
     }
 
     /// Takes a push message that follows so many replies.

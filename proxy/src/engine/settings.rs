@@ -23,6 +23,8 @@ pub struct Settings {
     pub output_bytes_soft: usize,
     /// See `session_output_hard`.
     pub output_bytes_hard: usize,
+    /// See `monitor_output_max`.
+    pub monitor_output_bytes_max: usize,
     /// See `session_input_max`.
     pub input_bytes_max: usize,
     /// See `session_recv_timeout`; seconds, 0 for ever.
@@ -92,6 +94,7 @@ impl Settings {
                 .unwrap_or(u32::MAX / 2),
             output_bytes_soft: config.session_output_soft.as_usize(),
             output_bytes_hard: config.session_output_hard.as_usize(),
+            monitor_output_bytes_max: config.monitor_output_max.as_usize(),
             input_bytes_max,
             session_recv_timeout_s: whole_seconds(config.session_recv_timeout.0),
             session_send_timeout_s: whole_seconds(config.session_send_timeout.0),

@@ -2,6 +2,7 @@
 
 mod fence;
 mod moves;
+mod pubsub;
 mod settle;
 
 use super::*;

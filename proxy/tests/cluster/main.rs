@@ -16,4 +16,5 @@ mod members;
 mod moves;
 mod promotion;
 mod proxies;
+mod pubsub;
 mod refusals;

@@ -15,10 +15,12 @@ pub(super) async fn list(
 ) -> Result<Vec<u8>, Refusal> {
     let clients = match options {
         [] => state.shards.clients().await?,
-        [word, kind] if is(word, "type") => match has_normal_clients(kind)? {
-            true => state.shards.clients().await?,
-            false => Vec::new(),
-        },
+        [word, kind] if is(word, "type") => {
+            let kind = kind_of(kind)?;
+            let mut clients = state.shards.clients().await?;
+            clients.retain(|client| kind == Some(client.is_subscribed()));
+            clients
+        }
         [word, ids @ ..] if is(word, "id") && !ids.is_empty() => by_id(state, ids).await?,
         _ => return Err(Refusal::syntax()),
     };
@@ -43,13 +45,13 @@ async fn by_id(state: &State, ids: &[Vec<u8>]) -> Result<Vec<ClientInfo>, Refusa
     Ok(found.collect())
 }
 
-/// Whether the sessions of a proxy are of type `kind`.
-fn has_normal_clients(kind: &[u8]) -> Result<bool, Refusal> {
-    if is(kind, "normal") {
-        return Ok(true);
+/// Whether the sessions of type `kind` are those that are subscribed; `None` where a proxy has none of that type.
+fn kind_of(kind: &[u8]) -> Result<Option<bool>, Refusal> {
+    if is(kind, "normal") || is(kind, "pubsub") {
+        return Ok(Some(is(kind, "pubsub")));
     }
-    let known = ["master", "replica", "slave", "pubsub"].iter().any(|known| is(kind, known));
-    known.then_some(false).ok_or_else(|| unknown_type(kind))
+    let known = ["master", "replica", "slave"].iter().any(|known| is(kind, known));
+    known.then_some(None).ok_or_else(|| unknown_type(kind))
 }
 
 fn unknown_type(kind: &[u8]) -> Refusal {
@@ -108,7 +110,10 @@ fn parse_filter(options: &[Vec<u8>], users: &Users) -> Result<(KillFilter, bool)
             }
             b"addr" => filter.addr = Some(text(value)),
             b"laddr" => filter.laddr = Some(text(value)),
-            b"type" => filter.none |= !has_normal_clients(value)?,
+            b"type" => {
+                filter.subscribed = kind_of(value)?;
+                filter.none |= filter.subscribed.is_none();
+            }
             b"user" if users.find(value).is_some() => filter.user = Some(text(value)),
             b"user" => {
                 return Err(Refusal::err(format_args!("No such user '{}'", text(value))));

@@ -306,8 +306,12 @@ impl Engine {
             let Some(own) = &mut target.own else { return };
             let Some(step) = own.replay.steps.pop_front() else {
                 own.replay.silent = false;
+                if own.replay.last.is_some_and(|last| !target.is_in_flight(last)) {
+                    target.own_mut().replay.last = None;
+                }
                 return target.tidy_own();
             };
+            let ends = own.replay.steps.is_empty();
             if silent {
                 target.flags.set(Flags::REPLY_SKIP);
             }
@@ -317,6 +321,10 @@ impl Engine {
                     if self.run_queued(session, &bytes) == Flow::Wait {
                         let own = self.sessions[session as usize].own_mut();
                         return own.replay.steps.push_front(Step::Run(bytes));
+                    }
+                    let target = &mut self.sessions[session as usize];
+                    if ends && target.in_flight() > 0 {
+                        target.own_mut().replay.last = Some(target.next.wrapping_sub(1));
                     }
                 }
             }
