@@ -46,6 +46,20 @@ pub(crate) const SPLIT: &[(&str, &str)] = &[
     ("touch", "Sum"),
 ];
 
+/// Sent to the master of its channel's slot: the command, and how it differs.
+pub(crate) const PUBLISHED: &[(&str, &str)] = &[
+    (
+        "publish",
+        "goes to the master of the channel's slot; counts the connections of proxies that have \
+         subscribers, not the subscribers",
+    ),
+    ("spublish", "as PUBLISH; shard channels have names of their own, as in Redis"),
+];
+
+/// Of SUBSCRIBE and PSUBSCRIBE.
+const KEYSPACE: &str =
+    "events of keys come from all masters; the servers need `notify-keyspace-events`";
+
 /// Sent to the masters of all groups: the command, its `Everywhere` variant, and how the answer differs from that of a
 /// Redis server (empty: not at all).
 pub(crate) const EVERYWHERE: &[(&str, &str, &str)] = &[
@@ -102,20 +116,6 @@ pub(crate) const EVERYWHERE: &[(&str, &str, &str)] = &[
         "refused unless `backend_admin_commands` is set; then on its key's server or all masters",
     ),
 ];
-
-/// Sent to the master of its channel's slot: the command, and how it differs.
-pub(crate) const PUBLISHED: &[(&str, &str)] = &[
-    (
-        "publish",
-        "goes to the master of the channel's slot; counts the connections of proxies that have \
-         subscribers, not the subscribers",
-    ),
-    ("spublish", "as PUBLISH; shard channels have names of their own, as in Redis"),
-];
-
-/// Of SUBSCRIBE and PSUBSCRIBE.
-const KEYSPACE: &str =
-    "events of keys come from all masters; the servers need `notify-keyspace-events`";
 
 /// Answered by the proxy itself: the command, its `Local` variant, and how the answer differs from
 /// that of a Redis server (empty: not at all).

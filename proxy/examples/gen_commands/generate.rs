@@ -93,11 +93,11 @@ fn classes(facts: &[Fact]) -> Result<BTreeMap<&'static str, Class>, String> {
             "keys in different groups are handled one group beside the other, not atomically";
         all.push((name, Class::new(&format!("Route::Split(Split::{split})"), note)));
     }
-    for (name, how, note) in EVERYWHERE {
-        all.push((name, Class::new(&format!("Route::Everywhere(Everywhere::{how})"), note)));
-    }
     for (name, note) in PUBLISHED {
         all.push((name, Class::new("Route::Publish", note)));
+    }
+    for (name, how, note) in EVERYWHERE {
+        all.push((name, Class::new(&format!("Route::Everywhere(Everywhere::{how})"), note)));
     }
     for (name, local, note) in LOCAL {
         all.push((name, Class::new(&format!("Route::Local(Local::{local})"), note)));

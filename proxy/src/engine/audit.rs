@@ -204,12 +204,12 @@ impl Engine {
         // Calls about keys that move do not ask for it either, nor do subscriptions; a fan asks once for all its parts.
         let unbounded = [
             Kind::Move,
-            Kind::Fan,
-            Kind::Acks,
             Kind::Swallow,
             Kind::Unblock,
             Kind::Topic,
             Kind::Flush,
+            Kind::Fan,
+            Kind::Acks,
         ];
         let calls = backend.in_flight.iter();
         let calls = calls.filter(|entry| unbounded.contains(&entry.kind)).count();

@@ -70,6 +70,8 @@ impl Engine {
             && entry.kind == Kind::Reply
         {
             let entry = *entry;
+            #[cfg(feature = "planted-faults")]
+            self.planted.saw(&source.address, source.sent_bytes(entry.offset), bytes);
             source.in_flight.pop_front();
             self.record_latency(entry.command, entry.since_us, backend, &entry);
             return self.deliver_inline(entry.session, entry.sequence, bytes);
@@ -241,9 +243,9 @@ impl Engine {
             Kind::Unblock => self.on_unblock_reply(entry, reply),
             Kind::Learn => self.on_facts(entry.sequence, reply),
             Kind::Move => self.on_move_reply(entry.sequence, entry.session, reply),
+            Kind::Topic | Kind::Flush => debug_assert!(false, "only a subscriber has them"),
             Kind::Fan => self.on_fan_part(entry.sequence, entry.session, reply),
             Kind::Acks => self.on_acks(entry.sequence, entry.session, reply),
-            Kind::Topic | Kind::Flush => debug_assert!(false, "only a subscriber has them"),
         }
     }
 

@@ -348,6 +348,10 @@ impl Engine {
         if !target.flags.are_ordinary() {
             return self.dispatch_special(session, id, request);
         }
+        #[cfg(feature = "planted-faults")]
+        if let Some(flow) = self.plant(session, id, request) {
+            return flow;
+        }
         if command.route == Route::Key {
             let slot = slots::slot(request.arg(1));
             return match self.routes.shortcut(slot, row) {
@@ -419,8 +423,8 @@ impl Engine {
             Route::Local(local) => self.local(session, id, local, request),
             Route::Keys => self.forward_keys(session, id, request),
             Route::Split(split) => self.split(session, id, split, request),
-            Route::Everywhere(what) => self.everywhere(session, id, what, request),
             Route::Publish => self.publish(session, id, request),
+            Route::Everywhere(what) => self.everywhere(session, id, what, request),
             Route::Blocking => self.block(session, id, request),
             Route::Unsupported => {
                 let text = command::refusal(id, request).unwrap_or_else(|| {
@@ -538,6 +542,8 @@ impl Engine {
             server.dirty = true;
             self.dirty_backends.push(backend);
         }
+        #[cfg(feature = "planted-faults")]
+        self.plant_swap(backend);
         Flow::Next
     }
 

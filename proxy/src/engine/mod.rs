@@ -36,6 +36,8 @@ mod local;
 mod monitor;
 mod moves;
 mod output;
+#[cfg(feature = "planted-faults")]
+mod planted;
 mod pubsub;
 mod pushes;
 mod route;
@@ -167,6 +169,8 @@ pub struct Engine {
     whole: Vec<u8>,
     /// The buffer of the request being run, where it may be passed on whole.
     large: Option<Rc<Vec<u8>>>,
+    #[cfg(feature = "planted-faults")]
+    planted: planted::Planted,
 }
 
 impl Engine {
@@ -209,6 +213,8 @@ impl Engine {
             plan: Plan::default(),
             whole: Vec::new(),
             large: None,
+            #[cfg(feature = "planted-faults")]
+            planted: planted::Planted::from_environment(),
         }
     }
 

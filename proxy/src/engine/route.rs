@@ -179,14 +179,6 @@ impl Routes {
         }
     }
 
-    /// The master of a group of the newest topology.
-    pub(super) fn master(&self, group: GroupIndex) -> Option<u16> {
-        match self.groups.get(usize::from(group.0))? {
-            Route::Server { master, .. } => Some(*master),
-            _ => None,
-        }
-    }
-
     /// Every master, by its index in `servers`.
     pub(super) fn masters(&self) -> impl Iterator<Item = u16> {
         let servers = self.servers.iter().enumerate();
@@ -226,6 +218,14 @@ impl Routes {
         let replicas = self.servers.iter_mut().filter(|server| server.replica);
         let taken = replicas.map(|server| std::mem::replace(&mut server.subscriber, NONE));
         taken.filter(|backend| *backend != NONE).collect()
+    }
+
+    /// The master of a group of the newest topology.
+    pub(super) fn master(&self, group: GroupIndex) -> Option<u16> {
+        match self.groups.get(usize::from(group.0))? {
+            Route::Server { master, .. } => Some(*master),
+            _ => None,
+        }
     }
 
     /// A server's address.
@@ -291,9 +291,9 @@ impl Engine {
             return;
         }
         self.begin_drains(topology);
-        self.fans.history.pass(&self.routes.topology, topology);
         let before = self.routes.topology.epoch;
         let leaving = self.slots_that_leave(topology);
+        self.fans.history.pass(&self.routes.topology, topology);
         let left = self.install_servers(topology);
         self.routes.topology = Arc::clone(topology);
         self.keep_facts_true();
