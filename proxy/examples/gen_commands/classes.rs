@@ -300,8 +300,8 @@ pub(crate) const ADDED: &[Added] = &[
     Added {
         name: "codis.server",
         arity: -3,
-        flags: &["noscript", "loading", "stale"],
-        categories: &["@slow"],
+        flags: &["admin", "noscript", "loading", "stale"],
+        categories: &["@admin", "@slow", "@dangerous"],
         tips: &[],
         summary: "Run a command on one server of the topology",
         since: "1.0.0",

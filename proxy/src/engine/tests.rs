@@ -1,5 +1,6 @@
 //! The engine by hand: single situations that the simulation found or that it cannot reach.
 
+mod everywhere;
 mod fence;
 mod moves;
 mod pubsub;

@@ -49,7 +49,7 @@ impl World {
             panic!("the server does not dump");
         };
         reference.call(&["DEL", "dumped"]);
-        Self { tested: proxy.client(), reference, dump, proxy, redis, backends: backends }
+        Self { tested: proxy.client(), reference, dump, proxy, redis, backends }
     }
 
     /// Runs one sequence; answers how many commands it had, or the difference that it met.

@@ -1,7 +1,7 @@
 //! Commands that concern every server: SCAN, KEYS, DBSIZE, RANDOMKEY, FLUSHDB, FLUSHALL, scripts, functions.
 
 use crate::cluster::{Cluster, Pair};
-use codis_testbed::{Client, Redis, Value, encode};
+use codis_testbed::{Client, Redis, RedisOptions, Value, encode};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -524,7 +524,12 @@ fn one_server_is_asked_by_its_address() {
 
 #[test]
 fn what_administers_servers_can_be_allowed() {
-    let cluster = Cluster::with(|options| options.set("backend_admin_commands = true"));
+    let debug = ["--enable-debug-command", "yes"].map(str::to_owned).to_vec();
+    let server =
+        || Redis::start_with(RedisOptions { args: debug.clone(), ..RedisOptions::default() });
+    let cluster = Cluster::over(vec![server(), server()], |options| {
+        options.set("backend_admin_commands = true")
+    });
     let mut client = cluster.client();
     let address = cluster.backends[1].address();
     let key = cluster.key_on(1, "k");

@@ -71,7 +71,7 @@ impl Engine {
             let scope: &[u8] = if what == Everywhere::FlushAll { b"ALL" } else { b"ONE" };
             flush_by_script(&mut bytes, scope, mode);
         }
-        self.to_all(session, id, Work::Merge(Rule::Alike), &bytes)
+        self.ask_all(session, id, Work::Merge(Rule::Alike), &bytes)
     }
 
     /// Why nothing can be flushed now. A key that is on its way could arrive after its target was flushed; and what

@@ -108,9 +108,9 @@ impl History {
         self.slots[slot].began > after
     }
 
-    /// Whether a change began after one epoch, of a slot that had another one after an earlier epoch.
-    pub(super) fn changed_again(&self, slot: usize, after: u64, since: u64) -> bool {
-        self.began(slot, after) && self.slots[slot].before > since
+    /// Whether there was another change after this epoch, before the newest one.
+    pub(super) fn changed_twice(&self, slot: usize, after: u64) -> bool {
+        self.slots[slot].before > after
     }
 }
 
@@ -189,7 +189,7 @@ mod tests {
             self::history(&[(A, MASTERS), (moving(2), MASTERS), (B, MASTERS), (B, MASTERS)]);
         assert!(history.was_busy(0, 2) && !history.was_busy(0, 3));
         assert!(history.began(0, 1) && !history.began(0, 2));
-        assert!(!history.changed_again(0, 1, 1));
+        assert!(!history.changed_twice(0, 1));
     }
 
     #[test]
@@ -202,16 +202,15 @@ mod tests {
     fn a_second_change_is_told_from_the_first() {
         let states = [(A, MASTERS), (moving(2), MASTERS), (B, MASTERS), (B, ["a", "c"])];
         let history = history(&states);
-        assert!(history.changed_again(0, 3, 2), "moved until 3, promoted at 4");
-        assert!(!history.changed_again(0, 3, 3));
-        assert!(!history.changed_again(0, 4, 1));
+        assert!(history.changed_twice(0, 2), "moved until 3, promoted at 4");
+        assert!(!history.changed_twice(0, 3));
     }
 
     #[test]
     fn a_move_that_is_replaced_by_another_one_counts_as_two() {
         let back = SlotState::Migrating { from: GroupIndex(1), to: GroupIndex(0), since: 3 };
         let history = history(&[(A, MASTERS), (moving(2), MASTERS), (back, MASTERS)]);
-        assert!(history.changed_again(0, 2, 2));
+        assert!(history.changed_twice(0, 2) && history.was_busy(0, 9));
     }
 
     #[test]
@@ -232,9 +231,9 @@ mod tests {
         let history = follow(&[topology(1, A, MASTERS), lock.clone()]);
         assert!(history.was_busy(0, 2) && history.began(0, 1));
         let history = follow(&[topology(1, A, MASTERS), lock.clone(), topology(3, A, MASTERS)]);
-        assert!(!history.changed_again(0, 2, 1) && !history.was_busy(0, 3));
+        assert!(!history.changed_twice(0, 1) && !history.was_busy(0, 3));
         let history = follow(&[topology(1, A, MASTERS), lock, topology(3, A, ["c", "b"])]);
-        assert!(history.changed_again(0, 2, 1));
+        assert!(history.changed_twice(0, 1));
     }
 
     #[test]

@@ -151,37 +151,37 @@ impl Engine {
         }
         match what {
             Everywhere::Scan => self.scan(session, id, request),
-            Everywhere::Keys => self.to_all(session, id, Work::Keys, request.bytes),
+            Everywhere::Keys => self.ask_all(session, id, Work::Keys, request.bytes),
             Everywhere::DbSize => self.size(session, id, Work::Size(Sizes::default())),
             Everywhere::RandomKey => self.size(session, id, Work::Draw(Draw::default())),
             Everywhere::FlushDb | Everywhere::FlushAll => self.flush(session, id, what, request),
             Everywhere::ScriptLoad => {
                 let work = Work::ScriptLoad(request.arg(2).to_vec());
-                self.to_all(session, id, work, request.bytes)
+                self.ask_all(session, id, work, request.bytes)
             }
             Everywhere::ScriptExists => {
                 let names = (2..request.len()).map(|i| request.arg(i).to_ascii_lowercase());
                 let work = Work::ScriptExists(names.collect());
-                self.to_all(session, id, work, request.bytes)
+                self.ask_all(session, id, work, request.bytes)
             }
             Everywhere::ScriptFlush => {
                 self.forget_scripts();
-                self.to_all(session, id, Work::Merge(Rule::Alike), request.bytes)
+                self.ask_all(session, id, Work::Merge(Rule::Alike), request.bytes)
             }
             Everywhere::Kill => self.kill_scripts(session, id, request),
             Everywhere::Running => self.ask_controllers(session, id, Rule::Running, request),
-            Everywhere::Alike => self.to_all(session, id, Work::Merge(Rule::Alike), request.bytes),
-            Everywhere::Sum => self.to_all(session, id, Work::Merge(Rule::Sum), request.bytes),
-            Everywhere::Least => self.to_all(session, id, Work::Merge(Rule::Least), request.bytes),
-            Everywhere::Text => self.to_all(session, id, Work::Merge(Rule::Text), request.bytes),
-            Everywhere::List => self.to_all(session, id, Work::Merge(Rule::List), request.bytes),
-            Everywhere::Names => self.to_all(session, id, Work::Merge(Rule::Names), request.bytes),
+            Everywhere::Alike => self.ask_all(session, id, Work::Merge(Rule::Alike), request.bytes),
+            Everywhere::Sum => self.ask_all(session, id, Work::Merge(Rule::Sum), request.bytes),
+            Everywhere::Least => self.ask_all(session, id, Work::Merge(Rule::Least), request.bytes),
+            Everywhere::Text => self.ask_all(session, id, Work::Merge(Rule::Text), request.bytes),
+            Everywhere::List => self.ask_all(session, id, Work::Merge(Rule::List), request.bytes),
+            Everywhere::Names => self.ask_all(session, id, Work::Merge(Rule::Names), request.bytes),
             Everywhere::Counts => {
-                self.to_all(session, id, Work::Merge(Rule::Counts), request.bytes)
+                self.ask_all(session, id, Work::Merge(Rule::Counts), request.bytes)
             }
-            Everywhere::Most => self.to_all(session, id, Work::Merge(Rule::Most), request.bytes),
-            Everywhere::First => self.to_first(session, id, request),
-            Everywhere::Single => self.to_single(session, id, request),
+            Everywhere::Most => self.ask_all(session, id, Work::Merge(Rule::Most), request.bytes),
+            Everywhere::First => self.ask_first(session, id, request),
+            Everywhere::Single => self.ask_single(session, id, request),
             Everywhere::Acks => self.wait_for_acks(session, id, request),
             Everywhere::Server => self.on_server(session, id, request),
             Everywhere::Debug => self.debug(session, id, request),
@@ -284,7 +284,7 @@ impl Engine {
     }
 
     /// Sends the same bytes to all masters.
-    fn to_all(&mut self, session: u32, id: CommandId, work: Work, bytes: &[u8]) -> Flow {
+    fn ask_all(&mut self, session: u32, id: CommandId, work: Work, bytes: &[u8]) -> Flow {
         let lanes = match self.all_lanes(session, id) {
             Ok(lanes) => lanes,
             Err(flow) => return flow,
@@ -297,7 +297,7 @@ impl Engine {
     }
 
     /// Sends a request to the master of the group with the lowest number, for all of them answer alike.
-    fn to_first(&mut self, session: u32, id: CommandId, request: &Request<'_>) -> Flow {
+    fn ask_first(&mut self, session: u32, id: CommandId, request: &Request<'_>) -> Flow {
         match self.first_lane(session) {
             Some(backend) => self.send(session, backend, id, request),
             None => self.refuse_nowhere(session, id),
@@ -312,7 +312,7 @@ impl Engine {
     }
 
     /// Sends a request whose replies cannot be merged, where there is one group.
-    fn to_single(&mut self, session: u32, id: CommandId, request: &Request<'_>) -> Flow {
+    fn ask_single(&mut self, session: u32, id: CommandId, request: &Request<'_>) -> Flow {
         if self.routes.topology.groups.len() > 1 {
             let text = format!(
                 "ERR '{}' concerns one server, and there are several: CODIS.SERVER host:port {}",
@@ -321,7 +321,7 @@ impl Engine {
             );
             return self.reject(session, id, &text);
         }
-        self.to_first(session, id, request)
+        self.ask_first(session, id, request)
     }
 
     /// Answers at once.

@@ -163,6 +163,6 @@ impl Engine {
             let slot = slots::slot(request.arg(2));
             return self.forward(session, id, slot, &[2], request);
         }
-        self.to_all(session, id, Work::Merge(Rule::Alike), request.bytes)
+        self.ask_all(session, id, Work::Merge(Rule::Alike), request.bytes)
     }
 }

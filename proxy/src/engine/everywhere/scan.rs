@@ -80,9 +80,12 @@ impl Engine {
                 && match entry.state {
                     SlotState::Offline => false,
                     SlotState::Stable(at) => at == group,
-                    // What had not left the source when this pass began was found there by the one before.
+                    // What had not left the source when this pass began was found there by the one before, unless it
+                    // had come there only then.
                     SlotState::Preparing { from, to } | SlotState::Migrating { from, to, .. } => {
-                        to == group || (from == group && history.began(slot, pass.epoch))
+                        let anew =
+                            history.began(slot, pass.epoch) || history.changed_twice(slot, since);
+                        to == group || (from == group && anew)
                     }
                 }
         })
@@ -95,9 +98,9 @@ impl Engine {
         if pass.epoch > now || !history.reaches(pass.epoch) {
             return Some(Pass::after(now, None));
         }
-        let missed = |slot| match pass.since() {
-            Some(since) => history.changed_again(slot, pass.epoch, since),
-            None => history.was_busy(slot, pass.epoch),
+        let missed = |slot| {
+            let twice = |since| history.changed_twice(slot, since);
+            history.was_busy(slot, pass.epoch) && pass.since().is_none_or(twice)
         };
         (0..SLOT_COUNT).any(missed).then(|| Pass::after(now, Some(pass.epoch)))
     }

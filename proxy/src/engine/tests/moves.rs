@@ -21,10 +21,10 @@ const RULES: MoveRules = MoveRules {
 };
 
 /// A request, argument by argument.
-type Sent = Vec<String>;
+pub(super) type Sent = Vec<String>;
 
 /// No request.
-const NOTHING: [Sent; 0] = [];
+pub(super) const NOTHING: [Sent; 0] = [];
 
 /// An engine whose slots migrate.
 struct Bed {
@@ -33,17 +33,17 @@ struct Bed {
     replicas: bool,
 }
 
-fn group(id: u32, master: &str, has_replicas: bool) -> Group {
+pub(super) fn group(id: u32, master: &str, has_replicas: bool) -> Group {
     Group { id, master: Arc::from(master), replicas: Vec::new(), has_replicas }
 }
 
 /// What is in a bulk string.
-fn bulk(text: &str) -> String {
+pub(super) fn bulk(text: &str) -> String {
     format!("${}\r\n{text}\r\n", text.len())
 }
 
 /// The request as a client sends it.
-fn request(words: &str) -> Vec<u8> {
+pub(super) fn request(words: &str) -> Vec<u8> {
     let words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
     let mut bytes = Vec::new();
     crate::resp::write::request(&mut bytes, &words);
@@ -51,7 +51,7 @@ fn request(words: &str) -> Vec<u8> {
 }
 
 /// The requests in what was sent.
-fn requests(mut bytes: &[u8]) -> Vec<Sent> {
+pub(super) fn requests(mut bytes: &[u8]) -> Vec<Sent> {
     let mut all = Vec::new();
     let limits = settings().limits;
     while !bytes.is_empty() {

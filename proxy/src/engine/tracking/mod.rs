@@ -74,7 +74,7 @@ impl Engine {
         request: &Request<'_>,
     ) -> Flow {
         match local {
-            Local::ClientTracking => return self.client_tracking(session, id, request),
+            Local::ClientTracking => self.client_tracking(session, id, request),
             Local::ClientCaching => {
                 let answer = self.client_caching(session, request);
                 self.answer(session, id, answer)
