@@ -131,6 +131,8 @@ pub(super) struct Backend {
     pub(super) client_id: i64,
     /// How much longer than others a request on it may take: it blocks.
     pub(super) patience_us: u64,
+    /// Questions under way, on other connections, that may end what waits on this one.
+    pub(super) unblocks: u32,
     /// In the list of backends with output.
     pub(super) dirty: bool,
     pub(super) in_flight: VecDeque<InFlight>,
@@ -195,6 +197,7 @@ impl Backend {
             slot: 0,
             client_id: 0,
             patience_us: 0,
+            unblocks: 0,
             dirty: false,
             in_flight: VecDeque::new(),
             output: Output::default(),

@@ -111,7 +111,8 @@ impl Engine {
 
     fn fail_entry(&mut self, entry: &InFlight, streamed: bool, error: &[u8]) {
         match entry.kind {
-            Kind::Ping | Kind::Swallow | Kind::Unblock => {}
+            Kind::Ping | Kind::Swallow => {}
+            Kind::Unblock => self.on_unblock_lost(entry),
             Kind::Exec => self.on_exec(entry, error),
             Kind::Blocked | Kind::StreamEnd => self.on_wait_lost(entry, error),
             Kind::Move => self.on_move_lost(entry.sequence, entry.session),
@@ -135,6 +136,9 @@ impl Engine {
 
     /// A backend that no topology names any more.
     pub(super) fn retire(&mut self, backend: u32) {
+        if self.backends[backend as usize].role == Role::Dedicated {
+            self.forget_dedicated(backend);
+        }
         self.backends[backend as usize].retired = true;
         self.close_if_retired(backend);
     }

@@ -210,6 +210,7 @@ impl Engine {
         target.counters.connects += 1;
         self.mark_dirty(backend);
         self.backend_timer(backend);
+        self.on_wait_sent(backend);
         self.close_if_retired(backend);
     }
 
