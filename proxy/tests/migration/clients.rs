@@ -6,6 +6,9 @@ use crate::server::reply::{Reply, encode, request};
 use crate::world::{Event, World};
 use std::collections::VecDeque;
 
+/// How long clients wait for an element before somebody ends that, once nothing fails any more, in microseconds.
+const PATIENCE_US: u64 = 3_000_000;
+
 /// One client.
 pub(crate) struct Client {
     database: u32,
@@ -27,24 +30,38 @@ pub(crate) struct Client {
     values: u64,
     pub(crate) replies: usize,
     last_reply: u64,
+    /// The key that it watches, until it has said EXEC.
+    pub(crate) watches: Option<Key>,
+    /// It has said its last word, and reads on.
+    hung_up: bool,
 }
 
 /// A request that has no answer.
-struct Asked {
-    since: u64,
-    what: Question,
+pub(crate) struct Asked {
+    pub(crate) since: u64,
+    pub(crate) what: Question,
     /// By key: which operation of its history.
-    operations: Vec<(Key, usize)>,
+    pub(crate) operations: Vec<(Key, usize)>,
 }
 
 /// How to read the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Question {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Question {
     Select,
     One,
     Values,
     Ok,
     Count,
+    /// BLPOP that waits for so long, 0 is for ever; whether it may end before.
+    Pop { timeout_us: u64, released: bool },
+    /// WATCH.
+    Watch,
+    /// What a watched key holds.
+    Watched,
+    /// It is a part of a transaction, or ends one that was not begun: there is nothing to learn.
+    Said,
+    /// EXEC: for each reply which part of which operation it is of; none for PING.
+    Exec { watched: bool, parts: Vec<Option<(usize, usize)>> },
 }
 
 impl Client {
@@ -67,6 +84,8 @@ impl Client {
             values: 0,
             replies: 0,
             last_reply: 0,
+            watches: None,
+            hung_up: false,
         }
     }
 
@@ -87,7 +106,11 @@ impl World {
         if self.clients[client].session.is_none() {
             return self.open_session(client);
         }
-        if self.clients[client].asked.len() < self.clients[client].window
+        if self.clients[client].hung_up || self.waits_or_leaves(client) {
+            return;
+        }
+        if self.clients[client].watches.is_none()
+            && self.clients[client].asked.len() < self.clients[client].window
             && self.clients[client].left > 0
         {
             self.ask_something(client);
@@ -126,9 +149,58 @@ impl World {
         target.from_proxy.clear();
         target.received.clear();
         target.asked.clear();
+        target.watches = None;
+        target.hung_up = false;
     }
 
-    fn ask(
+    /// Lets the wait of a client's BLPOP end now and then, or the client go away. Whether it does.
+    fn waits_or_leaves(&mut self, client: usize) -> bool {
+        let target = &self.clients[client];
+        let (node, session) = (target.node, target.session);
+        let pops = |asked: &Asked| matches!(asked.what, Question::Pop { .. });
+        let Some(pop) = target.asked.iter().find(|asked| pops(asked)) else { return false };
+        let patient = self.now - pop.since > PATIENCE_US;
+        let all_said = target.to_proxy.is_empty() && !target.paused;
+        let Some(session) = session.filter(|_| self.runs(node)) else { return false };
+        let chance = self.rng.u8(..if patient && self.healed { 3 } else { 40 });
+        match chance {
+            0 | 1 => {
+                let id = 1000 + client as u64;
+                let released = self.engine(node).unblock(id, chance == 0);
+                self.tell(|| format!("client {client} is unblocked: {released}"));
+                if released {
+                    self.may_end_early(client);
+                }
+                false
+            }
+            2 if all_said => {
+                self.tell(|| format!("client {client} says no more"));
+                self.engine(node).on_client_eof(session);
+                self.clients[client].hung_up = true;
+                self.may_end_early(client);
+                true
+            }
+            3 if all_said => {
+                self.tell(|| format!("client {client} is gone"));
+                self.engine(node).on_client_lost(session);
+                self.engine(node).on_client_closed(session);
+                self.nodes[node].sessions.remove(&session);
+                self.session_over(client);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn may_end_early(&mut self, client: usize) {
+        for asked in &mut self.clients[client].asked {
+            if let Question::Pop { released, .. } = &mut asked.what {
+                *released = true;
+            }
+        }
+    }
+
+    pub(crate) fn ask(
         &mut self,
         client: usize,
         request: &[Vec<u8>],
@@ -194,9 +266,10 @@ impl World {
             // It is the first in its session's queue since then.
             let since = asked.since.max(target.last_reply);
             target.last_reply = self.now;
-            // Writes to a big key wait until it has moved.
+            // Writes to a big key wait until it has moved, BLPOP for something to pop.
             if let [(key, _)] = asked.operations.as_slice()
                 && !key.large
+                && !matches!(asked.what, Question::Pop { .. } | Question::Exec { .. })
             {
                 self.check_wait(client, since);
             }
@@ -206,6 +279,13 @@ impl World {
 
     fn take_reply(&mut self, client: usize, asked: Asked, reply: Reply) {
         let now = self.now;
+        match asked.what {
+            Question::Said => return,
+            Question::Watch | Question::Watched => self.go_on_with_swap(client, &asked, &reply),
+            Question::Pop { .. } => return self.take_popped(client, &asked, reply),
+            Question::Exec { .. } => return self.take_executed(client, &asked, reply),
+            _ => {}
+        }
         if let Reply::Error(words) = &reply {
             // Of several keys some may have been reached.
             let may_have_run = words.contains("may have run") || asked.operations.len() > 1;
@@ -248,6 +328,12 @@ impl World {
         let of_database: Vec<Key> =
             self.plan.keys.iter().filter(|key| key.place.0 == database).cloned().collect();
         let key = of_database[self.rng.usize(..of_database.len())].clone();
+        match self.rng.u8(..10) {
+            0 | 1 => return self.ask_transaction(client, &key),
+            2 if key.kind == Kind::Register => return self.ask_watch(client, key),
+            3 | 4 if key.kind == Kind::List => return self.ask_pop(client, key),
+            _ => {}
+        }
         let several = self.rng.u8(..5) == 0;
         let (name, question, keys) = if several {
             let registers = self.rng.bool();
@@ -283,18 +369,36 @@ impl World {
         self.ask_about(client, name, question, keys);
     }
 
-    fn ask_about(&mut self, client: usize, name: &str, question: Question, keys: Vec<Key>) {
-        let now = self.now;
+    /// Its name in histories.
+    pub(crate) fn session_of(&self, client: usize) -> Option<u64> {
+        let target = &self.clients[client];
+        Some(((target.number as u64) << 32) + target.sessions)
+    }
+
+    /// A value that nobody has written before.
+    pub(crate) fn new_value(&mut self, client: usize, key: &Key) -> Vec<u8> {
         let target = &mut self.clients[client];
-        let session = Some(((target.number as u64) << 32) + target.sessions);
+        target.values += 1;
+        let mut value = format!("{}.{}", target.number, target.values).into_bytes();
+        if key.large {
+            value.extend(std::iter::repeat_n(b'.', 1_200));
+        }
+        value
+    }
+
+    pub(crate) fn ask_about(
+        &mut self,
+        client: usize,
+        name: &str,
+        question: Question,
+        keys: Vec<Key>,
+    ) {
+        let now = self.now;
+        let session = self.session_of(client);
         let mut args = vec![name.as_bytes().to_vec()];
         let mut operations = Vec::new();
         for key in keys {
-            target.values += 1;
-            let mut value = format!("{}.{}", target.number, target.values).into_bytes();
-            if key.large {
-                value.extend(std::iter::repeat_n(b'.', 1_200));
-            }
+            let value = self.new_value(client, &key);
             args.push(key.place.1.clone());
             let what = match name {
                 "GET" | "MGET" => What::Get(None),
@@ -336,7 +440,7 @@ impl World {
 
 /// Writes what was answered into the operation; whether it is an answer to it. A number that counts several keys says something
 /// of each only where it is all or none.
-fn learn(what: &mut What, value: Option<Reply>, count: usize) -> bool {
+pub(crate) fn learn(what: &mut What, value: Option<Reply>, count: usize) -> bool {
     let bulks = |items: Vec<Reply>| -> Option<Vec<Vec<u8>>> {
         items
             .into_iter()
@@ -357,6 +461,12 @@ fn learn(what: &mut What, value: Option<Reply>, count: usize) -> bool {
         (What::Expire(seen) | What::Add(_, seen), Some(Reply::Int(number))) => {
             *seen = Some(number == 1);
         }
+        (What::Pop(seen), Some(Reply::Nil)) => *seen = Some(None),
+        (What::Pop(seen), Some(Reply::Array(mut items))) => match (items.pop(), items.len()) {
+            (Some(Reply::Bulk(text)), 1) => *seen = Some(Some(text)),
+            _ => return false,
+        },
+        (What::Swap(..), Some(Reply::Status(_))) => {}
         (What::Increment(seen) | What::Push(_, seen), Some(Reply::Int(number))) => {
             *seen = Some(number);
         }

@@ -44,13 +44,19 @@ impl World {
         let accepted: Vec<usize> = target.run.accepted.values().copied().collect();
         for wire in accepted {
             let seen = &self.wires[wire];
+            let ended = seen.ended && seen.flying.is_empty();
             if seen.client.waits {
+                continue;
+            }
+            if seen.client.waiting.is_some() {
+                // It reads nothing, but it sees the end.
+                ready.extend(ended.then_some((wire, None)));
                 continue;
             }
             match parse_request(&seen.input) {
                 Err(why) => return self.fail(why),
                 Ok(Some(request)) => ready.push((wire, Some(request))),
-                Ok(None) if seen.ended && seen.flying.is_empty() => ready.push((wire, None)),
+                Ok(None) if ended => ready.push((wire, None)),
                 Ok(None) => {}
             }
         }
@@ -73,6 +79,7 @@ impl World {
                 if let Some(reply) = self.take_request(server, wire, &request) {
                     self.answer(wire, &reply);
                 }
+                self.serve_waiting(server);
                 self.wake_server(server);
             }
         }
@@ -145,6 +152,7 @@ impl World {
                 return self.script(server, wire, &name, args);
             }
             (b"WAIT", _) => return self.wait_for_replica(server, wire, args),
+            (b"BLPOP", _) => return self.begin_to_wait(server, wire, args),
             _ => {}
         }
         Some(self.simple(server, wire, args))
@@ -186,6 +194,7 @@ impl World {
                 _ => Reply::Error("ERR DB index is out of range".into()),
             },
             b"CLIENT" => self.client_command(server, wire, args),
+            b"BLPOP" => self.pop_at_once(server, wire, args),
             b"INFO" => Reply::bulk(self.info(server)),
             b"COMMAND" => {
                 let about = |name: &Vec<u8>| {
@@ -285,6 +294,10 @@ impl World {
                     self.kill(found);
                 }
                 Reply::Int(i64::from(found.is_some()))
+            }
+            b"UNBLOCK" => {
+                let error = args.get(3).is_some_and(|how| how.eq_ignore_ascii_case(b"ERROR"));
+                self.unblock_client(server, number(&args[2]).unwrap_or(0), error)
             }
             _ => {
                 self.fail(format!(
