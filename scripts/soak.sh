@@ -8,8 +8,13 @@
 #
 # - Moves of 500,000 keys there and back under load, with a proxy frozen for 10 s, kills and cuts among it, and of keys with
 #   a million elements.
+# - `codis-loadtest check` through kills, freezes, cuts, moves and promotions; CODIS_CHECK_SECONDS says for how long (10 minutes).
+# - The same against proxies with a planted fault each, which it has to find within a minute.
 #
-# `scripts/soak.sh faults`, `simulation` or `moves` runs one of them alone.
+# - Random commands to the proxy and to one Redis, replies compared: CODIS_DIFFERENTIAL_COMMANDS says how many (a million),
+#   CODIS_DIFFERENTIAL_SEED repeats a run.
+#
+# `scripts/soak.sh faults`, `simulation`, `moves`, `differential`, `check` or `planted` runs one of them alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -34,13 +39,39 @@ moves() {
         cargo test --locked --release -p codis-proxy --test cluster -- --nocapture --test-threads 1 moves::
 }
 
+differential() {
+    scripts/install.sh redis-server=redis-server
+    CODIS_DIFFERENTIAL_COMMANDS=${CODIS_DIFFERENTIAL_COMMANDS:-1000000} \
+        cargo test --locked --release -p codis-proxy --test differential -- --nocapture
+}
+
+check() {
+    scripts/install.sh redis-server=redis-server
+    cargo build --locked --release --workspace --bins
+    CODIS_CHECK_SECONDS=${CODIS_CHECK_SECONDS:-600} cargo test --locked --release -p codis-loadtest --test integration \
+        -- --nocapture nothing_is_lost
+}
+
+planted() {
+    scripts/install.sh redis-server=redis-server
+    cargo build --locked --release --workspace --bins
+    # In a folder of its own, so that no other run takes this proxy for a good one.
+    local folder=${CARGO_TARGET_DIR:-target}/planted
+    cargo build --locked --release -p codis-proxy --features planted-faults --bin codis-proxy --target-dir "$folder"
+    CODIS_PLANTED_PROXY=$(realpath "$folder/release/codis-proxy") cargo test --locked --release -p codis-loadtest \
+        --test integration -- --nocapture --ignored --test-threads 1 planted::
+}
+
 case ${1:-all} in
 faults) faults ;;
 simulation) simulation ;;
 moves) moves ;;
-all) faults && simulation && moves ;;
+differential) differential ;;
+check) check ;;
+planted) planted ;;
+all) faults && simulation && moves && differential && check && planted ;;
 *)
-    echo "usage: scripts/soak.sh [faults|simulation|moves]" >&2
+    echo "usage: scripts/soak.sh [faults|simulation|moves|differential|check|planted]" >&2
     exit 2
     ;;
 esac

@@ -47,6 +47,10 @@ pub struct ClientInfo {
     pub in_flight: usize,
     /// The last command, as Redis names it (`client|list`).
     pub command: &'static str,
+    /// Its user.
+    pub user: String,
+    /// How many channels, patterns and shard channels it is subscribed to.
+    pub subscriptions: [usize; 3],
     /// Whether CLIENT NO-EVICT is on.
     pub no_evict: bool,
     /// Whether it blocks, until a server has something for it.
@@ -88,19 +92,21 @@ pub fn address(end: Option<SocketAddr>) -> String {
 pub fn line(client: &ClientInfo) -> String {
     let ClientInfo { id, fd, name, age_s, idle_s, db, query_bytes, output_bytes, .. } = client;
     let memory = query_bytes + output_bytes;
+    let [sub, psub, ssub] = client.subscriptions;
     let mut line = String::with_capacity(320);
     // Writing to a String cannot fail.
     let _ = write!(
         line,
         "id={id} addr={} laddr={} fd={fd} name={name} age={age_s} idle={idle_s} flags={} db={db} \
-         sub=0 psub=0 ssub=0 multi={} qbuf={query_bytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
-         obl={output_bytes} oll=0 omem={output_bytes} tot-mem={memory} events=r cmd={} user=default \
+         sub={sub} psub={psub} ssub={ssub} multi={} qbuf={query_bytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
+         obl={output_bytes} oll=0 omem={output_bytes} tot-mem={memory} events=r cmd={} user={} \
          redir=-1 resp={} lib-name={} lib-ver={} shard={} in-flight={}",
         address(client.addr),
         address(client.laddr),
         flags(client),
         client.queued.map_or(-1, |queued| queued as i64),
         client.command,
+        client.user,
         client.protocol.version(),
         client.lib_name,
         client.lib_ver,
@@ -110,10 +116,11 @@ pub fn line(client: &ClientInfo) -> String {
     line
 }
 
-/// Redis's letters for a client: `x` in a transaction, `b` blocked, `U` unix socket, `e` not to be evicted, `N` none
+/// Redis's letters for a client: `P` subscribed, `x` in a transaction, `b` blocked, `U` unix socket, `e` not to be evicted, `N` none
 /// of these.
 fn flags(client: &ClientInfo) -> String {
     let letters = [
+        ('P', client.is_subscribed()),
         ('x', client.queued.is_some()),
         ('b', client.blocked),
         ('U', client.addr.is_none()),
@@ -123,6 +130,14 @@ fn flags(client: &ClientInfo) -> String {
     if set.is_empty() { "N".into() } else { set }
 }
 
+impl ClientInfo {
+    /// Whether it is subscribed to anything: of type `pubsub`, then, and not of type `normal`.
+    #[must_use]
+    pub fn is_subscribed(&self) -> bool {
+        self.subscriptions != [0; 3]
+    }
+}
+
 impl KillFilter {
     /// Whether the filter means `client`.
     #[must_use]
@@ -130,6 +145,8 @@ impl KillFilter {
         !self.none
             && self.id.is_none_or(|id| id == client.id)
             && self.not.is_none_or(|not| not != client.id)
+            && self.user.as_ref().is_none_or(|user| *user == client.user)
+            && self.subscribed.is_none_or(|subscribed| subscribed == client.is_subscribed())
             && self.max_age_s.is_none_or(|least| client.age_s >= least)
             && self.addr.as_ref().is_none_or(|addr| *addr == address(client.addr))
             && self.laddr.as_ref().is_none_or(|laddr| *laddr == address(client.laddr))
@@ -148,6 +165,7 @@ mod tests {
             shard: 1,
             fd: 8,
             name: "worker".into(),
+            user: "default".into(),
             age_s: 30,
             idle_s: 2,
             db: 3,
@@ -178,6 +196,12 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_is_subscribed_is_shown_with_its_numbers() {
+        let line = line(&ClientInfo { subscriptions: [2, 1, 3], ..client() });
+        assert!(line.contains(" flags=P db=3 sub=2 psub=1 ssub=3 multi=-1 "), "{line}");
+    }
+
+    #[test]
     fn a_filter_means_a_client_only_when_each_of_its_conditions_holds() {
         let client = client();
         let all = KillFilter {
@@ -186,6 +210,8 @@ mod tests {
             laddr: Some("127.0.0.1:19000".into()),
             not: Some(8),
             max_age_s: Some(30),
+            user: Some("default".into()),
+            subscribed: Some(false),
             none: false,
         };
         assert!(KillFilter::default().matches(&client));
@@ -196,6 +222,7 @@ mod tests {
             KillFilter { laddr: Some("127.0.0.1:1".into()), ..all.clone() },
             KillFilter { not: Some(7), ..all.clone() },
             KillFilter { max_age_s: Some(31), ..all.clone() },
+            KillFilter { subscribed: Some(true), ..all.clone() },
             KillFilter { none: true, ..all },
         ];
         for filter in broken {

@@ -19,5 +19,6 @@ pub mod slots;
 pub mod stats;
 pub mod topology;
 pub mod uring;
+pub mod users;
 
 pub use codis_service::{address, logging};

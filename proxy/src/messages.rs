@@ -5,6 +5,7 @@ use crate::config::ProxyConfig;
 use crate::resp::Protocol;
 use crate::stats::ShardStats;
 use crate::topology::Topology;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -32,7 +33,11 @@ pub struct KillFilter {
     pub not: Option<u64>,
     /// At least this old, in seconds.
     pub max_age_s: Option<u64>,
-    /// None at all (a TYPE or USER that no session here can have).
+    /// Its user's name.
+    pub user: Option<String>,
+    /// Whether it is subscribed to channels (TYPE pubsub) or not (TYPE normal).
+    pub subscribed: Option<bool>,
+    /// None at all (a TYPE that no session here can have).
     pub none: bool,
 }
 
@@ -73,6 +78,15 @@ pub enum ShardMessage {
     Unblock(u64, bool, oneshot::Sender<u64>),
     /// Copy out the slow log, newest first.
     Slowlog(oneshot::Sender<Vec<SlowEntry>>),
+    /// These shards have clients that monitor; says so when the shard knows it.
+    Monitoring {
+        /// Their numbers.
+        shards: Arc<BTreeSet<usize>>,
+        /// Where to say so.
+        done: oneshot::Sender<()>,
+    },
+    /// Lines for this shard's clients that monitor.
+    MonitorLines(Arc<Vec<u8>>),
     /// Empty the slow log.
     SlowlogReset,
     /// Set the counters to zero.
@@ -121,6 +135,18 @@ pub enum ControlMessage {
         /// The topology's epoch.
         epoch: u64,
     },
+    /// Lines for the clients of other shards that monitor.
+    Monitored {
+        /// The shard.
+        shard: usize,
+        /// Whole lines, as the clients are sent them.
+        lines: Vec<u8>,
+    },
+    /// A client that asked for MONITOR is gone, or monitors no more.
+    MonitorEnded {
+        /// The client's id.
+        client: u64,
+    },
     /// Every session of the shard is closed after [`ShardMessage::Drain`].
     Drained {
         /// The shard.
@@ -158,4 +184,6 @@ pub enum Question {
     SlowlogLen,
     /// `SLOWLOG RESET`
     SlowlogReset,
+    /// `MONITOR`; answered in the order in which clients ask and end.
+    Monitor,
 }

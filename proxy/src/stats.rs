@@ -146,6 +146,35 @@ impl MoveStats {
     }
 }
 
+/// Counters of publish and subscribe.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PubsubStats {
+    /// Channels that sessions are subscribed to now.
+    pub channels: u64,
+    /// Patterns.
+    pub patterns: u64,
+    /// Shard channels.
+    pub shard_channels: u64,
+    /// Messages that came from servers.
+    pub received: u64,
+    /// Messages that sessions were sent.
+    pub delivered: u64,
+    /// Times that a connection for messages was lost and made again. What was published in between was missed.
+    pub reconnects: u64,
+}
+
+impl PubsubStats {
+    /// Adds another shard's counters to these. A channel of several shards counts for each of them.
+    pub fn merge(&mut self, other: &Self) {
+        self.channels += other.channels;
+        self.patterns += other.patterns;
+        self.shard_channels += other.shard_channels;
+        self.received += other.received;
+        self.delivered += other.delivered;
+        self.reconnects += other.reconnects;
+    }
+}
+
 /// Counters of one shard at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct ShardStats {
@@ -175,6 +204,8 @@ pub struct ShardStats {
     pub protocol_errors: u64,
     /// Of slots that migrate.
     pub moves: MoveStats,
+    /// Of publish and subscribe.
+    pub pubsub: PubsubStats,
     /// Turns of the ring.
     pub turns: u64,
     /// User and system CPU time that the shard's thread has used, in microseconds.

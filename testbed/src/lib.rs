@@ -26,7 +26,7 @@ mod value;
 pub use admin::{Admin, Ran};
 pub use client::{Client, encode, split_words};
 pub use http::{HttpAnswer, http_get, metric_by_label, metric_sum};
-pub use limits::{cores, need_open_files};
+pub use limits::{cores, need_open_files, try_open_files};
 pub use member::{Member, MemberGroup, MemberOptions};
 pub use network::{Host, Network};
 pub use ports::free_port;

@@ -48,17 +48,25 @@ impl Process {
     /// When it cannot be started.
     #[must_use]
     pub fn start(program: &Path, args: &[String], log: &Path) -> Self {
+        Self::try_start(program, args, log).unwrap_or_else(|error| {
+            panic!("cannot start {} through setpriv: {error}", program.display())
+        })
+    }
+
+    /// Starts `program` with `args`; what it prints goes to the file `log`.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn try_start(program: &Path, args: &[String], log: &Path) -> io::Result<Self> {
         let name =
             program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
-        let out = File::options().create(true).append(true).open(log).expect("the log can be made");
-        let err = out.try_clone().expect("a descriptor can be duplicated");
+        let out = File::options().create(true).append(true).open(log)?;
+        let err = out.try_clone()?;
         // A program started by setpriv gets SIGKILL from the kernel when its parent thread ends.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(args);
         command.stdin(Stdio::null()).stdout(out).stderr(err);
-        let child = spawn_from_lasting_thread(command)
-            .unwrap_or_else(|error| panic!("cannot start {name} through setpriv: {error}"));
-        Self { name, child, log: log.to_owned() }
+        Ok(Self { name, child: spawn_from_lasting_thread(command)?, log: log.to_owned() })
     }
 
     /// Starts `program` so that it, and what it starts, runs on one core only.

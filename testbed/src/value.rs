@@ -1,9 +1,9 @@
-//! One RESP2 reply.
+//! One reply, or push message, of RESP2 or RESP3.
 
 use std::fmt;
 use std::io::{self, BufRead, ErrorKind};
 
-/// One RESP2 reply. Two replies are equal exactly when their bytes are.
+/// One reply of RESP2 or RESP3. Two replies are equal exactly when their bytes are.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Value {
     /// `+OK`
@@ -20,6 +20,24 @@ pub enum Value {
     Array(Vec<Value>),
     /// `*-1`
     NullArray,
+    /// `_`
+    Null,
+    /// `#t`
+    Boolean(bool),
+    /// `,1.5`, as it is written.
+    Double(Vec<u8>),
+    /// `(12345678901234567890`, as it is written.
+    BigNumber(Vec<u8>),
+    /// `!21`
+    BulkError(Vec<u8>),
+    /// `=15`, with the format that the text begins with.
+    Verbatim(Vec<u8>),
+    /// `%2`: keys and values in turn.
+    Map(Vec<Value>),
+    /// `~2`
+    Set(Vec<Value>),
+    /// `>2`: no reply.
+    Push(Vec<Value>),
 }
 
 impl Value {
@@ -67,25 +85,40 @@ impl Value {
         }
     }
 
-    /// The elements of an array.
+    /// Whether this is any protocol's word for "nothing".
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null | Self::NullBulk | Self::NullArray)
+    }
+
+    /// The elements of an array, a set or a push message; the keys and values of a map in turn.
     ///
     /// # Panics
     /// When this is something else.
     #[must_use]
     pub fn items(&self) -> &[Self] {
         match self {
-            Self::Array(items) => items,
+            Self::Array(items) | Self::Set(items) | Self::Map(items) | Self::Push(items) => items,
             other => panic!("expected an array, got {other:?}"),
         }
     }
 
-    /// The same reply with the elements of an array in order: for sets, whose order is the server's.
+    /// The same reply with the elements of an array, a set or a map in order: for those whose order is the server's.
     #[must_use]
     pub fn sorted(self) -> Self {
         match self {
             Self::Array(mut items) => {
                 items.sort();
                 Self::Array(items)
+            }
+            Self::Set(mut items) => {
+                items.sort();
+                Self::Set(items)
+            }
+            Self::Map(items) => {
+                let mut pairs: Vec<&[Self]> = items.chunks(2).collect();
+                pairs.sort();
+                Self::Map(pairs.concat())
             }
             other => other,
         }
@@ -94,7 +127,7 @@ impl Value {
     /// Reads exactly one reply.
     ///
     /// # Errors
-    /// Those of the reader; `InvalidData` when the bytes are not RESP2.
+    /// Those of the reader; `InvalidData` when the bytes are not RESP.
     pub fn read(reader: &mut impl BufRead) -> io::Result<Self> {
         let line = read_line(reader)?;
         let (kind, rest) = line.split_first().ok_or_else(|| invalid("an empty line", &line))?;
@@ -108,10 +141,26 @@ impl Value {
             },
             b'*' => match number(rest)? {
                 -1 => Self::NullArray,
-                len => Self::Array((0..len).map(|_| Self::read(reader)).collect::<Result<_, _>>()?),
+                len => Self::Array(Self::read_all(reader, len)?),
             },
+            b'_' if rest.is_empty() => Self::Null,
+            b'#' if rest == b"t" || rest == b"f" => Self::Boolean(rest == b"t"),
+            b',' => Self::Double(rest.to_vec()),
+            b'(' => Self::BigNumber(rest.to_vec()),
+            b'!' => Self::BulkError(read_bulk(reader, number(rest)?)?),
+            b'=' => Self::Verbatim(read_bulk(reader, number(rest)?)?),
+            b'%' => Self::Map(Self::read_all(reader, 2 * number(rest)?)?),
+            b'~' => Self::Set(Self::read_all(reader, number(rest)?)?),
+            b'>' => Self::Push(Self::read_all(reader, number(rest)?)?),
             _ => return Err(invalid("an unknown kind of reply", &line)),
         })
+    }
+
+    fn read_all(reader: &mut impl BufRead, count: i64) -> io::Result<Vec<Self>> {
+        if count < 0 {
+            return Err(invalid("a negative count", b""));
+        }
+        (0..count).map(|_| Self::read(reader)).collect()
     }
 }
 
@@ -150,7 +199,7 @@ fn number(digits: &[u8]) -> io::Result<i64> {
 
 fn invalid(what: &str, bytes: &[u8]) -> io::Error {
     let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned();
-    io::Error::new(ErrorKind::InvalidData, format!("not RESP2: {what}: {shown:?}"))
+    io::Error::new(ErrorKind::InvalidData, format!("not RESP: {what}: {shown:?}"))
 }
 
 impl fmt::Debug for Value {
@@ -170,12 +219,26 @@ impl fmt::Debug for Value {
             Self::Bulk(bytes) => write!(f, "${}", shown(bytes)),
             Self::NullBulk => write!(f, "$-1"),
             Self::NullArray => write!(f, "*-1"),
-            Self::Array(items) if items.len() > 40 => {
-                write!(f, "[{} elements, first {:?}]", items.len(), items[0])
-            }
-            Self::Array(items) => f.debug_list().entries(items).finish(),
+            Self::Null => write!(f, "_"),
+            Self::Boolean(value) => write!(f, "#{value}"),
+            Self::Double(text) => write!(f, ",{}", shown(text)),
+            Self::BigNumber(text) => write!(f, "({}", shown(text)),
+            Self::BulkError(text) => write!(f, "!{}", shown(text)),
+            Self::Verbatim(text) => write!(f, "={}", shown(text)),
+            Self::Array(items) => list(f, "", items),
+            Self::Map(items) => list(f, "%", items),
+            Self::Set(items) => list(f, "~", items),
+            Self::Push(items) => list(f, ">", items),
         }
     }
+}
+
+fn list(f: &mut fmt::Formatter<'_>, kind: &str, items: &[Value]) -> fmt::Result {
+    f.write_str(kind)?;
+    if items.len() > 40 {
+        return write!(f, "[{} elements, first {:?}]", items.len(), items[0]);
+    }
+    f.debug_list().entries(items).finish()
 }
 
 #[cfg(test)]
@@ -198,6 +261,18 @@ mod tests {
             Value::NullBulk,
             Value::NullArray,
             Value::Array(vec![]),
+        ]);
+        assert_eq!(read(bytes), Ok(expected));
+        let bytes = b"*8\r\n_\r\n#t\r\n,1.5\r\n(12\r\n!2\r\nno\r\n=5\r\ntxt:a\r\n%1\r\n:1\r\n:2\r\n~1\r\n>0\r\n";
+        let expected = Value::Array(vec![
+            Value::Null,
+            Value::Boolean(true),
+            Value::Double(b"1.5".to_vec()),
+            Value::BigNumber(b"12".to_vec()),
+            Value::BulkError(b"no".to_vec()),
+            Value::Verbatim(b"txt:a".to_vec()),
+            Value::Map(vec![Value::Integer(1), Value::Integer(2)]),
+            Value::Set(vec![Value::Push(vec![])]),
         ]);
         assert_eq!(read(bytes), Ok(expected));
     }

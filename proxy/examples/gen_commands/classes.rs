@@ -46,13 +46,84 @@ pub(crate) const SPLIT: &[(&str, &str)] = &[
     ("touch", "Sum"),
 ];
 
+/// Sent to the master of its channel's slot: the command, and how it differs.
+pub(crate) const PUBLISHED: &[(&str, &str)] = &[
+    (
+        "publish",
+        "goes to the master of the channel's slot; counts the connections of proxies that have \
+         subscribers, not the subscribers",
+    ),
+    ("spublish", "as PUBLISH; shard channels have names of their own, as in Redis"),
+];
+
+/// Of SUBSCRIBE and PSUBSCRIBE.
+const KEYSPACE: &str =
+    "events of keys come from all masters; the servers need `notify-keyspace-events`";
+
+/// Sent to the masters of all groups: the command, its `Everywhere` variant, and how the answer differs from that of a
+/// Redis server (empty: not at all).
+pub(crate) const EVERYWHERE: &[(&str, &str, &str)] = &[
+    ("scan", "Scan", "one cursor for all groups; a key may come twice where slots move meanwhile"),
+    ("keys", "Keys", ""),
+    ("dbsize", "DbSize", "the sum of all groups; a key that is being moved may count twice"),
+    ("randomkey", "RandomKey", ""),
+    ("flushdb", "FlushDb", "group by group, not at once; refused while slots move or are locked"),
+    ("flushall", "FlushAll", "group by group, not at once; refused while slots move or are locked"),
+    ("lastsave", "Least", "the time of the group that saved longest ago"),
+    ("save", "Alike", "all masters"),
+    ("bgsave", "Alike", "all masters"),
+    ("bgrewriteaof", "Alike", "all masters"),
+    (
+        "script|load",
+        "ScriptLoad",
+        "all masters; those that come later are given it when it is called",
+    ),
+    ("script|exists", "ScriptExists", "1 if every master has it or can be given it"),
+    ("script|flush", "ScriptFlush", "all masters; other proxies and shards may still know scripts"),
+    ("script|kill", "Kill", "whichever masters run one"),
+    ("function|load", "Alike", "all masters; load it again when a group is added"),
+    ("function|delete", "Alike", "all masters"),
+    ("function|flush", "Alike", "all masters"),
+    ("function|restore", "Alike", "all masters"),
+    ("function|kill", "Kill", "whichever masters run one"),
+    ("function|stats", "Running", "of the master that runs a function, else of the first group's"),
+    ("function|dump", "First", "of the first group's master"),
+    ("function|list", "First", "of the first group's master"),
+    ("memory|purge", "Alike", "all masters"),
+    ("memory|doctor", "Text", "with several groups, one text after the other"),
+    ("memory|malloc-stats", "Text", "with several groups, one text after the other"),
+    ("memory|stats", "Single", "with one group only; of one server by CODIS.SERVER"),
+    ("latency|doctor", "Text", "with several groups, one text after the other"),
+    ("latency|graph", "Text", "with several groups, one text after the other"),
+    ("latency|history", "List", "of all masters, one after the other"),
+    ("latency|latest", "List", "of all masters, one after the other"),
+    ("latency|histogram", "Single", "with one group only; of one server by CODIS.SERVER"),
+    ("latency|reset", "Sum", "all masters"),
+    (
+        "wait",
+        "Acks",
+        "the least of all masters; replicas that acknowledged before are asked anew, within 50 ms",
+    ),
+    ("waitaof", "Acks", "the least of all masters, which must be Redis 7.2 or newer"),
+    (
+        "codis.server",
+        "Server",
+        "Codis's own: a command on the server that it names; what administers needs `backend_admin_commands`",
+    ),
+    (
+        "debug",
+        "Debug",
+        "refused unless `backend_admin_commands` is set; then on its key's server or all masters",
+    ),
+];
+
 /// Answered by the proxy itself: the command, its `Local` variant, and how the answer differs from
 /// that of a Redis server (empty: not at all).
 pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
     ("auth", "Auth", "checks the proxy's `session_auth`; a user name must be `default`"),
-    ("hello", "Hello", "protocol 2 only; `HELLO 3` is refused with NOPROTO"),
+    ("hello", "Hello", "the id is that of the connection to the proxy"),
     ("select", "Select", "up to the proxy's `backend_number_databases`"),
-    ("ping", "Ping", "answered by the proxy, no server is asked"),
+    ("ping", "Ping", "answered by the proxy; `PING host:port` asks a server of the topology"),
     ("echo", "Echo", ""),
     ("quit", "Quit", ""),
     ("reset", "Reset", ""),
@@ -84,13 +155,31 @@ pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
     ("discard", "Discard", ""),
     ("watch", "Watch", "keys of one slot; EXEC answers nil also when the slot moves meanwhile"),
     ("unwatch", "Unwatch", ""),
-    ("info", "Info", "the proxy's own sections"),
+    ("acl|whoami", "AclWhoAmI", ""),
+    ("acl|users", "AclUsers", "the users of the proxy's configuration"),
+    ("acl|list", "AclList", "the users of the proxy's configuration"),
+    ("acl|getuser", "AclGetUser", "the users of the proxy's configuration; no selectors"),
+    ("acl|cat", "AclCat", ""),
+    ("acl|dryrun", "AclDryRun", "the users of the proxy's configuration"),
+    ("acl|genpass", "AclGenPass", ""),
+    ("info", "Info", "the proxy's own sections; `INFO host:port` asks a server of the topology"),
     ("config|get", "ConfigGet", "the proxy's own settings"),
     ("config|set", "ConfigSet", "the proxy's own settings"),
     ("config|resetstat", "ConfigResetStat", "the proxy's own counters"),
     ("slowlog|get", "SlowlogGet", "requests that were slow as seen by this proxy"),
     ("slowlog|len", "SlowlogLen", "requests that were slow as seen by this proxy"),
     ("slowlog|reset", "SlowlogReset", "requests that were slow as seen by this proxy"),
+    ("subscribe", "Subscribe", KEYSPACE),
+    ("psubscribe", "Psubscribe", KEYSPACE),
+    ("ssubscribe", "Ssubscribe", "channels of any slots in one call"),
+    ("unsubscribe", "Unsubscribe", ""),
+    ("punsubscribe", "Punsubscribe", ""),
+    ("sunsubscribe", "Sunsubscribe", ""),
+    (
+        "monitor",
+        "Monitor",
+        "the requests of this proxy's clients, all shards; at most `monitor_max_clients` at a time",
+    ),
     ("slotsinfo", "SlotsInfo", "Codis's own: the slots and their groups"),
     ("slotsmapping", "SlotsMapping", "Codis's own: the slots and their servers"),
     ("slotshashkey", "SlotsHashKey", "Codis's own: the slot of each key"),
@@ -102,37 +191,29 @@ pub(crate) const DIFFERENCES: &[(&str, &str)] = &[
         "sort sort_ro",
         "BY and GET only with a pattern whose hash tag is of the key's slot, or GET #",
     ),
-    ("eval eval_ro evalsha evalsha_ro fcall fcall_ro", "with at least one declared key"),
+    (
+        "eval eval_ro evalsha evalsha_ro fcall fcall_ro",
+        "all declared keys in one slot; without any it runs on the first group's master, and must touch no key",
+    ),
     ("pfcount", "keys of different slots are refused, not counted together"),
 ];
 
 /// Not supported yet, and why.
 pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
     (
-        "subscribe unsubscribe psubscribe punsubscribe publish ssubscribe sunsubscribe spublish \
-         pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub",
-        "publish and subscribe is not routed",
+        "pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub",
+        "publish and subscribe is not counted",
     ),
-    (
-        "scan keys dbsize randomkey flushdb flushall swapdb wait lastsave save bgsave bgrewriteaof",
-        "concerns every server at once, not the one that owns a key",
-    ),
-    (
-        "script|debug script|exists script|flush script|kill script|load function|delete \
-         function|dump function|flush function|kill function|list function|load function|restore \
-         function|stats",
-        "scripts and functions must be kept alike on every server",
-    ),
+    ("swapdb", "servers would swap one after the other, and clients meet both databases meanwhile"),
+    ("script|debug", "debugs over a connection of its own: connect to a server"),
     (
         "client|caching client|getredir client|tracking client|trackinginfo",
         "client-side caching needs invalidation messages from the servers",
     ),
     ("client|pause client|unpause", "concerns state that the proxy does not keep"),
-    ("monitor", "would have to gather from every server"),
     (
-        "acl acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log \
-         acl|save acl|setuser acl|users acl|whoami",
-        "the proxy has one password, no users",
+        "acl acl|deluser acl|load acl|log acl|save acl|setuser",
+        "users stand in the proxy's configuration, see `users`",
     ),
     ("lolwut", "no client depends on it"),
     (
@@ -146,9 +227,7 @@ pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
         "belongs to Redis Cluster, which this is not",
     ),
     (
-        "config|rewrite debug failover latency|doctor latency|graph latency|histogram \
-         latency|history latency|latest latency|reset memory|doctor memory|malloc-stats \
-         memory|purge memory|stats migrate module|list module|load module|loadex module|unload \
+        "config|rewrite failover migrate module|list module|load module|loadex module|unload \
          pfdebug pfselftest psync replconf replicaof role shutdown slaveof sync",
         "administers one server: connect to that server",
     ),
@@ -192,6 +271,38 @@ pub(crate) const ADDED: &[Added] = &[
         group: "connection",
         complexity: "O(1)",
         arguments: &[("attribute", "string", &[]), ("value", "string", &[])],
+    },
+    Added {
+        name: "codis.server",
+        arity: -3,
+        flags: &["noscript", "loading", "stale"],
+        categories: &["@slow"],
+        tips: &[],
+        summary: "Run a command on one server of the topology",
+        since: "1.0.0",
+        group: "server",
+        complexity: "Depends on the command",
+        arguments: &[
+            ("host:port", "string", &[]),
+            ("command", "string", &[]),
+            ("argument", "string", &["optional", "multiple"]),
+        ],
+    },
+    Added {
+        name: "waitaof",
+        arity: 4,
+        flags: &["noscript", "blocking"],
+        categories: &["@slow", "@blocking", "@connection"],
+        tips: &["request_policy:all_shards", "response_policy:agg_min"],
+        summary: "Wait for writes to be in the append-only files of the server and of replicas",
+        since: "7.2.0",
+        group: "generic",
+        complexity: "O(1)",
+        arguments: &[
+            ("numlocal", "integer", &[]),
+            ("numreplicas", "integer", &[]),
+            ("timeout", "integer", &[]),
+        ],
     },
     Added {
         name: "slotsinfo",

@@ -1,6 +1,8 @@
 //! Merges the server's facts with the proxy's classes and writes the generated files.
 
-use crate::classes::{BLOCKING, DIFFERENCES, FORWARDED, LOCAL, SPLIT, UNSUPPORTED};
+use crate::classes::{
+    BLOCKING, DIFFERENCES, EVERYWHERE, FORWARDED, LOCAL, PUBLISHED, SPLIT, UNSUPPORTED,
+};
 use crate::facts::Fact;
 use crate::hash;
 use crate::server::Value;
@@ -91,6 +93,12 @@ fn classes(facts: &[Fact]) -> Result<BTreeMap<&'static str, Class>, String> {
             "keys in different groups are handled one group beside the other, not atomically";
         all.push((name, Class::new(&format!("Route::Split(Split::{split})"), note)));
     }
+    for (name, note) in PUBLISHED {
+        all.push((name, Class::new("Route::Publish", note)));
+    }
+    for (name, how, note) in EVERYWHERE {
+        all.push((name, Class::new(&format!("Route::Everywhere(Everywhere::{how})"), note)));
+    }
     for (name, local, note) in LOCAL {
         all.push((name, Class::new(&format!("Route::Local(Local::{local})"), note)));
     }
@@ -144,8 +152,8 @@ fn table(version: &str, rows: &[Row]) -> Result<String, String> {
         "//! The commands of Redis {version} and the proxy's own. Generated, do not edit:\n\
          //! `cargo run -p codis-proxy --example gen_commands -- HOST:PORT` asks a server and merges\n\
          //! its answers with `examples/gen_commands/classes.rs`.\n\n\
-         use super::{{\n    Begin as B, Command, CommandId, Find as W, Flags as F, KeyFlags as K, KeySpec, Local, \
-         Route, Split,\n}};\n\n\
+         use super::{{\n    Begin as B, Command, CommandId, Everywhere, Find as W, Flags as F, KeyFlags as K, KeySpec, \
+         Local, Route, Split,\n}};\n\n\
          /// The version of the server that the facts come from.\n\
          pub const REDIS_VERSION: &str = \"{version}\";\n\n"
     );
@@ -180,12 +188,13 @@ fn table(version: &str, rows: &[Row]) -> Result<String, String> {
         let _ = writeln!(
             out,
             "    Command {{ name: {:?}, arity: {}, flags: F::of(&[{}]), route: {}, specs: {specs}, \
-             subcommands: {} }},",
+             subcommands: {}, why: {:?} }},",
             fact.name,
             fact.arity(),
             constants("F", &fact.flags()),
             class.route,
             fact.subcommands,
+            if class.supported() { "" } else { &class.note },
         );
     }
     let _ = writeln!(
@@ -272,5 +281,5 @@ fn constants(of: &str, names: &[&str]) -> String {
 
 /// A name as Rust writes a constant.
 fn constant(name: &str) -> String {
-    name.to_uppercase().replace(['-', '|'], "_")
+    name.to_uppercase().replace(['-', '|', '.'], "_")
 }

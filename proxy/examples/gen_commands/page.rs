@@ -15,7 +15,7 @@ Made by `cargo run -p codis-proxy --example gen_commands -- HOST:PORT` from Redi
   slot (give them the same hash tag: `user:{42}:name`, `user:{42}:mail`), else the answer is
   `CROSSSLOT`.
 - **differs**: works, with the difference that is named.
-- **not yet**: answered with an error that names the command; the connection stays open.
+- **no**: answered with an error that says why; the connection stays open.
 
 ";
 
@@ -44,7 +44,7 @@ pub(crate) fn page(version: &str, rows: &[Row]) -> String {
 /// Whether clients can use it.
 fn answer(class: &Class) -> &'static str {
     match (class.supported(), class.note.is_empty()) {
-        (false, _) => "not yet",
+        (false, _) => "no",
         (true, true) => "yes",
         (true, false) => "differs",
     }

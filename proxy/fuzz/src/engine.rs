@@ -1,6 +1,6 @@
 //! The engine: any order of events that keeps its contract leaves it whole, and empty at the end.
 
-use codis_proxy::config::{ProxyConfig, Secret};
+use codis_proxy::config::ProxyConfig;
 use codis_proxy::engine::{Effect, Engine, Segment, Settings};
 use codis_proxy::slots::SLOT_COUNT;
 use codis_proxy::topology::{Durability, Group, GroupIndex, MoveRules, Slot, SlotState, Topology};
@@ -110,7 +110,7 @@ impl Driver {
         settings.limits.request_bytes_max = settings.input_bytes_max;
         settings.break_on_failure = bits & 64 != 0;
         if bits & 128 != 0 {
-            settings.session_auth = Secret::new("sesame");
+            settings.users = settings.users.with_default_password("sesame");
             settings.product_auth = "product".into();
         }
         settings.primary_parallel = 2;
@@ -395,6 +395,8 @@ impl Driver {
                     self.questions.push((session, client, sequence))
                 }
                 Effect::Pause { .. } | Effect::Resume { .. } => {}
+                // Nobody monitors.
+                Effect::Monitored { .. } | Effect::MonitorEnded { .. } => {}
                 Effect::Settled { epoch } => {
                     assert!(self.settled < epoch && epoch <= self.epoch, "epoch {epoch} settles");
                     self.settled = epoch;

@@ -8,7 +8,7 @@ use super::{Begin, CommandId, Find, KeyFlags, ids};
 use crate::resp::Request;
 
 /// One key's argument and what the command does with it.
-pub(super) type KeyUse = (u32, KeyFlags);
+pub type KeyUse = (u32, KeyFlags);
 
 /// The keys of a request with what happens to them; none if Redis finds none.
 pub(super) fn key_uses(id: CommandId, request: &Request<'_>) -> Vec<KeyUse> {
@@ -23,6 +23,24 @@ pub(super) fn key_uses(id: CommandId, request: &Request<'_>) -> Vec<KeyUse> {
     }
     for (_, flags) in &mut uses {
         *flags = variable(id, request).unwrap_or(*flags);
+    }
+    uses
+}
+
+/// Every key of a request with what it may do to it, for whom must know them all: what is only found where the request is
+/// routed counts as read and written.
+#[must_use]
+pub fn key_accesses(id: CommandId, request: &Request<'_>) -> Vec<KeyUse> {
+    let mut uses = key_uses(id, request);
+    let mut routed = Vec::new();
+    // Of what cannot be understood, no key is touched.
+    if super::keys(id, request, &mut routed).is_ok() {
+        let all = KeyFlags::of(&[KeyFlags::ACCESS, KeyFlags::UPDATE]);
+        for key in routed {
+            if !uses.iter().any(|(used, _)| *used == key) {
+                uses.push((key, all));
+            }
+        }
     }
     uses
 }

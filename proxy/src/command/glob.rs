@@ -1,4 +1,4 @@
-//! Redis's glob patterns, as CONFIG GET and COMMAND LIST take them, in any letter case.
+//! Redis's glob patterns: in any letter case as CONFIG GET and COMMAND LIST take them, or in one as keys are matched.
 
 /// Whether `text` matches `pattern`: `*`, `?`, `[abc]`, `[^a-z]` and `\` before any of these.
 ///
@@ -6,6 +6,32 @@
 /// of both lengths at worst.
 #[must_use]
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    matches_as(pattern, text, Case::Any)
+}
+
+/// The same, letters being what they are.
+#[must_use]
+pub fn matches_exactly(pattern: &[u8], text: &[u8]) -> bool {
+    matches_as(pattern, text, Case::Same)
+}
+
+/// Which letters are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Any,
+    Same,
+}
+
+impl Case {
+    fn fold(self, byte: u8) -> u8 {
+        match self {
+            Self::Any => byte.to_ascii_lowercase(),
+            Self::Same => byte,
+        }
+    }
+}
+
+fn matches_as(pattern: &[u8], text: &[u8], case: Case) -> bool {
     let (mut p, mut t) = (0, 0);
     // Where to go on after a mismatch: behind the last star, one byte of text later than before.
     let mut retry: Option<(usize, usize)> = None;
@@ -16,7 +42,7 @@ pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
             continue;
         }
         let step = match text.get(t) {
-            Some(&byte) => one(&pattern[p..], byte),
+            Some(&byte) => one(&pattern[p..], byte, case),
             None if p == pattern.len() => return true,
             None => None,
         };
@@ -32,13 +58,13 @@ pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
 }
 
 /// How long the pattern's first element is, if it matches `byte`; it is no star.
-fn one(pattern: &[u8], byte: u8) -> Option<usize> {
-    let same = |other: u8| other.eq_ignore_ascii_case(&byte);
+fn one(pattern: &[u8], byte: u8, case: Case) -> Option<usize> {
+    let same = |other: u8| case.fold(other) == case.fold(byte);
     match pattern {
         [] => None,
         [b'?', ..] => Some(1),
         [b'[', class @ ..] => {
-            let (matched, len) = in_class(class, byte);
+            let (matched, len) = in_class(class, byte, case);
             matched.then_some(1 + len)
         }
         [b'\\', escaped, ..] => same(*escaped).then_some(2),
@@ -47,7 +73,7 @@ fn one(pattern: &[u8], byte: u8) -> Option<usize> {
 }
 
 /// Whether the class (what stands after `[`) has `byte`, and its length with `]`.
-fn in_class(class: &[u8], byte: u8) -> (bool, usize) {
+fn in_class(class: &[u8], byte: u8, case: Case) -> (bool, usize) {
     let not = class.first() == Some(&b'^');
     let mut i = usize::from(not);
     let mut found = false;
@@ -64,12 +90,12 @@ fn in_class(class: &[u8], byte: u8) -> (bool, usize) {
                 break;
             }
             [from, b'-', to, ..] => {
-                let (from, to) = (from.to_ascii_lowercase(), to.to_ascii_lowercase());
-                found |= (from.min(to)..=from.max(to)).contains(&byte.to_ascii_lowercase());
+                let (from, to) = (case.fold(*from), case.fold(*to));
+                found |= (from.min(to)..=from.max(to)).contains(&case.fold(byte));
                 i += 3;
             }
             [plain, ..] => {
-                found |= plain.eq_ignore_ascii_case(&byte);
+                found |= case.fold(*plain) == case.fold(byte);
                 i += 1;
             }
         }

@@ -165,7 +165,8 @@ pub(super) fn subcommand(container: CommandId, name: &[u8]) -> Option<CommandId>
 }
 
 /// The command or `container|subcommand` of that name, as COMMAND INFO takes it.
-pub(super) fn by_full_name(name: &[u8]) -> Option<CommandId> {
+#[must_use]
+pub fn by_full_name(name: &[u8]) -> Option<CommandId> {
     match memchr::memchr(b'|', name) {
         None => lookup(name),
         Some(at) => subcommand(lookup(&name[..at])?, &name[at + 1..]),

@@ -23,11 +23,12 @@ mod reply;
 mod table;
 
 pub use error::LookupError;
-pub use glob::matches as glob_matches;
+pub use getkeys::{KeyUse, key_accesses};
+pub use glob::{matches as glob_matches, matches_exactly as glob_matches_exactly};
 pub use keys::{KeysError, Streams, keys};
-pub use lookup::{lookup, resolve};
+pub use lookup::{by_full_name as lookup_full_name, lookup, resolve};
 pub use refusal::refusal;
-pub use reply::reply;
+pub use reply::{CATEGORIES, in_category, reply};
 pub use table::{COMMANDS, REDIS_VERSION, ids};
 
 /// A command or subcommand: its index in [`COMMANDS`].
@@ -54,6 +55,7 @@ static LEARNED: Command = Command {
     route: Route::Keys,
     specs: &[],
     subcommands: 0,
+    why: "",
 };
 
 /// What the table holds of one command.
@@ -72,6 +74,8 @@ pub struct Command {
     pub specs: &'static [KeySpec],
     /// How many subcommands it has; they are the entries right after it.
     pub subcommands: u16,
+    /// Why it is not supported; empty where it is.
+    pub why: &'static str,
 }
 
 impl Command {
@@ -102,8 +106,12 @@ pub enum Route {
     Blocking,
     /// Answered by the proxy.
     Local(Local),
+    /// To the masters of all groups, or to some of them by another rule than a key's slot.
+    Everywhere(Everywhere),
     /// Refused, see [`refusal`].
     Unsupported,
+    /// To the master of the slot of the channel at argument 1.
+    Publish,
 }
 
 /// How the replies to the parts of a split command make one.
@@ -200,8 +208,83 @@ pub enum Local {
     Unwatch,
     /// `CLIENT UNBLOCK id [TIMEOUT|ERROR]`
     ClientUnblock,
+    /// `ACL WHOAMI`
+    AclWhoAmI,
+    /// `ACL USERS`
+    AclUsers,
+    /// `ACL LIST`
+    AclList,
+    /// `ACL GETUSER name`
+    AclGetUser,
+    /// `ACL CAT [category]`
+    AclCat,
+    /// `ACL DRYRUN name command [arg ...]`
+    AclDryRun,
+    /// `ACL GENPASS [bits]`
+    AclGenPass,
     /// `HELP` of any container, answered by [`reply`]
     Help,
+    /// `SUBSCRIBE channel [channel ...]`
+    Subscribe,
+    /// `PSUBSCRIBE pattern [pattern ...]`
+    Psubscribe,
+    /// `SSUBSCRIBE channel [channel ...]`
+    Ssubscribe,
+    /// `UNSUBSCRIBE [channel ...]`
+    Unsubscribe,
+    /// `PUNSUBSCRIBE [pattern ...]`
+    Punsubscribe,
+    /// `SUNSUBSCRIBE [channel ...]`
+    Sunsubscribe,
+    /// `MONITOR`
+    Monitor,
+}
+
+/// How a command that concerns every server is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Everywhere {
+    /// `SCAN`: one group after the other.
+    Scan,
+    /// `KEYS`: those of all.
+    Keys,
+    /// `DBSIZE`: the sum, without the keys that are not clients'.
+    DbSize,
+    /// `RANDOMKEY`: of a group that is drawn by its size.
+    RandomKey,
+    /// `FLUSHDB`
+    FlushDb,
+    /// `FLUSHALL`
+    FlushAll,
+    /// `SCRIPT LOAD`
+    ScriptLoad,
+    /// `SCRIPT EXISTS`
+    ScriptExists,
+    /// `SCRIPT FLUSH`
+    ScriptFlush,
+    /// `SCRIPT KILL`, `FUNCTION KILL`: whichever runs one.
+    Kill,
+    /// `FUNCTION STATS`: of the one that runs a function.
+    Running,
+    /// All do the same; the first reply, or the first error.
+    Alike,
+    /// All are asked; the sum of their numbers.
+    Sum,
+    /// All are asked; the least number.
+    Least,
+    /// All are asked; their texts.
+    Text,
+    /// All are asked; the elements of their arrays.
+    List,
+    /// All know the same: the first one is asked.
+    First,
+    /// Only where there is one group.
+    Single,
+    /// `WAIT`, `WAITAOF`: the least of all.
+    Acks,
+    /// `CODIS.SERVER`: the server that it names.
+    Server,
+    /// `DEBUG`: its key's server, or all, where that is allowed.
+    Debug,
 }
 
 /// A declaration of flag constants and of their names in Redis.

@@ -1,6 +1,5 @@
-//! Requests that the proxy cannot serve yet, though Redis could.
+//! Requests that the proxy cannot serve, though Redis could.
 
-use super::keys::integer;
 use super::{CommandId, Route, ids};
 use crate::resp::Request;
 use crate::slots;
@@ -11,17 +10,14 @@ use crate::slots;
 #[must_use]
 pub fn refusal(id: CommandId, request: &Request<'_>) -> Option<String> {
     let command = id.command();
-    let what = match id {
-        _ if command.route == Route::Unsupported => "",
-        ids::SORT | ids::SORT_RO => {
-            sort_reads_elsewhere(request).then_some(" with BY or GET of keys in other slots")?
-        }
-        ids::EVAL | ids::EVAL_RO | ids::EVALSHA | ids::EVALSHA_RO | ids::FCALL | ids::FCALL_RO => {
-            (integer(request.arg(2)) == Some(0)).then_some(" without keys")?
+    let (what, why) = match id {
+        _ if command.route == Route::Unsupported => ("", command.why),
+        ids::SORT | ids::SORT_RO if sort_reads_elsewhere(request) => {
+            (" with BY or GET of keys in other slots", "they may be on other servers")
         }
         _ => return None,
     };
-    Some(format!("ERR '{}'{what} is not supported by this proxy yet", command.name))
+    Some(format!("ERR '{}'{what} is not supported by this proxy: {why}", command.name))
 }
 
 /// Whether SORT's BY or GET may read keys that are not in the slot of the key that it sorts.
@@ -81,10 +77,21 @@ mod tests {
 
     #[test]
     fn an_unsupported_command_is_refused_by_its_name() {
-        let text = "ERR 'subscribe' is not supported by this proxy yet";
-        assert_eq!(refused("SUBSCRIBE news").as_deref(), Some(text));
-        let text = "ERR 'script|load' is not supported by this proxy yet";
-        assert_eq!(refused("script LOAD x").as_deref(), Some(text));
+        let text = refused("SWAPDB 0 1").expect("a refusal");
+        assert!(
+            text.starts_with("ERR 'swapdb' is not supported by this proxy: servers "),
+            "{text}"
+        );
+        let text = refused("script DEBUG yes").expect("a refusal");
+        assert!(text.starts_with("ERR 'script|debug' is not supported by this proxy: "), "{text}");
+    }
+
+    #[test]
+    fn whatever_is_not_supported_says_why() {
+        for command in &COMMANDS {
+            let says = !command.why.is_empty();
+            assert_eq!(says, !command.supported() && !command.container(), "{}", command.name);
+        }
     }
 
     #[test]
@@ -108,14 +115,6 @@ mod tests {
             "SORT_RO k GET # GET *",
         ] {
             assert!(refused(foreign).is_some(), "{foreign}");
-        }
-    }
-
-    #[test]
-    fn a_script_without_keys_is_refused() {
-        for name in ["EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO", "FCALL", "FCALL_RO"] {
-            assert!(refused(&format!("{name} s 0 arg")).is_some(), "{name}");
-            assert_eq!(refused(&format!("{name} s 1 key")), None, "{name}");
         }
     }
 

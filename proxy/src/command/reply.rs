@@ -121,7 +121,7 @@ fn list(request: &Request<'_>, out: &mut Vec<u8>) {
         2 => all.collect(),
         5 if is(2, b"filterby") && is(3, b"module") => Vec::new(),
         5 if is(2, b"filterby") && is(3, b"aclcat") => {
-            all.filter(|id| in_category(*id, request.arg(4))).collect()
+            all.filter(|id| is_in_category(*id, request.arg(4))).collect()
         }
         5 if is(2, b"filterby") && is(3, b"pattern") => {
             let matches =
@@ -134,8 +134,39 @@ fn list(request: &Request<'_>, out: &mut Vec<u8>) {
     names.iter().for_each(|id| bulk(out, id.command().name.as_bytes()));
 }
 
+/// The ACL categories, in Redis's order.
+pub const CATEGORIES: [&str; 21] = [
+    "keyspace",
+    "read",
+    "write",
+    "set",
+    "sortedset",
+    "list",
+    "hash",
+    "string",
+    "bitmap",
+    "hyperloglog",
+    "geo",
+    "stream",
+    "pubsub",
+    "admin",
+    "fast",
+    "slow",
+    "blocking",
+    "dangerous",
+    "connection",
+    "transaction",
+    "scripting",
+];
+
+/// The commands of an ACL category, given without `@`.
+pub fn in_category(category: &str) -> impl Iterator<Item = CommandId> {
+    let all = (0..COMMANDS.len() as u16).map(CommandId);
+    all.filter(move |id| is_in_category(*id, category.as_bytes()))
+}
+
 /// Whether the command is of the ACL category, given without `@`.
-fn in_category(id: CommandId, category: &[u8]) -> bool {
+fn is_in_category(id: CommandId, category: &[u8]) -> bool {
     if !category.iter().all(u8::is_ascii_alphanumeric) {
         return false;
     }

@@ -3,14 +3,14 @@
 //! its answers with `examples/gen_commands/classes.rs`.
 
 use super::{
-    Begin as B, Command, CommandId, Find as W, Flags as F, KeyFlags as K, KeySpec, Local, Route, Split,
+    Begin as B, Command, CommandId, Everywhere, Find as W, Flags as F, KeyFlags as K, KeySpec, Local, Route, Split,
 };
 
 /// The version of the server that the facts come from.
 pub const REDIS_VERSION: &str = "7.0.15";
 
 /// Gives each name of the table a bucket of its own.
-pub(super) const MULTIPLIER: u64 = 0xf695442fd04d69e5;
+pub(super) const MULTIPLIER: u64 = 0x1f7ce584c6cf86d9;
 
 static SPECS_0: [KeySpec; 1] = [
     KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::INSERT]) },
@@ -176,377 +176,379 @@ static SPECS_47: [KeySpec; 2] = [
 ];
 
 /// Every command, sorted by name; a container's subcommands follow it.
-pub static COMMANDS: [Command; 370] = [
-    Command { name: "acl", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 13 },
-    Command { name: "acl|cat", arity: -2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "acl|deluser", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "acl|dryrun", arity: -4, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "acl|genpass", arity: -2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "acl|getuser", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "acl|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
-    Command { name: "acl|list", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "acl|load", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "acl|log", arity: -2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "acl|save", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "acl|setuser", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "acl|users", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "acl|whoami", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "append", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0 },
-    Command { name: "asking", arity: 1, flags: F::of(&[F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "auth", arity: -2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::NO_AUTH, F::ALLOW_BUSY]), route: Route::Local(Local::Auth), specs: &[], subcommands: 0 },
-    Command { name: "bgrewriteaof", arity: 1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "bgsave", arity: -1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "bitcount", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "bitfield", arity: -2, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_2, subcommands: 0 },
-    Command { name: "bitfield_ro", arity: -2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "bitop", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_3, subcommands: 0 },
-    Command { name: "bitpos", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "blmove", arity: 6, flags: F::of(&[F::WRITE, F::DENYOOM, F::NOSCRIPT, F::BLOCKING]), route: Route::Blocking, specs: &SPECS_4, subcommands: 0 },
-    Command { name: "blmpop", arity: -5, flags: F::of(&[F::WRITE, F::BLOCKING, F::MOVABLEKEYS]), route: Route::Blocking, specs: &SPECS_5, subcommands: 0 },
-    Command { name: "blpop", arity: -3, flags: F::of(&[F::WRITE, F::NOSCRIPT, F::BLOCKING]), route: Route::Blocking, specs: &SPECS_6, subcommands: 0 },
-    Command { name: "brpop", arity: -3, flags: F::of(&[F::WRITE, F::NOSCRIPT, F::BLOCKING]), route: Route::Blocking, specs: &SPECS_6, subcommands: 0 },
-    Command { name: "brpoplpush", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM, F::NOSCRIPT, F::BLOCKING]), route: Route::Blocking, specs: &SPECS_4, subcommands: 0 },
-    Command { name: "bzmpop", arity: -5, flags: F::of(&[F::WRITE, F::BLOCKING, F::MOVABLEKEYS]), route: Route::Blocking, specs: &SPECS_5, subcommands: 0 },
-    Command { name: "bzpopmax", arity: -3, flags: F::of(&[F::WRITE, F::NOSCRIPT, F::BLOCKING, F::FAST]), route: Route::Blocking, specs: &SPECS_6, subcommands: 0 },
-    Command { name: "bzpopmin", arity: -3, flags: F::of(&[F::WRITE, F::NOSCRIPT, F::BLOCKING, F::FAST]), route: Route::Blocking, specs: &SPECS_6, subcommands: 0 },
-    Command { name: "client", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 17 },
-    Command { name: "client|caching", arity: 3, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "client|getname", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientGetName), specs: &[], subcommands: 0 },
-    Command { name: "client|getredir", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "client|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
-    Command { name: "client|id", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientId), specs: &[], subcommands: 0 },
-    Command { name: "client|info", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientInfo), specs: &[], subcommands: 0 },
-    Command { name: "client|kill", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientKill), specs: &[], subcommands: 0 },
-    Command { name: "client|list", arity: -2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientList), specs: &[], subcommands: 0 },
-    Command { name: "client|no-evict", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientNoEvict), specs: &[], subcommands: 0 },
-    Command { name: "client|pause", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "client|reply", arity: 3, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientReply), specs: &[], subcommands: 0 },
-    Command { name: "client|setinfo", arity: 4, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientSetInfo), specs: &[], subcommands: 0 },
-    Command { name: "client|setname", arity: 3, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientSetName), specs: &[], subcommands: 0 },
-    Command { name: "client|tracking", arity: -3, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "client|trackinginfo", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "client|unblock", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientUnblock), specs: &[], subcommands: 0 },
-    Command { name: "client|unpause", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 27 },
-    Command { name: "cluster|addslots", arity: -3, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|addslotsrange", arity: -4, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|bumpepoch", arity: 2, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|count-failure-reports", arity: 3, flags: F::of(&[F::ADMIN, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|countkeysinslot", arity: 3, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|delslots", arity: -3, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|delslotsrange", arity: -4, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|failover", arity: -2, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|flushslots", arity: 2, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|forget", arity: 3, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|getkeysinslot", arity: 4, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
-    Command { name: "cluster|info", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|keyslot", arity: 3, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|links", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|meet", arity: -4, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|myid", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|nodes", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|replicas", arity: 3, flags: F::of(&[F::ADMIN, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|replicate", arity: 3, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|reset", arity: -2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|saveconfig", arity: 2, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|set-config-epoch", arity: 3, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|setslot", arity: -4, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|shards", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|slaves", arity: 3, flags: F::of(&[F::ADMIN, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "cluster|slots", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "command", arity: -1, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Command), specs: &[], subcommands: 7 },
-    Command { name: "command|count", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::CommandCount), specs: &[], subcommands: 0 },
-    Command { name: "command|docs", arity: -2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::CommandDocs), specs: &[], subcommands: 0 },
-    Command { name: "command|getkeys", arity: -4, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::CommandGetKeys), specs: &[], subcommands: 0 },
-    Command { name: "command|getkeysandflags", arity: -4, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::CommandGetKeysAndFlags), specs: &[], subcommands: 0 },
-    Command { name: "command|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
-    Command { name: "command|info", arity: -2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::CommandInfo), specs: &[], subcommands: 0 },
-    Command { name: "command|list", arity: -2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::CommandList), specs: &[], subcommands: 0 },
-    Command { name: "config", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 5 },
-    Command { name: "config|get", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ConfigGet), specs: &[], subcommands: 0 },
-    Command { name: "config|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
-    Command { name: "config|resetstat", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ConfigResetStat), specs: &[], subcommands: 0 },
-    Command { name: "config|rewrite", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "config|set", arity: -4, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ConfigSet), specs: &[], subcommands: 0 },
-    Command { name: "copy", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_7, subcommands: 0 },
-    Command { name: "dbsize", arity: 1, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "debug", arity: -2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "decr", arity: 2, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
-    Command { name: "decrby", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
-    Command { name: "del", arity: -2, flags: F::of(&[F::WRITE]), route: Route::Split(Split::Sum), specs: &SPECS_9, subcommands: 0 },
-    Command { name: "discard", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::ALLOW_BUSY]), route: Route::Local(Local::Discard), specs: &[], subcommands: 0 },
-    Command { name: "dump", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "echo", arity: 2, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Local(Local::Echo), specs: &[], subcommands: 0 },
-    Command { name: "eval", arity: -3, flags: F::of(&[F::NOSCRIPT, F::STALE, F::SKIP_MONITOR, F::NO_MANDATORY_KEYS, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_10, subcommands: 0 },
-    Command { name: "eval_ro", arity: -3, flags: F::of(&[F::READONLY, F::NOSCRIPT, F::STALE, F::SKIP_MONITOR, F::NO_MANDATORY_KEYS, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_11, subcommands: 0 },
-    Command { name: "evalsha", arity: -3, flags: F::of(&[F::NOSCRIPT, F::STALE, F::SKIP_MONITOR, F::NO_MANDATORY_KEYS, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_10, subcommands: 0 },
-    Command { name: "evalsha_ro", arity: -3, flags: F::of(&[F::READONLY, F::NOSCRIPT, F::STALE, F::SKIP_MONITOR, F::NO_MANDATORY_KEYS, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_11, subcommands: 0 },
-    Command { name: "exec", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::SKIP_SLOWLOG]), route: Route::Local(Local::Exec), specs: &[], subcommands: 0 },
-    Command { name: "exists", arity: -2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Split(Split::Sum), specs: &SPECS_12, subcommands: 0 },
-    Command { name: "expire", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
-    Command { name: "expireat", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
-    Command { name: "expiretime", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "failover", arity: -1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "fcall", arity: -3, flags: F::of(&[F::NOSCRIPT, F::STALE, F::SKIP_MONITOR, F::NO_MANDATORY_KEYS, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_10, subcommands: 0 },
-    Command { name: "fcall_ro", arity: -3, flags: F::of(&[F::READONLY, F::NOSCRIPT, F::STALE, F::SKIP_MONITOR, F::NO_MANDATORY_KEYS, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_11, subcommands: 0 },
-    Command { name: "flushall", arity: -1, flags: F::of(&[F::WRITE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "flushdb", arity: -1, flags: F::of(&[F::WRITE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "function", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 9 },
-    Command { name: "function|delete", arity: 3, flags: F::of(&[F::WRITE, F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "function|dump", arity: 2, flags: F::of(&[F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "function|flush", arity: -2, flags: F::of(&[F::WRITE, F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "function|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
-    Command { name: "function|kill", arity: 2, flags: F::of(&[F::NOSCRIPT, F::ALLOW_BUSY]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "function|list", arity: -2, flags: F::of(&[F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "function|load", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "function|restore", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "function|stats", arity: 2, flags: F::of(&[F::NOSCRIPT, F::ALLOW_BUSY]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "geoadd", arity: -5, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
-    Command { name: "geodist", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "geohash", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "geopos", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "georadius", arity: -6, flags: F::of(&[F::WRITE, F::DENYOOM, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_14, subcommands: 0 },
-    Command { name: "georadius_ro", arity: -6, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "georadiusbymember", arity: -5, flags: F::of(&[F::WRITE, F::DENYOOM, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_15, subcommands: 0 },
-    Command { name: "georadiusbymember_ro", arity: -5, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "geosearch", arity: -7, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "geosearchstore", arity: -8, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_16, subcommands: 0 },
-    Command { name: "get", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "getbit", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "getdel", arity: 2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0 },
-    Command { name: "getex", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
-    Command { name: "getrange", arity: 4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "getset", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
-    Command { name: "hdel", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
-    Command { name: "hello", arity: -1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::NO_AUTH, F::ALLOW_BUSY]), route: Route::Local(Local::Hello), specs: &[], subcommands: 0 },
-    Command { name: "hexists", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0 },
-    Command { name: "hget", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "hgetall", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "hincrby", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
-    Command { name: "hincrbyfloat", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
-    Command { name: "hkeys", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "hlen", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0 },
-    Command { name: "hmget", arity: -3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "hmset", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
-    Command { name: "hrandfield", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "hscan", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "hset", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
-    Command { name: "hsetnx", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0 },
-    Command { name: "hstrlen", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0 },
-    Command { name: "hvals", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "incr", arity: 2, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
-    Command { name: "incrby", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
-    Command { name: "incrbyfloat", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
-    Command { name: "info", arity: -1, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Info), specs: &[], subcommands: 0 },
-    Command { name: "keys", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "lastsave", arity: 1, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "latency", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 7 },
-    Command { name: "latency|doctor", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "latency|graph", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "latency|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
-    Command { name: "latency|histogram", arity: -2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "latency|history", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "latency|latest", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "latency|reset", arity: -2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "lcs", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_20, subcommands: 0 },
-    Command { name: "lindex", arity: 3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "linsert", arity: 5, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_0, subcommands: 0 },
-    Command { name: "llen", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0 },
-    Command { name: "lmove", arity: 5, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_4, subcommands: 0 },
-    Command { name: "lmpop", arity: -4, flags: F::of(&[F::WRITE, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_21, subcommands: 0 },
-    Command { name: "lolwut", arity: -1, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "lpop", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0 },
-    Command { name: "lpos", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "lpush", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0 },
-    Command { name: "lpushx", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0 },
-    Command { name: "lrange", arity: 4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "lrem", arity: 4, flags: F::of(&[F::WRITE]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
-    Command { name: "lset", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
-    Command { name: "ltrim", arity: 4, flags: F::of(&[F::WRITE]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
-    Command { name: "memory", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 6 },
-    Command { name: "memory|doctor", arity: 2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "memory|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
-    Command { name: "memory|malloc-stats", arity: 2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "memory|purge", arity: 2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "memory|stats", arity: 2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "memory|usage", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_22, subcommands: 0 },
-    Command { name: "mget", arity: -2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Split(Split::Mget), specs: &SPECS_23, subcommands: 0 },
-    Command { name: "migrate", arity: -6, flags: F::of(&[F::WRITE, F::MOVABLEKEYS]), route: Route::Unsupported, specs: &SPECS_24, subcommands: 0 },
-    Command { name: "module", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 5 },
-    Command { name: "module|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
-    Command { name: "module|list", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "module|load", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "module|loadex", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "module|unload", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "monitor", arity: 1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "move", arity: 3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
-    Command { name: "mset", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Split(Split::Mset), specs: &SPECS_25, subcommands: 0 },
-    Command { name: "msetnx", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_26, subcommands: 0 },
-    Command { name: "multi", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::ALLOW_BUSY]), route: Route::Local(Local::Multi), specs: &[], subcommands: 0 },
-    Command { name: "object", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 5 },
-    Command { name: "object|encoding", arity: 3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_22, subcommands: 0 },
-    Command { name: "object|freq", arity: 3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_22, subcommands: 0 },
-    Command { name: "object|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
-    Command { name: "object|idletime", arity: 3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_22, subcommands: 0 },
-    Command { name: "object|refcount", arity: 3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_22, subcommands: 0 },
-    Command { name: "persist", arity: 2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
-    Command { name: "pexpire", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
-    Command { name: "pexpireat", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
-    Command { name: "pexpiretime", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "pfadd", arity: -2, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0 },
-    Command { name: "pfcount", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_27, subcommands: 0 },
-    Command { name: "pfdebug", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::ADMIN]), route: Route::Unsupported, specs: &SPECS_28, subcommands: 0 },
-    Command { name: "pfmerge", arity: -2, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_29, subcommands: 0 },
-    Command { name: "pfselftest", arity: 1, flags: F::of(&[F::ADMIN]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "ping", arity: -1, flags: F::of(&[F::FAST]), route: Route::Local(Local::Ping), specs: &[], subcommands: 0 },
-    Command { name: "psetex", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_30, subcommands: 0 },
-    Command { name: "psubscribe", arity: -2, flags: F::of(&[F::PUBSUB, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "psync", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING, F::NO_MULTI]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "pttl", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "publish", arity: 3, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "pubsub", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 6 },
-    Command { name: "pubsub|channels", arity: -2, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "pubsub|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
-    Command { name: "pubsub|numpat", arity: 2, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "pubsub|numsub", arity: -2, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "pubsub|shardchannels", arity: -2, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "pubsub|shardnumsub", arity: -2, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "punsubscribe", arity: -1, flags: F::of(&[F::PUBSUB, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "quit", arity: -1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::NO_AUTH, F::ALLOW_BUSY]), route: Route::Local(Local::Quit), specs: &[], subcommands: 0 },
-    Command { name: "randomkey", arity: 1, flags: F::of(&[F::READONLY]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "readonly", arity: 1, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "readwrite", arity: 1, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "rename", arity: 3, flags: F::of(&[F::WRITE]), route: Route::Keys, specs: &SPECS_31, subcommands: 0 },
-    Command { name: "renamenx", arity: 3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Keys, specs: &SPECS_32, subcommands: 0 },
-    Command { name: "replconf", arity: -1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE, F::ALLOW_BUSY]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "replicaof", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "reset", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::NO_AUTH, F::ALLOW_BUSY]), route: Route::Local(Local::Reset), specs: &[], subcommands: 0 },
-    Command { name: "restore", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_30, subcommands: 0 },
-    Command { name: "restore-asking", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::ASKING]), route: Route::Unsupported, specs: &SPECS_30, subcommands: 0 },
-    Command { name: "role", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "rpop", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0 },
-    Command { name: "rpoplpush", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_4, subcommands: 0 },
-    Command { name: "rpush", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0 },
-    Command { name: "rpushx", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0 },
-    Command { name: "sadd", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0 },
-    Command { name: "save", arity: 1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING, F::NO_MULTI]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "scan", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "scard", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0 },
-    Command { name: "script", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 6 },
-    Command { name: "script|debug", arity: 3, flags: F::of(&[F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "script|exists", arity: -3, flags: F::of(&[F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "script|flush", arity: -2, flags: F::of(&[F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "script|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
-    Command { name: "script|kill", arity: 2, flags: F::of(&[F::NOSCRIPT, F::ALLOW_BUSY]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "script|load", arity: 3, flags: F::of(&[F::NOSCRIPT, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "sdiff", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_23, subcommands: 0 },
-    Command { name: "sdiffstore", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_33, subcommands: 0 },
-    Command { name: "select", arity: 2, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Local(Local::Select), specs: &[], subcommands: 0 },
-    Command { name: "set", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_2, subcommands: 0 },
-    Command { name: "setbit", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
-    Command { name: "setex", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_30, subcommands: 0 },
-    Command { name: "setnx", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_34, subcommands: 0 },
-    Command { name: "setrange", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
-    Command { name: "shutdown", arity: -1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE, F::NO_MULTI, F::ALLOW_BUSY]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "sinter", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_23, subcommands: 0 },
-    Command { name: "sintercard", arity: -3, flags: F::of(&[F::READONLY, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_35, subcommands: 0 },
-    Command { name: "sinterstore", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_36, subcommands: 0 },
-    Command { name: "sismember", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0 },
-    Command { name: "slaveof", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "slotshashkey", arity: -2, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Local(Local::SlotsHashKey), specs: &[], subcommands: 0 },
-    Command { name: "slotsinfo", arity: -1, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::SlotsInfo), specs: &[], subcommands: 0 },
-    Command { name: "slotsmapping", arity: -1, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::SlotsMapping), specs: &[], subcommands: 0 },
-    Command { name: "slowlog", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 4 },
-    Command { name: "slowlog|get", arity: -2, flags: F::of(&[F::ADMIN, F::LOADING, F::STALE]), route: Route::Local(Local::SlowlogGet), specs: &[], subcommands: 0 },
-    Command { name: "slowlog|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
-    Command { name: "slowlog|len", arity: 2, flags: F::of(&[F::ADMIN, F::LOADING, F::STALE]), route: Route::Local(Local::SlowlogLen), specs: &[], subcommands: 0 },
-    Command { name: "slowlog|reset", arity: 2, flags: F::of(&[F::ADMIN, F::LOADING, F::STALE]), route: Route::Local(Local::SlowlogReset), specs: &[], subcommands: 0 },
-    Command { name: "smembers", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "smismember", arity: -3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "smove", arity: 4, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Keys, specs: &SPECS_4, subcommands: 0 },
-    Command { name: "sort", arity: -2, flags: F::of(&[F::WRITE, F::DENYOOM, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_37, subcommands: 0 },
-    Command { name: "sort_ro", arity: -2, flags: F::of(&[F::READONLY, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_38, subcommands: 0 },
-    Command { name: "spop", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0 },
-    Command { name: "spublish", arity: 3, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE, F::FAST]), route: Route::Unsupported, specs: &SPECS_39, subcommands: 0 },
-    Command { name: "srandmember", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "srem", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
-    Command { name: "sscan", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "ssubscribe", arity: -2, flags: F::of(&[F::PUBSUB, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &SPECS_40, subcommands: 0 },
-    Command { name: "strlen", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0 },
-    Command { name: "subscribe", arity: -2, flags: F::of(&[F::PUBSUB, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "substr", arity: 4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "sunion", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_23, subcommands: 0 },
-    Command { name: "sunionstore", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_33, subcommands: 0 },
-    Command { name: "sunsubscribe", arity: -1, flags: F::of(&[F::PUBSUB, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &SPECS_40, subcommands: 0 },
-    Command { name: "swapdb", arity: 3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "sync", arity: 1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING, F::NO_MULTI]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "time", arity: 1, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Local(Local::Time), specs: &[], subcommands: 0 },
-    Command { name: "touch", arity: -2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Split(Split::Sum), specs: &SPECS_12, subcommands: 0 },
-    Command { name: "ttl", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "type", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0 },
-    Command { name: "unlink", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Split(Split::Sum), specs: &SPECS_9, subcommands: 0 },
-    Command { name: "unsubscribe", arity: -1, flags: F::of(&[F::PUBSUB, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "unwatch", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::ALLOW_BUSY]), route: Route::Local(Local::Unwatch), specs: &[], subcommands: 0 },
-    Command { name: "wait", arity: 3, flags: F::of(&[F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0 },
-    Command { name: "watch", arity: -2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::ALLOW_BUSY]), route: Route::Local(Local::Watch), specs: &SPECS_12, subcommands: 0 },
-    Command { name: "xack", arity: -4, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
-    Command { name: "xadd", arity: -5, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
-    Command { name: "xautoclaim", arity: -6, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
-    Command { name: "xclaim", arity: -6, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
-    Command { name: "xdel", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
-    Command { name: "xgroup", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 6 },
-    Command { name: "xgroup|create", arity: -5, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_41, subcommands: 0 },
-    Command { name: "xgroup|createconsumer", arity: 5, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_41, subcommands: 0 },
-    Command { name: "xgroup|delconsumer", arity: 5, flags: F::of(&[F::WRITE]), route: Route::Keys, specs: &SPECS_42, subcommands: 0 },
-    Command { name: "xgroup|destroy", arity: 4, flags: F::of(&[F::WRITE]), route: Route::Keys, specs: &SPECS_42, subcommands: 0 },
-    Command { name: "xgroup|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
-    Command { name: "xgroup|setid", arity: -5, flags: F::of(&[F::WRITE]), route: Route::Keys, specs: &SPECS_43, subcommands: 0 },
-    Command { name: "xinfo", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 4 },
-    Command { name: "xinfo|consumers", arity: 4, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_44, subcommands: 0 },
-    Command { name: "xinfo|groups", arity: 3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_44, subcommands: 0 },
-    Command { name: "xinfo|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0 },
-    Command { name: "xinfo|stream", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_44, subcommands: 0 },
-    Command { name: "xlen", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0 },
-    Command { name: "xpending", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "xrange", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "xread", arity: -4, flags: F::of(&[F::READONLY, F::BLOCKING, F::MOVABLEKEYS]), route: Route::Blocking, specs: &SPECS_45, subcommands: 0 },
-    Command { name: "xreadgroup", arity: -7, flags: F::of(&[F::WRITE, F::BLOCKING, F::MOVABLEKEYS]), route: Route::Blocking, specs: &SPECS_46, subcommands: 0 },
-    Command { name: "xrevrange", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "xsetid", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
-    Command { name: "xtrim", arity: -4, flags: F::of(&[F::WRITE]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
-    Command { name: "zadd", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0 },
-    Command { name: "zcard", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0 },
-    Command { name: "zcount", arity: 4, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "zdiff", arity: -3, flags: F::of(&[F::READONLY, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_35, subcommands: 0 },
-    Command { name: "zdiffstore", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_47, subcommands: 0 },
-    Command { name: "zincrby", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0 },
-    Command { name: "zinter", arity: -3, flags: F::of(&[F::READONLY, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_35, subcommands: 0 },
-    Command { name: "zintercard", arity: -3, flags: F::of(&[F::READONLY, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_35, subcommands: 0 },
-    Command { name: "zinterstore", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_47, subcommands: 0 },
-    Command { name: "zlexcount", arity: 4, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "zmpop", arity: -4, flags: F::of(&[F::WRITE, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_21, subcommands: 0 },
-    Command { name: "zmscore", arity: -3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "zpopmax", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0 },
-    Command { name: "zpopmin", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0 },
-    Command { name: "zrandmember", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "zrange", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "zrangebylex", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "zrangebyscore", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "zrangestore", arity: -5, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_16, subcommands: 0 },
-    Command { name: "zrank", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "zrem", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
-    Command { name: "zremrangebylex", arity: 4, flags: F::of(&[F::WRITE]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
-    Command { name: "zremrangebyrank", arity: 4, flags: F::of(&[F::WRITE]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
-    Command { name: "zremrangebyscore", arity: 4, flags: F::of(&[F::WRITE]), route: Route::Key, specs: &SPECS_18, subcommands: 0 },
-    Command { name: "zrevrange", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "zrevrangebylex", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "zrevrangebyscore", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "zrevrank", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "zscan", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "zscore", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0 },
-    Command { name: "zunion", arity: -3, flags: F::of(&[F::READONLY, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_35, subcommands: 0 },
-    Command { name: "zunionstore", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_47, subcommands: 0 },
+pub static COMMANDS: [Command; 372] = [
+    Command { name: "acl", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 13, why: "users stand in the proxy's configuration, see `users`" },
+    Command { name: "acl|cat", arity: -2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::AclCat), specs: &[], subcommands: 0, why: "" },
+    Command { name: "acl|deluser", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "users stand in the proxy's configuration, see `users`" },
+    Command { name: "acl|dryrun", arity: -4, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::AclDryRun), specs: &[], subcommands: 0, why: "" },
+    Command { name: "acl|genpass", arity: -2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::AclGenPass), specs: &[], subcommands: 0, why: "" },
+    Command { name: "acl|getuser", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::AclGetUser), specs: &[], subcommands: 0, why: "" },
+    Command { name: "acl|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
+    Command { name: "acl|list", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::AclList), specs: &[], subcommands: 0, why: "" },
+    Command { name: "acl|load", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "users stand in the proxy's configuration, see `users`" },
+    Command { name: "acl|log", arity: -2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "users stand in the proxy's configuration, see `users`" },
+    Command { name: "acl|save", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "users stand in the proxy's configuration, see `users`" },
+    Command { name: "acl|setuser", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "users stand in the proxy's configuration, see `users`" },
+    Command { name: "acl|users", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::AclUsers), specs: &[], subcommands: 0, why: "" },
+    Command { name: "acl|whoami", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::AclWhoAmI), specs: &[], subcommands: 0, why: "" },
+    Command { name: "append", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0, why: "" },
+    Command { name: "asking", arity: 1, flags: F::of(&[F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "auth", arity: -2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::NO_AUTH, F::ALLOW_BUSY]), route: Route::Local(Local::Auth), specs: &[], subcommands: 0, why: "" },
+    Command { name: "bgrewriteaof", arity: 1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Everywhere(Everywhere::Alike), specs: &[], subcommands: 0, why: "" },
+    Command { name: "bgsave", arity: -1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Everywhere(Everywhere::Alike), specs: &[], subcommands: 0, why: "" },
+    Command { name: "bitcount", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "bitfield", arity: -2, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_2, subcommands: 0, why: "" },
+    Command { name: "bitfield_ro", arity: -2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "bitop", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_3, subcommands: 0, why: "" },
+    Command { name: "bitpos", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "blmove", arity: 6, flags: F::of(&[F::WRITE, F::DENYOOM, F::NOSCRIPT, F::BLOCKING]), route: Route::Blocking, specs: &SPECS_4, subcommands: 0, why: "" },
+    Command { name: "blmpop", arity: -5, flags: F::of(&[F::WRITE, F::BLOCKING, F::MOVABLEKEYS]), route: Route::Blocking, specs: &SPECS_5, subcommands: 0, why: "" },
+    Command { name: "blpop", arity: -3, flags: F::of(&[F::WRITE, F::NOSCRIPT, F::BLOCKING]), route: Route::Blocking, specs: &SPECS_6, subcommands: 0, why: "" },
+    Command { name: "brpop", arity: -3, flags: F::of(&[F::WRITE, F::NOSCRIPT, F::BLOCKING]), route: Route::Blocking, specs: &SPECS_6, subcommands: 0, why: "" },
+    Command { name: "brpoplpush", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM, F::NOSCRIPT, F::BLOCKING]), route: Route::Blocking, specs: &SPECS_4, subcommands: 0, why: "" },
+    Command { name: "bzmpop", arity: -5, flags: F::of(&[F::WRITE, F::BLOCKING, F::MOVABLEKEYS]), route: Route::Blocking, specs: &SPECS_5, subcommands: 0, why: "" },
+    Command { name: "bzpopmax", arity: -3, flags: F::of(&[F::WRITE, F::NOSCRIPT, F::BLOCKING, F::FAST]), route: Route::Blocking, specs: &SPECS_6, subcommands: 0, why: "" },
+    Command { name: "bzpopmin", arity: -3, flags: F::of(&[F::WRITE, F::NOSCRIPT, F::BLOCKING, F::FAST]), route: Route::Blocking, specs: &SPECS_6, subcommands: 0, why: "" },
+    Command { name: "client", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 17, why: "" },
+    Command { name: "client|caching", arity: 3, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "client-side caching needs invalidation messages from the servers" },
+    Command { name: "client|getname", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientGetName), specs: &[], subcommands: 0, why: "" },
+    Command { name: "client|getredir", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "client-side caching needs invalidation messages from the servers" },
+    Command { name: "client|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
+    Command { name: "client|id", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientId), specs: &[], subcommands: 0, why: "" },
+    Command { name: "client|info", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientInfo), specs: &[], subcommands: 0, why: "" },
+    Command { name: "client|kill", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientKill), specs: &[], subcommands: 0, why: "" },
+    Command { name: "client|list", arity: -2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientList), specs: &[], subcommands: 0, why: "" },
+    Command { name: "client|no-evict", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientNoEvict), specs: &[], subcommands: 0, why: "" },
+    Command { name: "client|pause", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "concerns state that the proxy does not keep" },
+    Command { name: "client|reply", arity: 3, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientReply), specs: &[], subcommands: 0, why: "" },
+    Command { name: "client|setinfo", arity: 4, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientSetInfo), specs: &[], subcommands: 0, why: "" },
+    Command { name: "client|setname", arity: 3, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientSetName), specs: &[], subcommands: 0, why: "" },
+    Command { name: "client|tracking", arity: -3, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "client-side caching needs invalidation messages from the servers" },
+    Command { name: "client|trackinginfo", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "client-side caching needs invalidation messages from the servers" },
+    Command { name: "client|unblock", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientUnblock), specs: &[], subcommands: 0, why: "" },
+    Command { name: "client|unpause", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "concerns state that the proxy does not keep" },
+    Command { name: "cluster", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 27, why: "" },
+    Command { name: "cluster|addslots", arity: -3, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|addslotsrange", arity: -4, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|bumpepoch", arity: 2, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|count-failure-reports", arity: 3, flags: F::of(&[F::ADMIN, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|countkeysinslot", arity: 3, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|delslots", arity: -3, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|delslotsrange", arity: -4, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|failover", arity: -2, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|flushslots", arity: 2, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|forget", arity: 3, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|getkeysinslot", arity: 4, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
+    Command { name: "cluster|info", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|keyslot", arity: 3, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|links", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|meet", arity: -4, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|myid", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|nodes", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|replicas", arity: 3, flags: F::of(&[F::ADMIN, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|replicate", arity: 3, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|reset", arity: -2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|saveconfig", arity: 2, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|set-config-epoch", arity: 3, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|setslot", arity: -4, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|shards", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|slaves", arity: 3, flags: F::of(&[F::ADMIN, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|slots", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "codis.server", arity: -3, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Everywhere(Everywhere::Server), specs: &[], subcommands: 0, why: "" },
+    Command { name: "command", arity: -1, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Command), specs: &[], subcommands: 7, why: "" },
+    Command { name: "command|count", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::CommandCount), specs: &[], subcommands: 0, why: "" },
+    Command { name: "command|docs", arity: -2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::CommandDocs), specs: &[], subcommands: 0, why: "" },
+    Command { name: "command|getkeys", arity: -4, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::CommandGetKeys), specs: &[], subcommands: 0, why: "" },
+    Command { name: "command|getkeysandflags", arity: -4, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::CommandGetKeysAndFlags), specs: &[], subcommands: 0, why: "" },
+    Command { name: "command|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
+    Command { name: "command|info", arity: -2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::CommandInfo), specs: &[], subcommands: 0, why: "" },
+    Command { name: "command|list", arity: -2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::CommandList), specs: &[], subcommands: 0, why: "" },
+    Command { name: "config", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 5, why: "" },
+    Command { name: "config|get", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ConfigGet), specs: &[], subcommands: 0, why: "" },
+    Command { name: "config|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
+    Command { name: "config|resetstat", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ConfigResetStat), specs: &[], subcommands: 0, why: "" },
+    Command { name: "config|rewrite", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "administers one server: connect to that server" },
+    Command { name: "config|set", arity: -4, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ConfigSet), specs: &[], subcommands: 0, why: "" },
+    Command { name: "copy", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_7, subcommands: 0, why: "" },
+    Command { name: "dbsize", arity: 1, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Everywhere(Everywhere::DbSize), specs: &[], subcommands: 0, why: "" },
+    Command { name: "debug", arity: -2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Everywhere(Everywhere::Debug), specs: &[], subcommands: 0, why: "" },
+    Command { name: "decr", arity: 2, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "decrby", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "del", arity: -2, flags: F::of(&[F::WRITE]), route: Route::Split(Split::Sum), specs: &SPECS_9, subcommands: 0, why: "" },
+    Command { name: "discard", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::ALLOW_BUSY]), route: Route::Local(Local::Discard), specs: &[], subcommands: 0, why: "" },
+    Command { name: "dump", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "echo", arity: 2, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Local(Local::Echo), specs: &[], subcommands: 0, why: "" },
+    Command { name: "eval", arity: -3, flags: F::of(&[F::NOSCRIPT, F::STALE, F::SKIP_MONITOR, F::NO_MANDATORY_KEYS, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_10, subcommands: 0, why: "" },
+    Command { name: "eval_ro", arity: -3, flags: F::of(&[F::READONLY, F::NOSCRIPT, F::STALE, F::SKIP_MONITOR, F::NO_MANDATORY_KEYS, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_11, subcommands: 0, why: "" },
+    Command { name: "evalsha", arity: -3, flags: F::of(&[F::NOSCRIPT, F::STALE, F::SKIP_MONITOR, F::NO_MANDATORY_KEYS, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_10, subcommands: 0, why: "" },
+    Command { name: "evalsha_ro", arity: -3, flags: F::of(&[F::READONLY, F::NOSCRIPT, F::STALE, F::SKIP_MONITOR, F::NO_MANDATORY_KEYS, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_11, subcommands: 0, why: "" },
+    Command { name: "exec", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::SKIP_SLOWLOG]), route: Route::Local(Local::Exec), specs: &[], subcommands: 0, why: "" },
+    Command { name: "exists", arity: -2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Split(Split::Sum), specs: &SPECS_12, subcommands: 0, why: "" },
+    Command { name: "expire", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "expireat", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "expiretime", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "failover", arity: -1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "administers one server: connect to that server" },
+    Command { name: "fcall", arity: -3, flags: F::of(&[F::NOSCRIPT, F::STALE, F::SKIP_MONITOR, F::NO_MANDATORY_KEYS, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_10, subcommands: 0, why: "" },
+    Command { name: "fcall_ro", arity: -3, flags: F::of(&[F::READONLY, F::NOSCRIPT, F::STALE, F::SKIP_MONITOR, F::NO_MANDATORY_KEYS, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_11, subcommands: 0, why: "" },
+    Command { name: "flushall", arity: -1, flags: F::of(&[F::WRITE]), route: Route::Everywhere(Everywhere::FlushAll), specs: &[], subcommands: 0, why: "" },
+    Command { name: "flushdb", arity: -1, flags: F::of(&[F::WRITE]), route: Route::Everywhere(Everywhere::FlushDb), specs: &[], subcommands: 0, why: "" },
+    Command { name: "function", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 9, why: "" },
+    Command { name: "function|delete", arity: 3, flags: F::of(&[F::WRITE, F::NOSCRIPT]), route: Route::Everywhere(Everywhere::Alike), specs: &[], subcommands: 0, why: "" },
+    Command { name: "function|dump", arity: 2, flags: F::of(&[F::NOSCRIPT]), route: Route::Everywhere(Everywhere::First), specs: &[], subcommands: 0, why: "" },
+    Command { name: "function|flush", arity: -2, flags: F::of(&[F::WRITE, F::NOSCRIPT]), route: Route::Everywhere(Everywhere::Alike), specs: &[], subcommands: 0, why: "" },
+    Command { name: "function|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
+    Command { name: "function|kill", arity: 2, flags: F::of(&[F::NOSCRIPT, F::ALLOW_BUSY]), route: Route::Everywhere(Everywhere::Kill), specs: &[], subcommands: 0, why: "" },
+    Command { name: "function|list", arity: -2, flags: F::of(&[F::NOSCRIPT]), route: Route::Everywhere(Everywhere::First), specs: &[], subcommands: 0, why: "" },
+    Command { name: "function|load", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::NOSCRIPT]), route: Route::Everywhere(Everywhere::Alike), specs: &[], subcommands: 0, why: "" },
+    Command { name: "function|restore", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::NOSCRIPT]), route: Route::Everywhere(Everywhere::Alike), specs: &[], subcommands: 0, why: "" },
+    Command { name: "function|stats", arity: 2, flags: F::of(&[F::NOSCRIPT, F::ALLOW_BUSY]), route: Route::Everywhere(Everywhere::Running), specs: &[], subcommands: 0, why: "" },
+    Command { name: "geoadd", arity: -5, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "geodist", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "geohash", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "geopos", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "georadius", arity: -6, flags: F::of(&[F::WRITE, F::DENYOOM, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_14, subcommands: 0, why: "" },
+    Command { name: "georadius_ro", arity: -6, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "georadiusbymember", arity: -5, flags: F::of(&[F::WRITE, F::DENYOOM, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_15, subcommands: 0, why: "" },
+    Command { name: "georadiusbymember_ro", arity: -5, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "geosearch", arity: -7, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "geosearchstore", arity: -8, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_16, subcommands: 0, why: "" },
+    Command { name: "get", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "getbit", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "getdel", arity: 2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0, why: "" },
+    Command { name: "getex", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "getrange", arity: 4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "getset", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "hdel", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_18, subcommands: 0, why: "" },
+    Command { name: "hello", arity: -1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::NO_AUTH, F::ALLOW_BUSY]), route: Route::Local(Local::Hello), specs: &[], subcommands: 0, why: "" },
+    Command { name: "hexists", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0, why: "" },
+    Command { name: "hget", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "hgetall", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "hincrby", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "hincrbyfloat", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "hkeys", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "hlen", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0, why: "" },
+    Command { name: "hmget", arity: -3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "hmset", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "hrandfield", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "hscan", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "hset", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "hsetnx", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0, why: "" },
+    Command { name: "hstrlen", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0, why: "" },
+    Command { name: "hvals", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "incr", arity: 2, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "incrby", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "incrbyfloat", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "info", arity: -1, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Info), specs: &[], subcommands: 0, why: "" },
+    Command { name: "keys", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Everywhere(Everywhere::Keys), specs: &[], subcommands: 0, why: "" },
+    Command { name: "lastsave", arity: 1, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Everywhere(Everywhere::Least), specs: &[], subcommands: 0, why: "" },
+    Command { name: "latency", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 7, why: "" },
+    Command { name: "latency|doctor", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Everywhere(Everywhere::Text), specs: &[], subcommands: 0, why: "" },
+    Command { name: "latency|graph", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Everywhere(Everywhere::Text), specs: &[], subcommands: 0, why: "" },
+    Command { name: "latency|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
+    Command { name: "latency|histogram", arity: -2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Everywhere(Everywhere::Single), specs: &[], subcommands: 0, why: "" },
+    Command { name: "latency|history", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Everywhere(Everywhere::List), specs: &[], subcommands: 0, why: "" },
+    Command { name: "latency|latest", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Everywhere(Everywhere::List), specs: &[], subcommands: 0, why: "" },
+    Command { name: "latency|reset", arity: -2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Everywhere(Everywhere::Sum), specs: &[], subcommands: 0, why: "" },
+    Command { name: "lcs", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_20, subcommands: 0, why: "" },
+    Command { name: "lindex", arity: 3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "linsert", arity: 5, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_0, subcommands: 0, why: "" },
+    Command { name: "llen", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0, why: "" },
+    Command { name: "lmove", arity: 5, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_4, subcommands: 0, why: "" },
+    Command { name: "lmpop", arity: -4, flags: F::of(&[F::WRITE, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_21, subcommands: 0, why: "" },
+    Command { name: "lolwut", arity: -1, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "no client depends on it" },
+    Command { name: "lpop", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0, why: "" },
+    Command { name: "lpos", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "lpush", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0, why: "" },
+    Command { name: "lpushx", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0, why: "" },
+    Command { name: "lrange", arity: 4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "lrem", arity: 4, flags: F::of(&[F::WRITE]), route: Route::Key, specs: &SPECS_18, subcommands: 0, why: "" },
+    Command { name: "lset", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "ltrim", arity: 4, flags: F::of(&[F::WRITE]), route: Route::Key, specs: &SPECS_18, subcommands: 0, why: "" },
+    Command { name: "memory", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 6, why: "" },
+    Command { name: "memory|doctor", arity: 2, flags: F::of(&[]), route: Route::Everywhere(Everywhere::Text), specs: &[], subcommands: 0, why: "" },
+    Command { name: "memory|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
+    Command { name: "memory|malloc-stats", arity: 2, flags: F::of(&[]), route: Route::Everywhere(Everywhere::Text), specs: &[], subcommands: 0, why: "" },
+    Command { name: "memory|purge", arity: 2, flags: F::of(&[]), route: Route::Everywhere(Everywhere::Alike), specs: &[], subcommands: 0, why: "" },
+    Command { name: "memory|stats", arity: 2, flags: F::of(&[]), route: Route::Everywhere(Everywhere::Single), specs: &[], subcommands: 0, why: "" },
+    Command { name: "memory|usage", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_22, subcommands: 0, why: "" },
+    Command { name: "mget", arity: -2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Split(Split::Mget), specs: &SPECS_23, subcommands: 0, why: "" },
+    Command { name: "migrate", arity: -6, flags: F::of(&[F::WRITE, F::MOVABLEKEYS]), route: Route::Unsupported, specs: &SPECS_24, subcommands: 0, why: "administers one server: connect to that server" },
+    Command { name: "module", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 5, why: "" },
+    Command { name: "module|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
+    Command { name: "module|list", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "administers one server: connect to that server" },
+    Command { name: "module|load", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "administers one server: connect to that server" },
+    Command { name: "module|loadex", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "administers one server: connect to that server" },
+    Command { name: "module|unload", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "administers one server: connect to that server" },
+    Command { name: "monitor", arity: 1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::Monitor), specs: &[], subcommands: 0, why: "" },
+    Command { name: "move", arity: 3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "mset", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Split(Split::Mset), specs: &SPECS_25, subcommands: 0, why: "" },
+    Command { name: "msetnx", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_26, subcommands: 0, why: "" },
+    Command { name: "multi", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::ALLOW_BUSY]), route: Route::Local(Local::Multi), specs: &[], subcommands: 0, why: "" },
+    Command { name: "object", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 5, why: "" },
+    Command { name: "object|encoding", arity: 3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_22, subcommands: 0, why: "" },
+    Command { name: "object|freq", arity: 3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_22, subcommands: 0, why: "" },
+    Command { name: "object|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
+    Command { name: "object|idletime", arity: 3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_22, subcommands: 0, why: "" },
+    Command { name: "object|refcount", arity: 3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_22, subcommands: 0, why: "" },
+    Command { name: "persist", arity: 2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "pexpire", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "pexpireat", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "pexpiretime", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "pfadd", arity: -2, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0, why: "" },
+    Command { name: "pfcount", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_27, subcommands: 0, why: "" },
+    Command { name: "pfdebug", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::ADMIN]), route: Route::Unsupported, specs: &SPECS_28, subcommands: 0, why: "administers one server: connect to that server" },
+    Command { name: "pfmerge", arity: -2, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_29, subcommands: 0, why: "" },
+    Command { name: "pfselftest", arity: 1, flags: F::of(&[F::ADMIN]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "administers one server: connect to that server" },
+    Command { name: "ping", arity: -1, flags: F::of(&[F::FAST]), route: Route::Local(Local::Ping), specs: &[], subcommands: 0, why: "" },
+    Command { name: "psetex", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_30, subcommands: 0, why: "" },
+    Command { name: "psubscribe", arity: -2, flags: F::of(&[F::PUBSUB, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::Psubscribe), specs: &[], subcommands: 0, why: "" },
+    Command { name: "psync", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING, F::NO_MULTI]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "administers one server: connect to that server" },
+    Command { name: "pttl", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "publish", arity: 3, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE, F::FAST]), route: Route::Publish, specs: &[], subcommands: 0, why: "" },
+    Command { name: "pubsub", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 6, why: "" },
+    Command { name: "pubsub|channels", arity: -2, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "publish and subscribe is not counted" },
+    Command { name: "pubsub|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
+    Command { name: "pubsub|numpat", arity: 2, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "publish and subscribe is not counted" },
+    Command { name: "pubsub|numsub", arity: -2, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "publish and subscribe is not counted" },
+    Command { name: "pubsub|shardchannels", arity: -2, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "publish and subscribe is not counted" },
+    Command { name: "pubsub|shardnumsub", arity: -2, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "publish and subscribe is not counted" },
+    Command { name: "punsubscribe", arity: -1, flags: F::of(&[F::PUBSUB, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::Punsubscribe), specs: &[], subcommands: 0, why: "" },
+    Command { name: "quit", arity: -1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::NO_AUTH, F::ALLOW_BUSY]), route: Route::Local(Local::Quit), specs: &[], subcommands: 0, why: "" },
+    Command { name: "randomkey", arity: 1, flags: F::of(&[F::READONLY]), route: Route::Everywhere(Everywhere::RandomKey), specs: &[], subcommands: 0, why: "" },
+    Command { name: "readonly", arity: 1, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "readwrite", arity: 1, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "rename", arity: 3, flags: F::of(&[F::WRITE]), route: Route::Keys, specs: &SPECS_31, subcommands: 0, why: "" },
+    Command { name: "renamenx", arity: 3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Keys, specs: &SPECS_32, subcommands: 0, why: "" },
+    Command { name: "replconf", arity: -1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE, F::ALLOW_BUSY]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "administers one server: connect to that server" },
+    Command { name: "replicaof", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "administers one server: connect to that server" },
+    Command { name: "reset", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::NO_AUTH, F::ALLOW_BUSY]), route: Route::Local(Local::Reset), specs: &[], subcommands: 0, why: "" },
+    Command { name: "restore", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_30, subcommands: 0, why: "" },
+    Command { name: "restore-asking", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::ASKING]), route: Route::Unsupported, specs: &SPECS_30, subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "role", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "administers one server: connect to that server" },
+    Command { name: "rpop", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0, why: "" },
+    Command { name: "rpoplpush", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_4, subcommands: 0, why: "" },
+    Command { name: "rpush", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0, why: "" },
+    Command { name: "rpushx", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0, why: "" },
+    Command { name: "sadd", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0, why: "" },
+    Command { name: "save", arity: 1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING, F::NO_MULTI]), route: Route::Everywhere(Everywhere::Alike), specs: &[], subcommands: 0, why: "" },
+    Command { name: "scan", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Everywhere(Everywhere::Scan), specs: &[], subcommands: 0, why: "" },
+    Command { name: "scard", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0, why: "" },
+    Command { name: "script", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 6, why: "" },
+    Command { name: "script|debug", arity: 3, flags: F::of(&[F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "debugs over a connection of its own: connect to a server" },
+    Command { name: "script|exists", arity: -3, flags: F::of(&[F::NOSCRIPT]), route: Route::Everywhere(Everywhere::ScriptExists), specs: &[], subcommands: 0, why: "" },
+    Command { name: "script|flush", arity: -2, flags: F::of(&[F::NOSCRIPT]), route: Route::Everywhere(Everywhere::ScriptFlush), specs: &[], subcommands: 0, why: "" },
+    Command { name: "script|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
+    Command { name: "script|kill", arity: 2, flags: F::of(&[F::NOSCRIPT, F::ALLOW_BUSY]), route: Route::Everywhere(Everywhere::Kill), specs: &[], subcommands: 0, why: "" },
+    Command { name: "script|load", arity: 3, flags: F::of(&[F::NOSCRIPT, F::STALE]), route: Route::Everywhere(Everywhere::ScriptLoad), specs: &[], subcommands: 0, why: "" },
+    Command { name: "sdiff", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_23, subcommands: 0, why: "" },
+    Command { name: "sdiffstore", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_33, subcommands: 0, why: "" },
+    Command { name: "select", arity: 2, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Local(Local::Select), specs: &[], subcommands: 0, why: "" },
+    Command { name: "set", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_2, subcommands: 0, why: "" },
+    Command { name: "setbit", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "setex", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_30, subcommands: 0, why: "" },
+    Command { name: "setnx", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_34, subcommands: 0, why: "" },
+    Command { name: "setrange", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "shutdown", arity: -1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE, F::NO_MULTI, F::ALLOW_BUSY]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "administers one server: connect to that server" },
+    Command { name: "sinter", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_23, subcommands: 0, why: "" },
+    Command { name: "sintercard", arity: -3, flags: F::of(&[F::READONLY, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_35, subcommands: 0, why: "" },
+    Command { name: "sinterstore", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_36, subcommands: 0, why: "" },
+    Command { name: "sismember", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0, why: "" },
+    Command { name: "slaveof", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "administers one server: connect to that server" },
+    Command { name: "slotshashkey", arity: -2, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Local(Local::SlotsHashKey), specs: &[], subcommands: 0, why: "" },
+    Command { name: "slotsinfo", arity: -1, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::SlotsInfo), specs: &[], subcommands: 0, why: "" },
+    Command { name: "slotsmapping", arity: -1, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::SlotsMapping), specs: &[], subcommands: 0, why: "" },
+    Command { name: "slowlog", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 4, why: "" },
+    Command { name: "slowlog|get", arity: -2, flags: F::of(&[F::ADMIN, F::LOADING, F::STALE]), route: Route::Local(Local::SlowlogGet), specs: &[], subcommands: 0, why: "" },
+    Command { name: "slowlog|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
+    Command { name: "slowlog|len", arity: 2, flags: F::of(&[F::ADMIN, F::LOADING, F::STALE]), route: Route::Local(Local::SlowlogLen), specs: &[], subcommands: 0, why: "" },
+    Command { name: "slowlog|reset", arity: 2, flags: F::of(&[F::ADMIN, F::LOADING, F::STALE]), route: Route::Local(Local::SlowlogReset), specs: &[], subcommands: 0, why: "" },
+    Command { name: "smembers", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "smismember", arity: -3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "smove", arity: 4, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Keys, specs: &SPECS_4, subcommands: 0, why: "" },
+    Command { name: "sort", arity: -2, flags: F::of(&[F::WRITE, F::DENYOOM, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_37, subcommands: 0, why: "" },
+    Command { name: "sort_ro", arity: -2, flags: F::of(&[F::READONLY, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_38, subcommands: 0, why: "" },
+    Command { name: "spop", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0, why: "" },
+    Command { name: "spublish", arity: 3, flags: F::of(&[F::PUBSUB, F::LOADING, F::STALE, F::FAST]), route: Route::Publish, specs: &SPECS_39, subcommands: 0, why: "" },
+    Command { name: "srandmember", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "srem", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_18, subcommands: 0, why: "" },
+    Command { name: "sscan", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "ssubscribe", arity: -2, flags: F::of(&[F::PUBSUB, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::Ssubscribe), specs: &SPECS_40, subcommands: 0, why: "" },
+    Command { name: "strlen", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0, why: "" },
+    Command { name: "subscribe", arity: -2, flags: F::of(&[F::PUBSUB, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::Subscribe), specs: &[], subcommands: 0, why: "" },
+    Command { name: "substr", arity: 4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "sunion", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_23, subcommands: 0, why: "" },
+    Command { name: "sunionstore", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_33, subcommands: 0, why: "" },
+    Command { name: "sunsubscribe", arity: -1, flags: F::of(&[F::PUBSUB, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::Sunsubscribe), specs: &SPECS_40, subcommands: 0, why: "" },
+    Command { name: "swapdb", arity: 3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "servers would swap one after the other, and clients meet both databases meanwhile" },
+    Command { name: "sync", arity: 1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING, F::NO_MULTI]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "administers one server: connect to that server" },
+    Command { name: "time", arity: 1, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Local(Local::Time), specs: &[], subcommands: 0, why: "" },
+    Command { name: "touch", arity: -2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Split(Split::Sum), specs: &SPECS_12, subcommands: 0, why: "" },
+    Command { name: "ttl", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "type", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0, why: "" },
+    Command { name: "unlink", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Split(Split::Sum), specs: &SPECS_9, subcommands: 0, why: "" },
+    Command { name: "unsubscribe", arity: -1, flags: F::of(&[F::PUBSUB, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::Unsubscribe), specs: &[], subcommands: 0, why: "" },
+    Command { name: "unwatch", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::ALLOW_BUSY]), route: Route::Local(Local::Unwatch), specs: &[], subcommands: 0, why: "" },
+    Command { name: "wait", arity: 3, flags: F::of(&[F::NOSCRIPT]), route: Route::Everywhere(Everywhere::Acks), specs: &[], subcommands: 0, why: "" },
+    Command { name: "waitaof", arity: 4, flags: F::of(&[F::NOSCRIPT, F::BLOCKING]), route: Route::Everywhere(Everywhere::Acks), specs: &[], subcommands: 0, why: "" },
+    Command { name: "watch", arity: -2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::ALLOW_BUSY]), route: Route::Local(Local::Watch), specs: &SPECS_12, subcommands: 0, why: "" },
+    Command { name: "xack", arity: -4, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "xadd", arity: -5, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "xautoclaim", arity: -6, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_18, subcommands: 0, why: "" },
+    Command { name: "xclaim", arity: -6, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "xdel", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_18, subcommands: 0, why: "" },
+    Command { name: "xgroup", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 6, why: "" },
+    Command { name: "xgroup|create", arity: -5, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_41, subcommands: 0, why: "" },
+    Command { name: "xgroup|createconsumer", arity: 5, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_41, subcommands: 0, why: "" },
+    Command { name: "xgroup|delconsumer", arity: 5, flags: F::of(&[F::WRITE]), route: Route::Keys, specs: &SPECS_42, subcommands: 0, why: "" },
+    Command { name: "xgroup|destroy", arity: 4, flags: F::of(&[F::WRITE]), route: Route::Keys, specs: &SPECS_42, subcommands: 0, why: "" },
+    Command { name: "xgroup|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
+    Command { name: "xgroup|setid", arity: -5, flags: F::of(&[F::WRITE]), route: Route::Keys, specs: &SPECS_43, subcommands: 0, why: "" },
+    Command { name: "xinfo", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 4, why: "" },
+    Command { name: "xinfo|consumers", arity: 4, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_44, subcommands: 0, why: "" },
+    Command { name: "xinfo|groups", arity: 3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_44, subcommands: 0, why: "" },
+    Command { name: "xinfo|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
+    Command { name: "xinfo|stream", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_44, subcommands: 0, why: "" },
+    Command { name: "xlen", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0, why: "" },
+    Command { name: "xpending", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "xrange", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "xread", arity: -4, flags: F::of(&[F::READONLY, F::BLOCKING, F::MOVABLEKEYS]), route: Route::Blocking, specs: &SPECS_45, subcommands: 0, why: "" },
+    Command { name: "xreadgroup", arity: -7, flags: F::of(&[F::WRITE, F::BLOCKING, F::MOVABLEKEYS]), route: Route::Blocking, specs: &SPECS_46, subcommands: 0, why: "" },
+    Command { name: "xrevrange", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "xsetid", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "xtrim", arity: -4, flags: F::of(&[F::WRITE]), route: Route::Key, specs: &SPECS_18, subcommands: 0, why: "" },
+    Command { name: "zadd", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "zcard", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0, why: "" },
+    Command { name: "zcount", arity: 4, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "zdiff", arity: -3, flags: F::of(&[F::READONLY, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_35, subcommands: 0, why: "" },
+    Command { name: "zdiffstore", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_47, subcommands: 0, why: "" },
+    Command { name: "zincrby", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "zinter", arity: -3, flags: F::of(&[F::READONLY, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_35, subcommands: 0, why: "" },
+    Command { name: "zintercard", arity: -3, flags: F::of(&[F::READONLY, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_35, subcommands: 0, why: "" },
+    Command { name: "zinterstore", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_47, subcommands: 0, why: "" },
+    Command { name: "zlexcount", arity: 4, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "zmpop", arity: -4, flags: F::of(&[F::WRITE, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_21, subcommands: 0, why: "" },
+    Command { name: "zmscore", arity: -3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "zpopmax", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0, why: "" },
+    Command { name: "zpopmin", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0, why: "" },
+    Command { name: "zrandmember", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "zrange", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "zrangebylex", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "zrangebyscore", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "zrangestore", arity: -5, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_16, subcommands: 0, why: "" },
+    Command { name: "zrank", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "zrem", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_18, subcommands: 0, why: "" },
+    Command { name: "zremrangebylex", arity: 4, flags: F::of(&[F::WRITE]), route: Route::Key, specs: &SPECS_18, subcommands: 0, why: "" },
+    Command { name: "zremrangebyrank", arity: 4, flags: F::of(&[F::WRITE]), route: Route::Key, specs: &SPECS_18, subcommands: 0, why: "" },
+    Command { name: "zremrangebyscore", arity: 4, flags: F::of(&[F::WRITE]), route: Route::Key, specs: &SPECS_18, subcommands: 0, why: "" },
+    Command { name: "zrevrange", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "zrevrangebylex", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "zrevrangebyscore", arity: -4, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "zrevrank", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "zscan", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "zscore", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "zunion", arity: -3, flags: F::of(&[F::READONLY, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_35, subcommands: 0, why: "" },
+    Command { name: "zunionstore", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_47, subcommands: 0, why: "" },
 ];
 
 /// The ids of the commands by name.
@@ -709,588 +711,592 @@ pub mod ids {
     pub const CLUSTER_SLAVES: CommandId = CommandId(76);
     /// `cluster|slots`
     pub const CLUSTER_SLOTS: CommandId = CommandId(77);
+    /// `codis.server`
+    pub const CODIS_SERVER: CommandId = CommandId(78);
     /// `command`
-    pub const COMMAND: CommandId = CommandId(78);
+    pub const COMMAND: CommandId = CommandId(79);
     /// `command|count`
-    pub const COMMAND_COUNT: CommandId = CommandId(79);
+    pub const COMMAND_COUNT: CommandId = CommandId(80);
     /// `command|docs`
-    pub const COMMAND_DOCS: CommandId = CommandId(80);
+    pub const COMMAND_DOCS: CommandId = CommandId(81);
     /// `command|getkeys`
-    pub const COMMAND_GETKEYS: CommandId = CommandId(81);
+    pub const COMMAND_GETKEYS: CommandId = CommandId(82);
     /// `command|getkeysandflags`
-    pub const COMMAND_GETKEYSANDFLAGS: CommandId = CommandId(82);
+    pub const COMMAND_GETKEYSANDFLAGS: CommandId = CommandId(83);
     /// `command|help`
-    pub const COMMAND_HELP: CommandId = CommandId(83);
+    pub const COMMAND_HELP: CommandId = CommandId(84);
     /// `command|info`
-    pub const COMMAND_INFO: CommandId = CommandId(84);
+    pub const COMMAND_INFO: CommandId = CommandId(85);
     /// `command|list`
-    pub const COMMAND_LIST: CommandId = CommandId(85);
+    pub const COMMAND_LIST: CommandId = CommandId(86);
     /// `config`
-    pub const CONFIG: CommandId = CommandId(86);
+    pub const CONFIG: CommandId = CommandId(87);
     /// `config|get`
-    pub const CONFIG_GET: CommandId = CommandId(87);
+    pub const CONFIG_GET: CommandId = CommandId(88);
     /// `config|help`
-    pub const CONFIG_HELP: CommandId = CommandId(88);
+    pub const CONFIG_HELP: CommandId = CommandId(89);
     /// `config|resetstat`
-    pub const CONFIG_RESETSTAT: CommandId = CommandId(89);
+    pub const CONFIG_RESETSTAT: CommandId = CommandId(90);
     /// `config|rewrite`
-    pub const CONFIG_REWRITE: CommandId = CommandId(90);
+    pub const CONFIG_REWRITE: CommandId = CommandId(91);
     /// `config|set`
-    pub const CONFIG_SET: CommandId = CommandId(91);
+    pub const CONFIG_SET: CommandId = CommandId(92);
     /// `copy`
-    pub const COPY: CommandId = CommandId(92);
+    pub const COPY: CommandId = CommandId(93);
     /// `dbsize`
-    pub const DBSIZE: CommandId = CommandId(93);
+    pub const DBSIZE: CommandId = CommandId(94);
     /// `debug`
-    pub const DEBUG: CommandId = CommandId(94);
+    pub const DEBUG: CommandId = CommandId(95);
     /// `decr`
-    pub const DECR: CommandId = CommandId(95);
+    pub const DECR: CommandId = CommandId(96);
     /// `decrby`
-    pub const DECRBY: CommandId = CommandId(96);
+    pub const DECRBY: CommandId = CommandId(97);
     /// `del`
-    pub const DEL: CommandId = CommandId(97);
+    pub const DEL: CommandId = CommandId(98);
     /// `discard`
-    pub const DISCARD: CommandId = CommandId(98);
+    pub const DISCARD: CommandId = CommandId(99);
     /// `dump`
-    pub const DUMP: CommandId = CommandId(99);
+    pub const DUMP: CommandId = CommandId(100);
     /// `echo`
-    pub const ECHO: CommandId = CommandId(100);
+    pub const ECHO: CommandId = CommandId(101);
     /// `eval`
-    pub const EVAL: CommandId = CommandId(101);
+    pub const EVAL: CommandId = CommandId(102);
     /// `eval_ro`
-    pub const EVAL_RO: CommandId = CommandId(102);
+    pub const EVAL_RO: CommandId = CommandId(103);
     /// `evalsha`
-    pub const EVALSHA: CommandId = CommandId(103);
+    pub const EVALSHA: CommandId = CommandId(104);
     /// `evalsha_ro`
-    pub const EVALSHA_RO: CommandId = CommandId(104);
+    pub const EVALSHA_RO: CommandId = CommandId(105);
     /// `exec`
-    pub const EXEC: CommandId = CommandId(105);
+    pub const EXEC: CommandId = CommandId(106);
     /// `exists`
-    pub const EXISTS: CommandId = CommandId(106);
+    pub const EXISTS: CommandId = CommandId(107);
     /// `expire`
-    pub const EXPIRE: CommandId = CommandId(107);
+    pub const EXPIRE: CommandId = CommandId(108);
     /// `expireat`
-    pub const EXPIREAT: CommandId = CommandId(108);
+    pub const EXPIREAT: CommandId = CommandId(109);
     /// `expiretime`
-    pub const EXPIRETIME: CommandId = CommandId(109);
+    pub const EXPIRETIME: CommandId = CommandId(110);
     /// `failover`
-    pub const FAILOVER: CommandId = CommandId(110);
+    pub const FAILOVER: CommandId = CommandId(111);
     /// `fcall`
-    pub const FCALL: CommandId = CommandId(111);
+    pub const FCALL: CommandId = CommandId(112);
     /// `fcall_ro`
-    pub const FCALL_RO: CommandId = CommandId(112);
+    pub const FCALL_RO: CommandId = CommandId(113);
     /// `flushall`
-    pub const FLUSHALL: CommandId = CommandId(113);
+    pub const FLUSHALL: CommandId = CommandId(114);
     /// `flushdb`
-    pub const FLUSHDB: CommandId = CommandId(114);
+    pub const FLUSHDB: CommandId = CommandId(115);
     /// `function`
-    pub const FUNCTION: CommandId = CommandId(115);
+    pub const FUNCTION: CommandId = CommandId(116);
     /// `function|delete`
-    pub const FUNCTION_DELETE: CommandId = CommandId(116);
+    pub const FUNCTION_DELETE: CommandId = CommandId(117);
     /// `function|dump`
-    pub const FUNCTION_DUMP: CommandId = CommandId(117);
+    pub const FUNCTION_DUMP: CommandId = CommandId(118);
     /// `function|flush`
-    pub const FUNCTION_FLUSH: CommandId = CommandId(118);
+    pub const FUNCTION_FLUSH: CommandId = CommandId(119);
     /// `function|help`
-    pub const FUNCTION_HELP: CommandId = CommandId(119);
+    pub const FUNCTION_HELP: CommandId = CommandId(120);
     /// `function|kill`
-    pub const FUNCTION_KILL: CommandId = CommandId(120);
+    pub const FUNCTION_KILL: CommandId = CommandId(121);
     /// `function|list`
-    pub const FUNCTION_LIST: CommandId = CommandId(121);
+    pub const FUNCTION_LIST: CommandId = CommandId(122);
     /// `function|load`
-    pub const FUNCTION_LOAD: CommandId = CommandId(122);
+    pub const FUNCTION_LOAD: CommandId = CommandId(123);
     /// `function|restore`
-    pub const FUNCTION_RESTORE: CommandId = CommandId(123);
+    pub const FUNCTION_RESTORE: CommandId = CommandId(124);
     /// `function|stats`
-    pub const FUNCTION_STATS: CommandId = CommandId(124);
+    pub const FUNCTION_STATS: CommandId = CommandId(125);
     /// `geoadd`
-    pub const GEOADD: CommandId = CommandId(125);
+    pub const GEOADD: CommandId = CommandId(126);
     /// `geodist`
-    pub const GEODIST: CommandId = CommandId(126);
+    pub const GEODIST: CommandId = CommandId(127);
     /// `geohash`
-    pub const GEOHASH: CommandId = CommandId(127);
+    pub const GEOHASH: CommandId = CommandId(128);
     /// `geopos`
-    pub const GEOPOS: CommandId = CommandId(128);
+    pub const GEOPOS: CommandId = CommandId(129);
     /// `georadius`
-    pub const GEORADIUS: CommandId = CommandId(129);
+    pub const GEORADIUS: CommandId = CommandId(130);
     /// `georadius_ro`
-    pub const GEORADIUS_RO: CommandId = CommandId(130);
+    pub const GEORADIUS_RO: CommandId = CommandId(131);
     /// `georadiusbymember`
-    pub const GEORADIUSBYMEMBER: CommandId = CommandId(131);
+    pub const GEORADIUSBYMEMBER: CommandId = CommandId(132);
     /// `georadiusbymember_ro`
-    pub const GEORADIUSBYMEMBER_RO: CommandId = CommandId(132);
+    pub const GEORADIUSBYMEMBER_RO: CommandId = CommandId(133);
     /// `geosearch`
-    pub const GEOSEARCH: CommandId = CommandId(133);
+    pub const GEOSEARCH: CommandId = CommandId(134);
     /// `geosearchstore`
-    pub const GEOSEARCHSTORE: CommandId = CommandId(134);
+    pub const GEOSEARCHSTORE: CommandId = CommandId(135);
     /// `get`
-    pub const GET: CommandId = CommandId(135);
+    pub const GET: CommandId = CommandId(136);
     /// `getbit`
-    pub const GETBIT: CommandId = CommandId(136);
+    pub const GETBIT: CommandId = CommandId(137);
     /// `getdel`
-    pub const GETDEL: CommandId = CommandId(137);
+    pub const GETDEL: CommandId = CommandId(138);
     /// `getex`
-    pub const GETEX: CommandId = CommandId(138);
+    pub const GETEX: CommandId = CommandId(139);
     /// `getrange`
-    pub const GETRANGE: CommandId = CommandId(139);
+    pub const GETRANGE: CommandId = CommandId(140);
     /// `getset`
-    pub const GETSET: CommandId = CommandId(140);
+    pub const GETSET: CommandId = CommandId(141);
     /// `hdel`
-    pub const HDEL: CommandId = CommandId(141);
+    pub const HDEL: CommandId = CommandId(142);
     /// `hello`
-    pub const HELLO: CommandId = CommandId(142);
+    pub const HELLO: CommandId = CommandId(143);
     /// `hexists`
-    pub const HEXISTS: CommandId = CommandId(143);
+    pub const HEXISTS: CommandId = CommandId(144);
     /// `hget`
-    pub const HGET: CommandId = CommandId(144);
+    pub const HGET: CommandId = CommandId(145);
     /// `hgetall`
-    pub const HGETALL: CommandId = CommandId(145);
+    pub const HGETALL: CommandId = CommandId(146);
     /// `hincrby`
-    pub const HINCRBY: CommandId = CommandId(146);
+    pub const HINCRBY: CommandId = CommandId(147);
     /// `hincrbyfloat`
-    pub const HINCRBYFLOAT: CommandId = CommandId(147);
+    pub const HINCRBYFLOAT: CommandId = CommandId(148);
     /// `hkeys`
-    pub const HKEYS: CommandId = CommandId(148);
+    pub const HKEYS: CommandId = CommandId(149);
     /// `hlen`
-    pub const HLEN: CommandId = CommandId(149);
+    pub const HLEN: CommandId = CommandId(150);
     /// `hmget`
-    pub const HMGET: CommandId = CommandId(150);
+    pub const HMGET: CommandId = CommandId(151);
     /// `hmset`
-    pub const HMSET: CommandId = CommandId(151);
+    pub const HMSET: CommandId = CommandId(152);
     /// `hrandfield`
-    pub const HRANDFIELD: CommandId = CommandId(152);
+    pub const HRANDFIELD: CommandId = CommandId(153);
     /// `hscan`
-    pub const HSCAN: CommandId = CommandId(153);
+    pub const HSCAN: CommandId = CommandId(154);
     /// `hset`
-    pub const HSET: CommandId = CommandId(154);
+    pub const HSET: CommandId = CommandId(155);
     /// `hsetnx`
-    pub const HSETNX: CommandId = CommandId(155);
+    pub const HSETNX: CommandId = CommandId(156);
     /// `hstrlen`
-    pub const HSTRLEN: CommandId = CommandId(156);
+    pub const HSTRLEN: CommandId = CommandId(157);
     /// `hvals`
-    pub const HVALS: CommandId = CommandId(157);
+    pub const HVALS: CommandId = CommandId(158);
     /// `incr`
-    pub const INCR: CommandId = CommandId(158);
+    pub const INCR: CommandId = CommandId(159);
     /// `incrby`
-    pub const INCRBY: CommandId = CommandId(159);
+    pub const INCRBY: CommandId = CommandId(160);
     /// `incrbyfloat`
-    pub const INCRBYFLOAT: CommandId = CommandId(160);
+    pub const INCRBYFLOAT: CommandId = CommandId(161);
     /// `info`
-    pub const INFO: CommandId = CommandId(161);
+    pub const INFO: CommandId = CommandId(162);
     /// `keys`
-    pub const KEYS: CommandId = CommandId(162);
+    pub const KEYS: CommandId = CommandId(163);
     /// `lastsave`
-    pub const LASTSAVE: CommandId = CommandId(163);
+    pub const LASTSAVE: CommandId = CommandId(164);
     /// `latency`
-    pub const LATENCY: CommandId = CommandId(164);
+    pub const LATENCY: CommandId = CommandId(165);
     /// `latency|doctor`
-    pub const LATENCY_DOCTOR: CommandId = CommandId(165);
+    pub const LATENCY_DOCTOR: CommandId = CommandId(166);
     /// `latency|graph`
-    pub const LATENCY_GRAPH: CommandId = CommandId(166);
+    pub const LATENCY_GRAPH: CommandId = CommandId(167);
     /// `latency|help`
-    pub const LATENCY_HELP: CommandId = CommandId(167);
+    pub const LATENCY_HELP: CommandId = CommandId(168);
     /// `latency|histogram`
-    pub const LATENCY_HISTOGRAM: CommandId = CommandId(168);
+    pub const LATENCY_HISTOGRAM: CommandId = CommandId(169);
     /// `latency|history`
-    pub const LATENCY_HISTORY: CommandId = CommandId(169);
+    pub const LATENCY_HISTORY: CommandId = CommandId(170);
     /// `latency|latest`
-    pub const LATENCY_LATEST: CommandId = CommandId(170);
+    pub const LATENCY_LATEST: CommandId = CommandId(171);
     /// `latency|reset`
-    pub const LATENCY_RESET: CommandId = CommandId(171);
+    pub const LATENCY_RESET: CommandId = CommandId(172);
     /// `lcs`
-    pub const LCS: CommandId = CommandId(172);
+    pub const LCS: CommandId = CommandId(173);
     /// `lindex`
-    pub const LINDEX: CommandId = CommandId(173);
+    pub const LINDEX: CommandId = CommandId(174);
     /// `linsert`
-    pub const LINSERT: CommandId = CommandId(174);
+    pub const LINSERT: CommandId = CommandId(175);
     /// `llen`
-    pub const LLEN: CommandId = CommandId(175);
+    pub const LLEN: CommandId = CommandId(176);
     /// `lmove`
-    pub const LMOVE: CommandId = CommandId(176);
+    pub const LMOVE: CommandId = CommandId(177);
     /// `lmpop`
-    pub const LMPOP: CommandId = CommandId(177);
+    pub const LMPOP: CommandId = CommandId(178);
     /// `lolwut`
-    pub const LOLWUT: CommandId = CommandId(178);
+    pub const LOLWUT: CommandId = CommandId(179);
     /// `lpop`
-    pub const LPOP: CommandId = CommandId(179);
+    pub const LPOP: CommandId = CommandId(180);
     /// `lpos`
-    pub const LPOS: CommandId = CommandId(180);
+    pub const LPOS: CommandId = CommandId(181);
     /// `lpush`
-    pub const LPUSH: CommandId = CommandId(181);
+    pub const LPUSH: CommandId = CommandId(182);
     /// `lpushx`
-    pub const LPUSHX: CommandId = CommandId(182);
+    pub const LPUSHX: CommandId = CommandId(183);
     /// `lrange`
-    pub const LRANGE: CommandId = CommandId(183);
+    pub const LRANGE: CommandId = CommandId(184);
     /// `lrem`
-    pub const LREM: CommandId = CommandId(184);
+    pub const LREM: CommandId = CommandId(185);
     /// `lset`
-    pub const LSET: CommandId = CommandId(185);
+    pub const LSET: CommandId = CommandId(186);
     /// `ltrim`
-    pub const LTRIM: CommandId = CommandId(186);
+    pub const LTRIM: CommandId = CommandId(187);
     /// `memory`
-    pub const MEMORY: CommandId = CommandId(187);
+    pub const MEMORY: CommandId = CommandId(188);
     /// `memory|doctor`
-    pub const MEMORY_DOCTOR: CommandId = CommandId(188);
+    pub const MEMORY_DOCTOR: CommandId = CommandId(189);
     /// `memory|help`
-    pub const MEMORY_HELP: CommandId = CommandId(189);
+    pub const MEMORY_HELP: CommandId = CommandId(190);
     /// `memory|malloc-stats`
-    pub const MEMORY_MALLOC_STATS: CommandId = CommandId(190);
+    pub const MEMORY_MALLOC_STATS: CommandId = CommandId(191);
     /// `memory|purge`
-    pub const MEMORY_PURGE: CommandId = CommandId(191);
+    pub const MEMORY_PURGE: CommandId = CommandId(192);
     /// `memory|stats`
-    pub const MEMORY_STATS: CommandId = CommandId(192);
+    pub const MEMORY_STATS: CommandId = CommandId(193);
     /// `memory|usage`
-    pub const MEMORY_USAGE: CommandId = CommandId(193);
+    pub const MEMORY_USAGE: CommandId = CommandId(194);
     /// `mget`
-    pub const MGET: CommandId = CommandId(194);
+    pub const MGET: CommandId = CommandId(195);
     /// `migrate`
-    pub const MIGRATE: CommandId = CommandId(195);
+    pub const MIGRATE: CommandId = CommandId(196);
     /// `module`
-    pub const MODULE: CommandId = CommandId(196);
+    pub const MODULE: CommandId = CommandId(197);
     /// `module|help`
-    pub const MODULE_HELP: CommandId = CommandId(197);
+    pub const MODULE_HELP: CommandId = CommandId(198);
     /// `module|list`
-    pub const MODULE_LIST: CommandId = CommandId(198);
+    pub const MODULE_LIST: CommandId = CommandId(199);
     /// `module|load`
-    pub const MODULE_LOAD: CommandId = CommandId(199);
+    pub const MODULE_LOAD: CommandId = CommandId(200);
     /// `module|loadex`
-    pub const MODULE_LOADEX: CommandId = CommandId(200);
+    pub const MODULE_LOADEX: CommandId = CommandId(201);
     /// `module|unload`
-    pub const MODULE_UNLOAD: CommandId = CommandId(201);
+    pub const MODULE_UNLOAD: CommandId = CommandId(202);
     /// `monitor`
-    pub const MONITOR: CommandId = CommandId(202);
+    pub const MONITOR: CommandId = CommandId(203);
     /// `move`
-    pub const MOVE: CommandId = CommandId(203);
+    pub const MOVE: CommandId = CommandId(204);
     /// `mset`
-    pub const MSET: CommandId = CommandId(204);
+    pub const MSET: CommandId = CommandId(205);
     /// `msetnx`
-    pub const MSETNX: CommandId = CommandId(205);
+    pub const MSETNX: CommandId = CommandId(206);
     /// `multi`
-    pub const MULTI: CommandId = CommandId(206);
+    pub const MULTI: CommandId = CommandId(207);
     /// `object`
-    pub const OBJECT: CommandId = CommandId(207);
+    pub const OBJECT: CommandId = CommandId(208);
     /// `object|encoding`
-    pub const OBJECT_ENCODING: CommandId = CommandId(208);
+    pub const OBJECT_ENCODING: CommandId = CommandId(209);
     /// `object|freq`
-    pub const OBJECT_FREQ: CommandId = CommandId(209);
+    pub const OBJECT_FREQ: CommandId = CommandId(210);
     /// `object|help`
-    pub const OBJECT_HELP: CommandId = CommandId(210);
+    pub const OBJECT_HELP: CommandId = CommandId(211);
     /// `object|idletime`
-    pub const OBJECT_IDLETIME: CommandId = CommandId(211);
+    pub const OBJECT_IDLETIME: CommandId = CommandId(212);
     /// `object|refcount`
-    pub const OBJECT_REFCOUNT: CommandId = CommandId(212);
+    pub const OBJECT_REFCOUNT: CommandId = CommandId(213);
     /// `persist`
-    pub const PERSIST: CommandId = CommandId(213);
+    pub const PERSIST: CommandId = CommandId(214);
     /// `pexpire`
-    pub const PEXPIRE: CommandId = CommandId(214);
+    pub const PEXPIRE: CommandId = CommandId(215);
     /// `pexpireat`
-    pub const PEXPIREAT: CommandId = CommandId(215);
+    pub const PEXPIREAT: CommandId = CommandId(216);
     /// `pexpiretime`
-    pub const PEXPIRETIME: CommandId = CommandId(216);
+    pub const PEXPIRETIME: CommandId = CommandId(217);
     /// `pfadd`
-    pub const PFADD: CommandId = CommandId(217);
+    pub const PFADD: CommandId = CommandId(218);
     /// `pfcount`
-    pub const PFCOUNT: CommandId = CommandId(218);
+    pub const PFCOUNT: CommandId = CommandId(219);
     /// `pfdebug`
-    pub const PFDEBUG: CommandId = CommandId(219);
+    pub const PFDEBUG: CommandId = CommandId(220);
     /// `pfmerge`
-    pub const PFMERGE: CommandId = CommandId(220);
+    pub const PFMERGE: CommandId = CommandId(221);
     /// `pfselftest`
-    pub const PFSELFTEST: CommandId = CommandId(221);
+    pub const PFSELFTEST: CommandId = CommandId(222);
     /// `ping`
-    pub const PING: CommandId = CommandId(222);
+    pub const PING: CommandId = CommandId(223);
     /// `psetex`
-    pub const PSETEX: CommandId = CommandId(223);
+    pub const PSETEX: CommandId = CommandId(224);
     /// `psubscribe`
-    pub const PSUBSCRIBE: CommandId = CommandId(224);
+    pub const PSUBSCRIBE: CommandId = CommandId(225);
     /// `psync`
-    pub const PSYNC: CommandId = CommandId(225);
+    pub const PSYNC: CommandId = CommandId(226);
     /// `pttl`
-    pub const PTTL: CommandId = CommandId(226);
+    pub const PTTL: CommandId = CommandId(227);
     /// `publish`
-    pub const PUBLISH: CommandId = CommandId(227);
+    pub const PUBLISH: CommandId = CommandId(228);
     /// `pubsub`
-    pub const PUBSUB: CommandId = CommandId(228);
+    pub const PUBSUB: CommandId = CommandId(229);
     /// `pubsub|channels`
-    pub const PUBSUB_CHANNELS: CommandId = CommandId(229);
+    pub const PUBSUB_CHANNELS: CommandId = CommandId(230);
     /// `pubsub|help`
-    pub const PUBSUB_HELP: CommandId = CommandId(230);
+    pub const PUBSUB_HELP: CommandId = CommandId(231);
     /// `pubsub|numpat`
-    pub const PUBSUB_NUMPAT: CommandId = CommandId(231);
+    pub const PUBSUB_NUMPAT: CommandId = CommandId(232);
     /// `pubsub|numsub`
-    pub const PUBSUB_NUMSUB: CommandId = CommandId(232);
+    pub const PUBSUB_NUMSUB: CommandId = CommandId(233);
     /// `pubsub|shardchannels`
-    pub const PUBSUB_SHARDCHANNELS: CommandId = CommandId(233);
+    pub const PUBSUB_SHARDCHANNELS: CommandId = CommandId(234);
     /// `pubsub|shardnumsub`
-    pub const PUBSUB_SHARDNUMSUB: CommandId = CommandId(234);
+    pub const PUBSUB_SHARDNUMSUB: CommandId = CommandId(235);
     /// `punsubscribe`
-    pub const PUNSUBSCRIBE: CommandId = CommandId(235);
+    pub const PUNSUBSCRIBE: CommandId = CommandId(236);
     /// `quit`
-    pub const QUIT: CommandId = CommandId(236);
+    pub const QUIT: CommandId = CommandId(237);
     /// `randomkey`
-    pub const RANDOMKEY: CommandId = CommandId(237);
+    pub const RANDOMKEY: CommandId = CommandId(238);
     /// `readonly`
-    pub const READONLY: CommandId = CommandId(238);
+    pub const READONLY: CommandId = CommandId(239);
     /// `readwrite`
-    pub const READWRITE: CommandId = CommandId(239);
+    pub const READWRITE: CommandId = CommandId(240);
     /// `rename`
-    pub const RENAME: CommandId = CommandId(240);
+    pub const RENAME: CommandId = CommandId(241);
     /// `renamenx`
-    pub const RENAMENX: CommandId = CommandId(241);
+    pub const RENAMENX: CommandId = CommandId(242);
     /// `replconf`
-    pub const REPLCONF: CommandId = CommandId(242);
+    pub const REPLCONF: CommandId = CommandId(243);
     /// `replicaof`
-    pub const REPLICAOF: CommandId = CommandId(243);
+    pub const REPLICAOF: CommandId = CommandId(244);
     /// `reset`
-    pub const RESET: CommandId = CommandId(244);
+    pub const RESET: CommandId = CommandId(245);
     /// `restore`
-    pub const RESTORE: CommandId = CommandId(245);
+    pub const RESTORE: CommandId = CommandId(246);
     /// `restore-asking`
-    pub const RESTORE_ASKING: CommandId = CommandId(246);
+    pub const RESTORE_ASKING: CommandId = CommandId(247);
     /// `role`
-    pub const ROLE: CommandId = CommandId(247);
+    pub const ROLE: CommandId = CommandId(248);
     /// `rpop`
-    pub const RPOP: CommandId = CommandId(248);
+    pub const RPOP: CommandId = CommandId(249);
     /// `rpoplpush`
-    pub const RPOPLPUSH: CommandId = CommandId(249);
+    pub const RPOPLPUSH: CommandId = CommandId(250);
     /// `rpush`
-    pub const RPUSH: CommandId = CommandId(250);
+    pub const RPUSH: CommandId = CommandId(251);
     /// `rpushx`
-    pub const RPUSHX: CommandId = CommandId(251);
+    pub const RPUSHX: CommandId = CommandId(252);
     /// `sadd`
-    pub const SADD: CommandId = CommandId(252);
+    pub const SADD: CommandId = CommandId(253);
     /// `save`
-    pub const SAVE: CommandId = CommandId(253);
+    pub const SAVE: CommandId = CommandId(254);
     /// `scan`
-    pub const SCAN: CommandId = CommandId(254);
+    pub const SCAN: CommandId = CommandId(255);
     /// `scard`
-    pub const SCARD: CommandId = CommandId(255);
+    pub const SCARD: CommandId = CommandId(256);
     /// `script`
-    pub const SCRIPT: CommandId = CommandId(256);
+    pub const SCRIPT: CommandId = CommandId(257);
     /// `script|debug`
-    pub const SCRIPT_DEBUG: CommandId = CommandId(257);
+    pub const SCRIPT_DEBUG: CommandId = CommandId(258);
     /// `script|exists`
-    pub const SCRIPT_EXISTS: CommandId = CommandId(258);
+    pub const SCRIPT_EXISTS: CommandId = CommandId(259);
     /// `script|flush`
-    pub const SCRIPT_FLUSH: CommandId = CommandId(259);
+    pub const SCRIPT_FLUSH: CommandId = CommandId(260);
     /// `script|help`
-    pub const SCRIPT_HELP: CommandId = CommandId(260);
+    pub const SCRIPT_HELP: CommandId = CommandId(261);
     /// `script|kill`
-    pub const SCRIPT_KILL: CommandId = CommandId(261);
+    pub const SCRIPT_KILL: CommandId = CommandId(262);
     /// `script|load`
-    pub const SCRIPT_LOAD: CommandId = CommandId(262);
+    pub const SCRIPT_LOAD: CommandId = CommandId(263);
     /// `sdiff`
-    pub const SDIFF: CommandId = CommandId(263);
+    pub const SDIFF: CommandId = CommandId(264);
     /// `sdiffstore`
-    pub const SDIFFSTORE: CommandId = CommandId(264);
+    pub const SDIFFSTORE: CommandId = CommandId(265);
     /// `select`
-    pub const SELECT: CommandId = CommandId(265);
+    pub const SELECT: CommandId = CommandId(266);
     /// `set`
-    pub const SET: CommandId = CommandId(266);
+    pub const SET: CommandId = CommandId(267);
     /// `setbit`
-    pub const SETBIT: CommandId = CommandId(267);
+    pub const SETBIT: CommandId = CommandId(268);
     /// `setex`
-    pub const SETEX: CommandId = CommandId(268);
+    pub const SETEX: CommandId = CommandId(269);
     /// `setnx`
-    pub const SETNX: CommandId = CommandId(269);
+    pub const SETNX: CommandId = CommandId(270);
     /// `setrange`
-    pub const SETRANGE: CommandId = CommandId(270);
+    pub const SETRANGE: CommandId = CommandId(271);
     /// `shutdown`
-    pub const SHUTDOWN: CommandId = CommandId(271);
+    pub const SHUTDOWN: CommandId = CommandId(272);
     /// `sinter`
-    pub const SINTER: CommandId = CommandId(272);
+    pub const SINTER: CommandId = CommandId(273);
     /// `sintercard`
-    pub const SINTERCARD: CommandId = CommandId(273);
+    pub const SINTERCARD: CommandId = CommandId(274);
     /// `sinterstore`
-    pub const SINTERSTORE: CommandId = CommandId(274);
+    pub const SINTERSTORE: CommandId = CommandId(275);
     /// `sismember`
-    pub const SISMEMBER: CommandId = CommandId(275);
+    pub const SISMEMBER: CommandId = CommandId(276);
     /// `slaveof`
-    pub const SLAVEOF: CommandId = CommandId(276);
+    pub const SLAVEOF: CommandId = CommandId(277);
     /// `slotshashkey`
-    pub const SLOTSHASHKEY: CommandId = CommandId(277);
+    pub const SLOTSHASHKEY: CommandId = CommandId(278);
     /// `slotsinfo`
-    pub const SLOTSINFO: CommandId = CommandId(278);
+    pub const SLOTSINFO: CommandId = CommandId(279);
     /// `slotsmapping`
-    pub const SLOTSMAPPING: CommandId = CommandId(279);
+    pub const SLOTSMAPPING: CommandId = CommandId(280);
     /// `slowlog`
-    pub const SLOWLOG: CommandId = CommandId(280);
+    pub const SLOWLOG: CommandId = CommandId(281);
     /// `slowlog|get`
-    pub const SLOWLOG_GET: CommandId = CommandId(281);
+    pub const SLOWLOG_GET: CommandId = CommandId(282);
     /// `slowlog|help`
-    pub const SLOWLOG_HELP: CommandId = CommandId(282);
+    pub const SLOWLOG_HELP: CommandId = CommandId(283);
     /// `slowlog|len`
-    pub const SLOWLOG_LEN: CommandId = CommandId(283);
+    pub const SLOWLOG_LEN: CommandId = CommandId(284);
     /// `slowlog|reset`
-    pub const SLOWLOG_RESET: CommandId = CommandId(284);
+    pub const SLOWLOG_RESET: CommandId = CommandId(285);
     /// `smembers`
-    pub const SMEMBERS: CommandId = CommandId(285);
+    pub const SMEMBERS: CommandId = CommandId(286);
     /// `smismember`
-    pub const SMISMEMBER: CommandId = CommandId(286);
+    pub const SMISMEMBER: CommandId = CommandId(287);
     /// `smove`
-    pub const SMOVE: CommandId = CommandId(287);
+    pub const SMOVE: CommandId = CommandId(288);
     /// `sort`
-    pub const SORT: CommandId = CommandId(288);
+    pub const SORT: CommandId = CommandId(289);
     /// `sort_ro`
-    pub const SORT_RO: CommandId = CommandId(289);
+    pub const SORT_RO: CommandId = CommandId(290);
     /// `spop`
-    pub const SPOP: CommandId = CommandId(290);
+    pub const SPOP: CommandId = CommandId(291);
     /// `spublish`
-    pub const SPUBLISH: CommandId = CommandId(291);
+    pub const SPUBLISH: CommandId = CommandId(292);
     /// `srandmember`
-    pub const SRANDMEMBER: CommandId = CommandId(292);
+    pub const SRANDMEMBER: CommandId = CommandId(293);
     /// `srem`
-    pub const SREM: CommandId = CommandId(293);
+    pub const SREM: CommandId = CommandId(294);
     /// `sscan`
-    pub const SSCAN: CommandId = CommandId(294);
+    pub const SSCAN: CommandId = CommandId(295);
     /// `ssubscribe`
-    pub const SSUBSCRIBE: CommandId = CommandId(295);
+    pub const SSUBSCRIBE: CommandId = CommandId(296);
     /// `strlen`
-    pub const STRLEN: CommandId = CommandId(296);
+    pub const STRLEN: CommandId = CommandId(297);
     /// `subscribe`
-    pub const SUBSCRIBE: CommandId = CommandId(297);
+    pub const SUBSCRIBE: CommandId = CommandId(298);
     /// `substr`
-    pub const SUBSTR: CommandId = CommandId(298);
+    pub const SUBSTR: CommandId = CommandId(299);
     /// `sunion`
-    pub const SUNION: CommandId = CommandId(299);
+    pub const SUNION: CommandId = CommandId(300);
     /// `sunionstore`
-    pub const SUNIONSTORE: CommandId = CommandId(300);
+    pub const SUNIONSTORE: CommandId = CommandId(301);
     /// `sunsubscribe`
-    pub const SUNSUBSCRIBE: CommandId = CommandId(301);
+    pub const SUNSUBSCRIBE: CommandId = CommandId(302);
     /// `swapdb`
-    pub const SWAPDB: CommandId = CommandId(302);
+    pub const SWAPDB: CommandId = CommandId(303);
     /// `sync`
-    pub const SYNC: CommandId = CommandId(303);
+    pub const SYNC: CommandId = CommandId(304);
     /// `time`
-    pub const TIME: CommandId = CommandId(304);
+    pub const TIME: CommandId = CommandId(305);
     /// `touch`
-    pub const TOUCH: CommandId = CommandId(305);
+    pub const TOUCH: CommandId = CommandId(306);
     /// `ttl`
-    pub const TTL: CommandId = CommandId(306);
+    pub const TTL: CommandId = CommandId(307);
     /// `type`
-    pub const TYPE: CommandId = CommandId(307);
+    pub const TYPE: CommandId = CommandId(308);
     /// `unlink`
-    pub const UNLINK: CommandId = CommandId(308);
+    pub const UNLINK: CommandId = CommandId(309);
     /// `unsubscribe`
-    pub const UNSUBSCRIBE: CommandId = CommandId(309);
+    pub const UNSUBSCRIBE: CommandId = CommandId(310);
     /// `unwatch`
-    pub const UNWATCH: CommandId = CommandId(310);
+    pub const UNWATCH: CommandId = CommandId(311);
     /// `wait`
-    pub const WAIT: CommandId = CommandId(311);
+    pub const WAIT: CommandId = CommandId(312);
+    /// `waitaof`
+    pub const WAITAOF: CommandId = CommandId(313);
     /// `watch`
-    pub const WATCH: CommandId = CommandId(312);
+    pub const WATCH: CommandId = CommandId(314);
     /// `xack`
-    pub const XACK: CommandId = CommandId(313);
+    pub const XACK: CommandId = CommandId(315);
     /// `xadd`
-    pub const XADD: CommandId = CommandId(314);
+    pub const XADD: CommandId = CommandId(316);
     /// `xautoclaim`
-    pub const XAUTOCLAIM: CommandId = CommandId(315);
+    pub const XAUTOCLAIM: CommandId = CommandId(317);
     /// `xclaim`
-    pub const XCLAIM: CommandId = CommandId(316);
+    pub const XCLAIM: CommandId = CommandId(318);
     /// `xdel`
-    pub const XDEL: CommandId = CommandId(317);
+    pub const XDEL: CommandId = CommandId(319);
     /// `xgroup`
-    pub const XGROUP: CommandId = CommandId(318);
+    pub const XGROUP: CommandId = CommandId(320);
     /// `xgroup|create`
-    pub const XGROUP_CREATE: CommandId = CommandId(319);
+    pub const XGROUP_CREATE: CommandId = CommandId(321);
     /// `xgroup|createconsumer`
-    pub const XGROUP_CREATECONSUMER: CommandId = CommandId(320);
+    pub const XGROUP_CREATECONSUMER: CommandId = CommandId(322);
     /// `xgroup|delconsumer`
-    pub const XGROUP_DELCONSUMER: CommandId = CommandId(321);
+    pub const XGROUP_DELCONSUMER: CommandId = CommandId(323);
     /// `xgroup|destroy`
-    pub const XGROUP_DESTROY: CommandId = CommandId(322);
+    pub const XGROUP_DESTROY: CommandId = CommandId(324);
     /// `xgroup|help`
-    pub const XGROUP_HELP: CommandId = CommandId(323);
+    pub const XGROUP_HELP: CommandId = CommandId(325);
     /// `xgroup|setid`
-    pub const XGROUP_SETID: CommandId = CommandId(324);
+    pub const XGROUP_SETID: CommandId = CommandId(326);
     /// `xinfo`
-    pub const XINFO: CommandId = CommandId(325);
+    pub const XINFO: CommandId = CommandId(327);
     /// `xinfo|consumers`
-    pub const XINFO_CONSUMERS: CommandId = CommandId(326);
+    pub const XINFO_CONSUMERS: CommandId = CommandId(328);
     /// `xinfo|groups`
-    pub const XINFO_GROUPS: CommandId = CommandId(327);
+    pub const XINFO_GROUPS: CommandId = CommandId(329);
     /// `xinfo|help`
-    pub const XINFO_HELP: CommandId = CommandId(328);
+    pub const XINFO_HELP: CommandId = CommandId(330);
     /// `xinfo|stream`
-    pub const XINFO_STREAM: CommandId = CommandId(329);
+    pub const XINFO_STREAM: CommandId = CommandId(331);
     /// `xlen`
-    pub const XLEN: CommandId = CommandId(330);
+    pub const XLEN: CommandId = CommandId(332);
     /// `xpending`
-    pub const XPENDING: CommandId = CommandId(331);
+    pub const XPENDING: CommandId = CommandId(333);
     /// `xrange`
-    pub const XRANGE: CommandId = CommandId(332);
+    pub const XRANGE: CommandId = CommandId(334);
     /// `xread`
-    pub const XREAD: CommandId = CommandId(333);
+    pub const XREAD: CommandId = CommandId(335);
     /// `xreadgroup`
-    pub const XREADGROUP: CommandId = CommandId(334);
+    pub const XREADGROUP: CommandId = CommandId(336);
     /// `xrevrange`
-    pub const XREVRANGE: CommandId = CommandId(335);
+    pub const XREVRANGE: CommandId = CommandId(337);
     /// `xsetid`
-    pub const XSETID: CommandId = CommandId(336);
+    pub const XSETID: CommandId = CommandId(338);
     /// `xtrim`
-    pub const XTRIM: CommandId = CommandId(337);
+    pub const XTRIM: CommandId = CommandId(339);
     /// `zadd`
-    pub const ZADD: CommandId = CommandId(338);
+    pub const ZADD: CommandId = CommandId(340);
     /// `zcard`
-    pub const ZCARD: CommandId = CommandId(339);
+    pub const ZCARD: CommandId = CommandId(341);
     /// `zcount`
-    pub const ZCOUNT: CommandId = CommandId(340);
+    pub const ZCOUNT: CommandId = CommandId(342);
     /// `zdiff`
-    pub const ZDIFF: CommandId = CommandId(341);
+    pub const ZDIFF: CommandId = CommandId(343);
     /// `zdiffstore`
-    pub const ZDIFFSTORE: CommandId = CommandId(342);
+    pub const ZDIFFSTORE: CommandId = CommandId(344);
     /// `zincrby`
-    pub const ZINCRBY: CommandId = CommandId(343);
+    pub const ZINCRBY: CommandId = CommandId(345);
     /// `zinter`
-    pub const ZINTER: CommandId = CommandId(344);
+    pub const ZINTER: CommandId = CommandId(346);
     /// `zintercard`
-    pub const ZINTERCARD: CommandId = CommandId(345);
+    pub const ZINTERCARD: CommandId = CommandId(347);
     /// `zinterstore`
-    pub const ZINTERSTORE: CommandId = CommandId(346);
+    pub const ZINTERSTORE: CommandId = CommandId(348);
     /// `zlexcount`
-    pub const ZLEXCOUNT: CommandId = CommandId(347);
+    pub const ZLEXCOUNT: CommandId = CommandId(349);
     /// `zmpop`
-    pub const ZMPOP: CommandId = CommandId(348);
+    pub const ZMPOP: CommandId = CommandId(350);
     /// `zmscore`
-    pub const ZMSCORE: CommandId = CommandId(349);
+    pub const ZMSCORE: CommandId = CommandId(351);
     /// `zpopmax`
-    pub const ZPOPMAX: CommandId = CommandId(350);
+    pub const ZPOPMAX: CommandId = CommandId(352);
     /// `zpopmin`
-    pub const ZPOPMIN: CommandId = CommandId(351);
+    pub const ZPOPMIN: CommandId = CommandId(353);
     /// `zrandmember`
-    pub const ZRANDMEMBER: CommandId = CommandId(352);
+    pub const ZRANDMEMBER: CommandId = CommandId(354);
     /// `zrange`
-    pub const ZRANGE: CommandId = CommandId(353);
+    pub const ZRANGE: CommandId = CommandId(355);
     /// `zrangebylex`
-    pub const ZRANGEBYLEX: CommandId = CommandId(354);
+    pub const ZRANGEBYLEX: CommandId = CommandId(356);
     /// `zrangebyscore`
-    pub const ZRANGEBYSCORE: CommandId = CommandId(355);
+    pub const ZRANGEBYSCORE: CommandId = CommandId(357);
     /// `zrangestore`
-    pub const ZRANGESTORE: CommandId = CommandId(356);
+    pub const ZRANGESTORE: CommandId = CommandId(358);
     /// `zrank`
-    pub const ZRANK: CommandId = CommandId(357);
+    pub const ZRANK: CommandId = CommandId(359);
     /// `zrem`
-    pub const ZREM: CommandId = CommandId(358);
+    pub const ZREM: CommandId = CommandId(360);
     /// `zremrangebylex`
-    pub const ZREMRANGEBYLEX: CommandId = CommandId(359);
+    pub const ZREMRANGEBYLEX: CommandId = CommandId(361);
     /// `zremrangebyrank`
-    pub const ZREMRANGEBYRANK: CommandId = CommandId(360);
+    pub const ZREMRANGEBYRANK: CommandId = CommandId(362);
     /// `zremrangebyscore`
-    pub const ZREMRANGEBYSCORE: CommandId = CommandId(361);
+    pub const ZREMRANGEBYSCORE: CommandId = CommandId(363);
     /// `zrevrange`
-    pub const ZREVRANGE: CommandId = CommandId(362);
+    pub const ZREVRANGE: CommandId = CommandId(364);
     /// `zrevrangebylex`
-    pub const ZREVRANGEBYLEX: CommandId = CommandId(363);
+    pub const ZREVRANGEBYLEX: CommandId = CommandId(365);
     /// `zrevrangebyscore`
-    pub const ZREVRANGEBYSCORE: CommandId = CommandId(364);
+    pub const ZREVRANGEBYSCORE: CommandId = CommandId(366);
     /// `zrevrank`
-    pub const ZREVRANK: CommandId = CommandId(365);
+    pub const ZREVRANK: CommandId = CommandId(367);
     /// `zscan`
-    pub const ZSCAN: CommandId = CommandId(366);
+    pub const ZSCAN: CommandId = CommandId(368);
     /// `zscore`
-    pub const ZSCORE: CommandId = CommandId(367);
+    pub const ZSCORE: CommandId = CommandId(369);
     /// `zunion`
-    pub const ZUNION: CommandId = CommandId(368);
+    pub const ZUNION: CommandId = CommandId(370);
     /// `zunionstore`
-    pub const ZUNIONSTORE: CommandId = CommandId(369);
+    pub const ZUNIONSTORE: CommandId = CommandId(371);
 }

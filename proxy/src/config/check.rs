@@ -76,7 +76,7 @@ fn group(config: &ProxyConfig, found: &mut Vec<Fault>) {
 
 fn numbers(config: &ProxyConfig, found: &mut Vec<Fault>) {
     let databases = usize::try_from(config.backend_number_databases).unwrap_or(usize::MAX);
-    let rules: [(&str, usize, RangeInclusive<usize>); 8] = [
+    let rules: [(&str, usize, RangeInclusive<usize>); 9] = [
         ("proxy_max_clients", config.proxy_max_clients, 1..=1_000_000),
         ("backend_max_pipeline", config.backend_max_pipeline, 1..=10_000_000),
         ("backend_primary_parallel", config.backend_primary_parallel, 1..=256),
@@ -85,6 +85,7 @@ fn numbers(config: &ProxyConfig, found: &mut Vec<Fault>) {
         ("backend_dedicated_max", config.backend_dedicated_max, 1..=1_000_000),
         ("session_max_pipeline", config.session_max_pipeline, 1..=10_000_000),
         ("slowlog_max_len", config.slowlog_max_len, 0..=1_000_000),
+        ("monitor_max_clients", config.monitor_max_clients, 0..=10_000),
     ];
     for (key, value, range) in rules {
         if !range.contains(&value) {

@@ -4,6 +4,7 @@
 
 use super::embedded::Embedded;
 use super::listen::ProtoType;
+use crate::users::Users;
 use codis_service::config::{ByteSize, Period, Secret, SlowThreshold};
 use codis_service::settings;
 use std::time::Duration;
@@ -32,6 +33,11 @@ settings! {
         /// The password that clients must give by AUTH before any other command. Empty for none.
         /// A new password counts for the next AUTH; sessions that are in stay in.
         (Live) session_auth: Secret = Secret::default();
+        /// Users and what each may do, a section [[users]] for each: name, passwords (a list of their SHA-256 in
+        /// hex) or no_password, commands (rules such as "+@read -keys +client|id"), keys (patterns such as
+        /// "app:*" or "%R~app:*"), channels (patterns) and enabled. Without any, there is the default user, who
+        /// may do everything and whose password is session_auth.
+        (Restart) users: Users = Users::default();
         /// Where the admin HTTP pages are served: host:port, TCP only.
         (Restart) admin_addr: String = "0.0.0.0:11080".into();
         /// How clients connect: "tcp", "tcp4", "tcp6" or "unix".
@@ -89,6 +95,9 @@ settings! {
         /// The most server connections on each shard that are one session's own for a while: for commands that
         /// block, and for WATCH. A session that needs one more gets an error.
         (Live) backend_dedicated_max: usize = 4096;
+        /// Whether clients may run commands that administer single servers: DEBUG, and CODIS.SERVER with CONFIG, SLOWLOG,
+        /// CLIENT, BGSAVE and their like.
+        (Live) backend_admin_commands: bool = false;
         /// How long a server connection is silent before the kernel probes it (TCP keepalive). 0 for never.
         /// A new value counts for connections made from then on.
         (Live) backend_keepalive_period: Period = Period::from_secs(75);
@@ -133,6 +142,10 @@ settings! {
         (Live) slowlog_log_slower_than: SlowThreshold = SlowThreshold(Some(Duration::from_millis(10)));
         /// How many requests the slow log keeps, on each shard.
         (Live) slowlog_max_len: usize = 128;
+        /// How many clients may run MONITOR at a time, all shards together. 0 for none.
+        (Live) monitor_max_clients: usize = 10;
+        /// A client that runs MONITOR is closed when more bytes than this are unsent.
+        (Live) monitor_output_max: ByteSize = ByteSize(64 * MB);
         /// How long requests in flight may take to be answered when the proxy is told to stop.
         (Live) shutdown_timeout: Period = Period::from_secs(10);
 

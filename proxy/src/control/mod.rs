@@ -14,6 +14,7 @@ mod facts;
 mod fillslots;
 mod http;
 mod link;
+mod monitors;
 mod process;
 mod questions;
 mod rate;
@@ -226,6 +227,12 @@ async fn serve(
                         link.settled(shard, epoch);
                     }
                 }
+                Some(ControlMessage::Monitored { shard, lines }) => {
+                    state.monitors.spread(&state.shards, shard, lines);
+                }
+                Some(ControlMessage::MonitorEnded { client }) => {
+                    state.monitors.end(&state.shards, client);
+                }
                 Some(ControlMessage::Drained { shard }) => {
                     if let Some(drain) = &mut drain && drain.shard_is_empty(shard) {
                         break Exit::Drained;
@@ -377,6 +384,9 @@ impl Desk {
     /// Answers `ask` once, whatever happens. Questions are begun in the order in which they came, so that
     /// what one client sends in a row reaches the shards in that order.
     fn take(&self, ask: Ask) {
+        if ask.question == crate::messages::Question::Monitor {
+            return self.begin_monitor(ask);
+        }
         let (state, permits) = (Arc::clone(&self.state), Arc::clone(&self.permits));
         tokio::spawn(async move {
             // The semaphore is never closed; without a permit the question would still be answered.
@@ -385,6 +395,26 @@ impl Desk {
             let reply = questions::answer(&state, question, &args, client, protocol).await;
             let reply = ShardMessage::Answer { session, client, sequence, reply };
             // A shard that has ended has no session left to answer.
+            let _ = state.shards.tell(shard, reply);
+        });
+    }
+
+    /// Answers MONITOR once every shard shows what it runs.
+    fn begin_monitor(&self, ask: Ask) {
+        let state = Arc::clone(&self.state);
+        let Ask { shard, session, client, sequence, .. } = ask;
+        let max = state.config().monitor_max_clients;
+        let begun = state.monitors.begin(&state.shards, client, shard, max);
+        tokio::spawn(async move {
+            let reply = match begun {
+                // What a stuck shard runs is shown when it goes on.
+                Ok(begun) => begun.await.complete().map_or_else(
+                    |missing| questions::refusal(&format!("ERR {missing}")),
+                    |_| b"+OK\r\n".to_vec(),
+                ),
+                Err(reason) => questions::refusal(&format!("ERR {reason}")),
+            };
+            let reply = ShardMessage::Answer { session, client, sequence, reply };
             let _ = state.shards.tell(shard, reply);
         });
     }

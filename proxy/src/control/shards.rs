@@ -96,31 +96,34 @@ impl Shards {
         }
     }
 
-    /// Asks every shard, and waits for their answers for at most [`PATIENCE`]. All are asked before
-    /// the first wait, so that what two callers send reaches every shard in the same order.
-    pub(super) async fn ask_all<T>(
+    /// Asks every shard; what is awaited are their answers, for at most [`PATIENCE`]. All are asked before this
+    /// returns, so that what two callers send reaches every shard in the same order.
+    pub(super) fn ask_all<T, M: Fn(oneshot::Sender<T>) -> ShardMessage>(
         &self,
-        make: impl Fn(oneshot::Sender<T>) -> ShardMessage,
-    ) -> Answers<T> {
+        make: M,
+    ) -> impl Future<Output = Answers<T>> + use<T, M> {
         let mut asked = Vec::with_capacity(self.len());
         for mailbox in &self.mailboxes {
             let (sender, receiver) = oneshot::channel();
             asked.push(mailbox.send(make(sender)).map(|()| receiver));
         }
         let deadline = Instant::now() + PATIENCE;
-        let mut answers = Answers { given: Vec::with_capacity(self.len()), missing: Vec::new() };
-        for (shard, receiver) in asked.into_iter().enumerate() {
-            let Ok(receiver) = receiver else {
-                answers.missing.push(Missing::Gone(shard));
-                continue;
-            };
-            match timeout_at(deadline, receiver).await {
-                Ok(Ok(answer)) => answers.given.push((shard, answer)),
-                Ok(Err(_dropped)) => answers.missing.push(Missing::Gone(shard)),
-                Err(_elapsed) => answers.missing.push(Missing::Silent(shard)),
+        async move {
+            let mut answers =
+                Answers { given: Vec::with_capacity(asked.len()), missing: Vec::new() };
+            for (shard, receiver) in asked.into_iter().enumerate() {
+                let Ok(receiver) = receiver else {
+                    answers.missing.push(Missing::Gone(shard));
+                    continue;
+                };
+                match timeout_at(deadline, receiver).await {
+                    Ok(Ok(answer)) => answers.given.push((shard, answer)),
+                    Ok(Err(_dropped)) => answers.missing.push(Missing::Gone(shard)),
+                    Err(_elapsed) => answers.missing.push(Missing::Silent(shard)),
+                }
             }
+            answers
         }
-        answers
     }
 
     /// The counters of every shard.

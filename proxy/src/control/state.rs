@@ -3,6 +3,7 @@
 
 use super::facts::Facts;
 use super::link;
+use super::monitors::Monitors;
 use super::process::Process;
 use super::rate::{Rate, Rates, Sample, WINDOW_MIN};
 use super::shards::{Missing, Shards};
@@ -30,6 +31,8 @@ pub(super) struct State {
     pub(super) facts: Facts,
     /// The log file and its level.
     pub(super) log: Box<dyn Log>,
+    /// Who monitors.
+    pub(super) monitors: Monitors,
     config: watch::Sender<Arc<ProxyConfig>>,
     topology: watch::Sender<Arc<Topology>>,
     /// Where a request to end goes, as if it were a signal.
@@ -81,6 +84,7 @@ impl State {
             shards,
             facts,
             log,
+            monitors: Monitors::default(),
             config: watch::Sender::new(config),
             topology: watch::Sender::new(topology),
             signals,

@@ -8,7 +8,9 @@ use crate::clients::{ClientInfo, SlowEntry};
 use crate::config::ProxyConfig;
 use crate::logging::Level;
 use crate::messages::{ControlMessage, KillFilter, ShardMessage};
-use crate::stats::{BackendState, BackendStats, CommandStats, Histogram, MoveStats, ShardStats};
+use crate::stats::{
+    BackendState, BackendStats, CommandStats, Histogram, MoveStats, PubsubStats, ShardStats,
+};
 use crate::topology::Topology;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,6 +37,8 @@ pub(super) enum Seen {
     Kill { not: Option<u64> },
     Unblock { client: u64, error: bool },
     SlowlogReset,
+    Monitoring(Vec<usize>),
+    MonitorLines(String),
     StatsReset,
     Drain,
     Stop,
@@ -101,6 +105,14 @@ impl FakeShard {
             ShardMessage::Resolved { backend, result } => Seen::Resolved(backend, result),
             ShardMessage::Settings(config) => Seen::Settings(config),
             ShardMessage::Topology(topology) => Seen::Topology(topology),
+            ShardMessage::Monitoring { shards, done } => {
+                let _ = done.send(());
+                Seen::Monitoring(shards.iter().copied().collect())
+            }
+            ShardMessage::MonitorLines(lines) => {
+                let lines = lines.as_ref().clone();
+                Seen::MonitorLines(String::from_utf8(lines).expect("lines in tests are text"))
+            }
             ShardMessage::SlowlogReset => Seen::SlowlogReset,
             ShardMessage::StatsReset => Seen::StatsReset,
             ShardMessage::Drain => Seen::Drain,
@@ -167,6 +179,7 @@ pub(super) fn stats(shard: usize) -> ShardStats {
         client_output_bytes: 10,
         protocol_errors: 1,
         moves: MoveStats { requests_waited: 4, keys_asked: 6, keys_moved: 5, failures: 1 },
+        pubsub: PubsubStats { channels: 2, patterns: 1, received: 8, ..PubsubStats::default() },
         turns: 42,
         cpu_user_us: 1_500_000,
         cpu_system_us: 500_000,
@@ -197,6 +210,7 @@ fn clients(shard: usize) -> Vec<ClientInfo> {
         shard,
         age_s: 10 * id,
         command: "get",
+        user: "default".into(),
         ..ClientInfo::default()
     };
     // Not in order, as a shard keeps them by index.

@@ -1,6 +1,8 @@
 //! The counters of all shards as one.
 
-use crate::stats::{BackendState, BackendStats, CommandStats, Histogram, MoveStats, ShardStats};
+use crate::stats::{
+    BackendState, BackendStats, CommandStats, Histogram, MoveStats, PubsubStats, ShardStats,
+};
 use std::collections::BTreeMap;
 
 /// Sums over all shards.
@@ -27,6 +29,7 @@ pub(super) struct Totals {
     /// Protocol errors made by clients.
     pub(super) protocol_errors: u64,
     pub(super) moves: MoveStats,
+    pub(super) pubsub: PubsubStats,
 }
 
 /// One server, as the topology names it.
@@ -164,6 +167,7 @@ impl Totals {
         self.output_bytes += shard.client_output_bytes;
         self.protocol_errors += shard.protocol_errors;
         self.moves.merge(&shard.moves);
+        self.pubsub.merge(&shard.pubsub);
     }
 
     /// The sum of one counter over all commands.

@@ -51,7 +51,12 @@ impl Engine {
             audit.questions += (session.references - counted) as usize;
             audit.waiting += usize::from(matches!(
                 session.stall,
-                Stall::Backend | Stall::Parked | Stall::Move | Stall::Learning
+                Stall::Backend
+                    | Stall::Parked
+                    | Stall::Move
+                    | Stall::Learning
+                    | Stall::Quiet
+                    | Stall::Subscribing
             ));
             self.audit_session(index, session)?;
         }
@@ -84,10 +89,23 @@ impl Engine {
     fn references(&self) -> Result<Vec<u32>, String> {
         let mut sessions = vec![0_u32; self.sessions.capacity()];
         let mut parts = vec![0_u16; self.gathers.capacity()];
+        let mut fans = vec![0_u16; self.fans.capacity()];
         for (index, backend) in &self.backends {
             for entry in &backend.in_flight {
                 match entry.kind {
-                    Kind::Ping | Kind::Learn | Kind::Move | Kind::Swallow | Kind::Unblock => {}
+                    Kind::Ping
+                    | Kind::Learn
+                    | Kind::Move
+                    | Kind::Swallow
+                    | Kind::Unblock
+                    | Kind::Topic
+                    | Kind::Flush
+                    | Kind::Acks => {}
+                    Kind::Fan => {
+                        let fan = entry.sequence as usize;
+                        rule!(fan < fans.len(), "backend {index} has a part of no fan");
+                        fans[fan] += 1;
+                    }
                     // These end with their session.
                     Kind::Blocked | Kind::StreamEnd => {}
                     Kind::Part => {
@@ -118,6 +136,12 @@ impl Engine {
             );
             sessions[gather.session as usize] += 1;
         }
+        for (index, session, missing) in self.fans.each() {
+            let in_flight = std::mem::take(&mut fans[index]);
+            rule!(missing == in_flight, "a fan misses {missing} parts, {in_flight} are in flight");
+            sessions[session as usize] += 1;
+        }
+        rule!(fans.iter().all(|left| *left == 0), "a backend has a part of no fan");
         Ok(sessions)
     }
 
@@ -160,6 +184,7 @@ impl Engine {
             Stall::Learning => self.learned.is_waiting(index as u32),
             // The question is the one request that nothing in the engine names.
             Stall::Answer => session.references > 0,
+            Stall::Subscribing => self.is_subscribing(index as u32),
             Stall::Quiet | Stall::Exec => session.in_flight() > 0,
             Stall::Blocked => self.leases.sessions.contains(&(index as u32)),
         };
@@ -176,8 +201,16 @@ impl Engine {
     fn audit_backend(&self, index: usize, backend: &Backend) -> Result<(), String> {
         let limits = &self.settings;
         // A split request asks for room once and a PING not at all, so that one may be over.
-        // Calls about keys that move do not ask for it either.
-        let unbounded = [Kind::Move, Kind::Swallow, Kind::Unblock];
+        // Calls about keys that move do not ask for it either, nor do subscriptions; a fan asks once for all its parts.
+        let unbounded = [
+            Kind::Move,
+            Kind::Swallow,
+            Kind::Unblock,
+            Kind::Topic,
+            Kind::Flush,
+            Kind::Fan,
+            Kind::Acks,
+        ];
         let calls = backend.in_flight.iter();
         let calls = calls.filter(|entry| unbounded.contains(&entry.kind)).count();
         rule!(

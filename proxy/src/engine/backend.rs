@@ -3,6 +3,7 @@
 //! A `Backend` outlives its connections: when one is lost it waits, backs off and asks for the next.
 //! The rules of failure are in [`super::failure`]; this file holds the parts.
 
+use super::everywhere::Loaded;
 use super::lane::Lane;
 use super::moves::RunId;
 use super::output::{Output, Pool, Segment};
@@ -41,6 +42,16 @@ pub(super) enum Kind {
     Unblock,
     /// It is about keys that move; the sequence is the call, the session which of its replies this is.
     Move,
+    /// It is about a channel or a pattern; the sequence is the topic.
+    Topic,
+    /// It answers a PING behind a server's last messages; the sequence is the hold that it ends.
+    Flush,
+    /// It is a part of a request that concerns every server; the sequence is the fan, the session which of its parts this
+    /// is.
+    Fan,
+    /// It tells what replicas have acknowledged; the sequence is the line of those who wait, the session which of the
+    /// replies this is.
+    Acks,
 }
 
 /// A request that was given to a backend and has no reply yet.
@@ -64,6 +75,8 @@ pub(super) enum Role {
     Shared,
     /// Waits for the server's replicas, and nothing else.
     Waiter,
+    /// The proxy's own: it is subscribed to what sessions are subscribed to.
+    Subscriber,
     /// One session's at a time, which may block it or leave state on it.
     Dedicated,
 }
@@ -172,6 +185,8 @@ pub(super) struct Backend {
     pub(super) last_error: String,
     /// What the server called itself on this connection.
     pub(super) run_id: RunId,
+    /// The scripts that were loaded on this connection; `None` until the first one is called.
+    pub(super) loaded: Option<Box<Loaded>>,
     pub(super) counters: Counters,
 }
 
@@ -219,6 +234,7 @@ impl Backend {
             pinged_us: 0,
             last_error: String::new(),
             run_id: RunId::Unknown,
+            loaded: None,
             counters: Counters::default(),
         }
     }
@@ -386,6 +402,9 @@ impl Backend {
         self.partial = Vec::new();
         self.streaming = false;
         self.run_id = RunId::Unknown;
+        if let Some(loaded) = &mut self.loaded {
+            loaded.clear();
+        }
         std::mem::take(&mut self.in_flight)
     }
 

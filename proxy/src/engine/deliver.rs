@@ -1,11 +1,11 @@
 //! From a backend's bytes to replies, and from each reply to its session, in the session's order.
 
-use super::backend::{InFlight, Kind, State};
+use super::backend::{InFlight, Kind, Role, State};
 use super::dispatch::since_us;
 use super::handshake::REPLY_BYTES_MAX;
 use super::session::{Flags, Stall};
 use super::{CutReason, Effect, Engine};
-use crate::command::CommandId;
+use crate::command::{CommandId, ids};
 use crate::resp::reply::Scan;
 use crate::resp::write;
 
@@ -21,23 +21,41 @@ impl Engine {
             if !matches!(source.state, State::Ready | State::Handshake(_)) {
                 return;
             }
-            match source.scanner.scan(&bytes[position..]) {
-                Ok(Scan::End(len)) => {
-                    self.on_reply(backend, &bytes[position..position + len]);
-                    position += len;
+            if let Some(len) = source.scanner.scan_short(&bytes[position..]) {
+                self.on_reply(backend, &bytes[position..position + len]);
+                position += len;
+            } else {
+                match self.on_long_reply(backend, &bytes[position..]) {
+                    Some(len) => position += len,
+                    None => return,
                 }
-                Ok(Scan::EndOfPush(len)) => {
-                    self.on_push_end(backend, &bytes[position..position + len]);
-                    position += len;
-                }
-                Ok(Scan::More) => {
-                    self.on_piece(backend, &bytes[position..]);
-                    break;
-                }
-                Err(error) => return self.fail_backend(backend, &error.to_string()),
             }
         }
         self.after_replies(backend);
+    }
+
+    /// Takes what is no short reply from the start of `bytes`; answers how much that was, or nothing if the connection
+    /// has failed.
+    #[inline(never)]
+    fn on_long_reply(&mut self, backend: u32, bytes: &[u8]) -> Option<usize> {
+        match self.backends[backend as usize].scanner.scan(bytes) {
+            Ok(Scan::End(len)) => {
+                self.on_reply(backend, &bytes[..len]);
+                Some(len)
+            }
+            Ok(Scan::EndOfPush(len)) => {
+                self.on_push_end(backend, &bytes[..len]);
+                Some(len)
+            }
+            Ok(Scan::More) => {
+                self.on_piece(backend, bytes);
+                Some(bytes.len())
+            }
+            Err(error) => {
+                self.fail_backend(backend, &error.to_string());
+                None
+            }
+        }
     }
 
     /// A whole reply, or the end of one whose beginning came before.
@@ -52,6 +70,8 @@ impl Engine {
             && entry.kind == Kind::Reply
         {
             let entry = *entry;
+            #[cfg(feature = "planted-faults")]
+            self.planted.saw(&source.address, source.sent_bytes(entry.offset), bytes);
             source.in_flight.pop_front();
             self.record_latency(entry.command, entry.since_us, backend, &entry);
             return self.deliver_inline(entry.session, entry.sequence, bytes);
@@ -64,6 +84,9 @@ impl Engine {
         let source = &mut self.backends[backend as usize];
         if let State::Handshake(missing) = source.state {
             return self.on_handshake_reply(backend, missing, bytes);
+        }
+        if source.role == Role::Subscriber {
+            return self.on_feed_reply(backend, bytes);
         }
         let Some(entry) = source.in_flight.pop_front() else {
             return self.fail_backend(backend, "a reply came to no request");
@@ -89,6 +112,8 @@ impl Engine {
         } else if streamed && entry.kind == Kind::Part {
             // Its session was cut, and nobody will read what it is put together to.
             self.on_part(entry.sequence, entry.session as u16, b"");
+        } else if streamed && entry.kind == Kind::Fan {
+            self.on_fan_part(entry.sequence, entry.session, b"");
         } else if streamed {
             self.record_latency(entry.command, entry.since_us, backend, entry);
             if entry.kind == Kind::Silent {
@@ -106,6 +131,9 @@ impl Engine {
     #[inline(never)]
     fn on_piece(&mut self, backend: u32, piece: &[u8]) {
         let source = &mut self.backends[backend as usize];
+        if source.role == Role::Subscriber && source.state == State::Ready {
+            return source.partial.extend_from_slice(piece);
+        }
         if source.scanner.is_in_push() {
             return self.on_push_piece(backend, piece);
         }
@@ -137,7 +165,14 @@ impl Engine {
                 let gather = &self.gathers[entry.sequence as usize];
                 (gather.session, gather.held())
             }
-            Kind::Ping | Kind::Learn | Kind::Swallow | Kind::Unblock => {
+            Kind::Fan => self.fans.holder(entry.sequence),
+            Kind::Ping
+            | Kind::Learn
+            | Kind::Swallow
+            | Kind::Unblock
+            | Kind::Topic
+            | Kind::Flush
+            | Kind::Acks => {
                 return source.partial.extend_from_slice(piece);
             }
             Kind::Exec | Kind::Blocked | Kind::StreamEnd => (entry.session, 0),
@@ -208,6 +243,9 @@ impl Engine {
             Kind::Unblock => self.on_unblock_reply(backend, entry, reply),
             Kind::Learn => self.on_facts(entry.sequence, reply),
             Kind::Move => self.on_move_reply(entry.sequence, entry.session, reply),
+            Kind::Topic | Kind::Flush => debug_assert!(false, "only a subscriber has them"),
+            Kind::Fan => self.on_fan_part(entry.sequence, entry.session, reply),
+            Kind::Acks => self.on_acks(entry.sequence, entry.session, reply),
         }
     }
 
@@ -221,6 +259,10 @@ impl Engine {
                 counters.masterdown += 1;
             }
             [b'-', b'R', b'E', b'A', b'D', b'O', b'N', b'L', b'Y', ..] => counters.readonly += 1,
+            [b'-', b'N', b'O', b'S', b'C', b'R', b'I', b'P', b'T', ..] => {
+                self.forget_loaded(backend);
+            }
+            _ if entry.command == ids::SCRIPT_LOAD => self.forget_loaded(backend),
             _ => {}
         }
         if matches!(entry.kind, Kind::Reply | Kind::Silent) {

@@ -1,6 +1,7 @@
 //! From a session's bytes to requests, and from each request to where it is answered.
 
 use super::backend::{Body, InFlight, State};
+use super::everywhere::runs_script;
 use super::route::{NoRoute, Way, is_reserved};
 use super::session::{Flags, Session, Stall};
 use super::{CutReason, Effect, Engine};
@@ -337,9 +338,11 @@ impl Engine {
         let target = &mut self.sessions[session as usize];
         target.last_command = id;
         let row = target.row;
-        if !target.flags.are_ordinary()
-            && let Some(flow) = self.dispatch_special(session, id, request)
-        {
+        if !target.flags.are_ordinary() {
+            return self.dispatch_special(session, id, request);
+        }
+        #[cfg(feature = "planted-faults")]
+        if let Some(flow) = self.plant(session, id, request) {
             return flow;
         }
         if command.route == Route::Key {
@@ -352,29 +355,56 @@ impl Engine {
         self.dispatch_other(session, id, request)
     }
 
+    /// A request of a session that is not like most: it is looked at before it is routed, and shown to those who
+    /// monitor.
+    #[cold]
+    #[inline(never)]
+    fn dispatch_special(&mut self, session: u32, id: CommandId, request: &Request<'_>) -> Flow {
+        let database = self.sessions[session as usize].database;
+        let rejected = self.command_stats(id).rejected;
+        let flow = match self.look_at(session, id, request) {
+            Some(flow) => flow,
+            None => self.dispatch_other(session, id, request),
+        };
+        if flow == Flow::Next && self.command_stats(id).rejected == rejected {
+            self.show_to_monitors(session, database, id, request);
+        }
+        flow
+    }
+
     /// Looks at a request before it is routed: the session may not send it, or it is not to run now. `None`: it
     /// goes on.
-    #[cold]
-    fn dispatch_special(
-        &mut self,
-        session: u32,
-        id: CommandId,
-        request: &Request<'_>,
-    ) -> Option<Flow> {
+    fn look_at(&mut self, session: u32, id: CommandId, request: &Request<'_>) -> Option<Flow> {
         let flags = self.sessions[session as usize].flags;
         if !flags.has(Flags::AUTHENTICATED) && !id.command().flags.any(command::Flags::NO_AUTH) {
             return Some(self.reject(session, id, "NOAUTH Authentication required."));
         }
-        if flags.has(Flags::MULTI) {
+        if flags.has(Flags::RESTRICTED)
+            && let Some(flow) = self.forbid(session, id, request)
+        {
+            return Some(flow);
+        }
+        let refused = if flags.has(Flags::HEARS_ONLY) {
+            self.refuse_while_subscribed(session, id)
+        } else if flags.has(Flags::MONITOR) {
+            self.refuse_to_monitor(session, id)
+        } else {
+            None
+        };
+        if refused.is_none() && flags.has(Flags::MULTI) {
             return self.queue(session, id, request);
         }
-        None
+        refused
     }
 
     /// [`Engine::dispatch`] of a request that was queued.
     #[cold]
     pub(super) fn dispatch_queued(&mut self, session: u32, request: &Request<'_>) -> Flow {
-        self.dispatch(session, request)
+        // Who monitors was shown it when it was queued.
+        let on = self.monitors.pause();
+        let flow = self.dispatch(session, request);
+        self.monitors.set_back(on);
+        flow
     }
 
     /// Every route but the one of nearly all requests.
@@ -386,6 +416,8 @@ impl Engine {
             Route::Local(local) => self.local(session, id, local, request),
             Route::Keys => self.forward_keys(session, id, request),
             Route::Split(split) => self.split(session, id, split, request),
+            Route::Publish => self.publish(session, id, request),
+            Route::Everywhere(what) => self.everywhere(session, id, what, request),
             Route::Blocking => self.block(session, id, request),
             Route::Unsupported => {
                 let text = command::refusal(id, request).unwrap_or_else(|| {
@@ -428,6 +460,9 @@ impl Engine {
             return Err(self.reject(session, id, &error.to_string()));
         }
         let Some(&first) = keys.first() else {
+            if runs_script(id) {
+                return Err(self.run_keyless(session, id, request));
+            }
             let text = format!("ERR '{}' without a key is not supported", id.command().name);
             return Err(self.reject(session, id, &text));
         };
@@ -458,7 +493,7 @@ impl Engine {
         self.forward(session, id, slot, &[1], request)
     }
 
-    fn forward(
+    pub(super) fn forward(
         &mut self,
         session: u32,
         id: CommandId,
@@ -469,7 +504,12 @@ impl Engine {
         let lane = self.sessions[session as usize].lane();
         let read_only = command::is_read_only(id);
         match self.route(slot, lane, read_only) {
-            Way::To(backend) => self.send(session, backend, id, request),
+            Way::To(backend) => {
+                if runs_script(id) {
+                    self.before_script(backend, id, request);
+                }
+                self.send(session, backend, id, request)
+            }
             Way::Follow => self.follow(session, id, slot, keys, read_only, request),
             Way::Nowhere(reason) => self.no_route(session, id, slot, reason),
         }
@@ -495,6 +535,8 @@ impl Engine {
             server.dirty = true;
             self.dirty_backends.push(backend);
         }
+        #[cfg(feature = "planted-faults")]
+        self.plant_swap(backend);
         Flow::Next
     }
 
@@ -549,9 +591,14 @@ impl Engine {
 
     #[cold]
     pub(super) fn refuse_down(&mut self, session: u32, id: CommandId, backend: u32) -> Flow {
-        let backend = &self.backends[backend as usize];
-        let text = format!("ERR backend {} is down: {}", backend.address, backend.last_error);
+        let text = self.down_text(backend);
         self.fail(session, id, &text)
+    }
+
+    /// What is said of a backend that takes no requests.
+    pub(super) fn down_text(&self, backend: u32) -> String {
+        let backend = &self.backends[backend as usize];
+        format!("ERR backend {} is down: {}", backend.address, backend.last_error)
     }
 
     #[cold]
@@ -594,6 +641,10 @@ impl Engine {
             && self.sessions[session as usize].flags.has(Flags::AUTHENTICATED)
             && let Some(flow) = self.run_learned(session, request)
         {
+            if flow == Flow::Next {
+                let database = self.sessions[session as usize].database;
+                self.show_to_monitors(session, database, CommandId::LEARNED, request);
+            }
             return flow;
         }
         match error {

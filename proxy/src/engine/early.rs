@@ -82,8 +82,12 @@ impl Early {
         self.pushes.push_back(Push { after, bytes: bytes.to_vec() });
     }
 
-    /// The next push message that nothing has to precede any more; `head` is the session's oldest request.
     #[inline]
+    pub(super) fn has_pushes(&self) -> bool {
+        !self.pushes.is_empty()
+    }
+
+    /// The next push message that nothing has to precede any more; `head` is the session's oldest request.
     pub(super) fn next_push(&mut self, head: u32) -> Option<Vec<u8>> {
         let first = self.pushes.front()?;
         if !is_before(first.after, head) {

@@ -49,6 +49,16 @@ pub enum Effect {
         /// What the answer is to be written in.
         protocol: Protocol,
     },
+    /// Hand these lines to the clients of other shards that monitor.
+    Monitored {
+        /// Whole lines.
+        lines: Vec<u8>,
+    },
+    /// A client that asked for MONITOR is gone, or monitors no more.
+    MonitorEnded {
+        /// The client's id.
+        client: u64,
+    },
     /// Every request that was sent by an older topology than that of this epoch, for a slot that has gone
     /// elsewhere since, has been answered. Epochs rise from one to the next.
     Settled {

@@ -83,7 +83,13 @@ impl Engine {
                 database = target.database,
                 in_flight = target.in_flight.len(),
                 reason,
-                "a server is lost: its keys answer errors until it is back"
+                "{}",
+                match target.role {
+                    Role::Shared | Role::Waiter | Role::Dedicated =>
+                        "a server is lost: its keys answer errors until it is back",
+                    Role::Subscriber =>
+                        "a server's messages are lost until the connection for them is back",
+                }
             );
         }
         if target.role == Role::Dedicated {
@@ -106,15 +112,20 @@ impl Engine {
         for (place, entry) in lost.into_iter().enumerate() {
             self.fail_entry(&entry, streamed && place == 0, &error);
         }
+        if self.backends[backend as usize].role == Role::Subscriber {
+            self.on_feed_lost(backend);
+        }
         self.wake_waiters(backend);
     }
 
     fn fail_entry(&mut self, entry: &InFlight, streamed: bool, error: &[u8]) {
         match entry.kind {
-            Kind::Ping | Kind::Swallow => {}
+            Kind::Ping | Kind::Swallow | Kind::Topic | Kind::Flush => {}
             Kind::Unblock => self.on_unblock_lost(entry),
             Kind::Exec => self.on_exec(entry, error),
             Kind::Blocked | Kind::StreamEnd => self.on_wait_lost(entry, error),
+            Kind::Fan => self.on_fan_part(entry.sequence, entry.session, error),
+            Kind::Acks => self.on_acks(entry.sequence, entry.session, error),
             Kind::Move => self.on_move_lost(entry.sequence, entry.session),
             Kind::Learn => self.on_facts(entry.sequence, error),
             Kind::Part => self.on_part(entry.sequence, entry.session as u16, error),
@@ -140,6 +151,9 @@ impl Engine {
             self.forget_dedicated(backend);
         }
         self.backends[backend as usize].retired = true;
+        if self.backends[backend as usize].role == Role::Subscriber {
+            self.on_feed_lost(backend);
+        }
         self.close_if_retired(backend);
     }
 

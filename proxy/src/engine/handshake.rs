@@ -164,6 +164,7 @@ impl Engine {
         let epoch = self.routes.topology.epoch;
         if fence > epoch {
             self.backends[backend as usize].fenced = fence;
+            self.fans.history.lose_sight();
             return Err(if self.settings.follows_group {
                 format!(
                     "the server's fence is at epoch {fence}, this proxy has the topology of epoch {epoch}: \
@@ -209,6 +210,9 @@ impl Engine {
         target.last_error.clear();
         target.counters.connects += 1;
         self.mark_dirty(backend);
+        if self.backends[backend as usize].role == Role::Subscriber {
+            self.on_feed_ready(backend);
+        }
         self.backend_timer(backend);
         self.on_wait_sent(backend);
         self.close_if_retired(backend);

@@ -1,11 +1,13 @@
-//! HELLO and RESET: the commands that change a session's protocol.
+//! HELLO, SELECT and RESET: the commands that change which connections a session's requests take.
 //!
-//! Each protocol has connections of its own to the servers. So that nothing overtakes what the session sent before on
-//! others, a change waits until all of that has been answered.
+//! Each protocol and each database has connections of its own to the servers. So that nothing overtakes what the session sent
+//! before on others - MOVE and COPY put keys into databases that are not the connection's - a change waits until all
+//! of that has been answered.
 
 use super::Engine;
 use super::dispatch::Flow;
-use super::local::Answer;
+use super::lane::Lane;
+use super::local::{Answer, NOT_AN_INTEGER, ok};
 use super::session::Flags;
 use crate::command::{CommandId, REDIS_VERSION};
 use crate::resp::request::strict_integer;
@@ -105,14 +107,33 @@ impl Engine {
         Ok(out)
     }
 
-    /// Runs RESET: the session is as it was when it began.
-    pub(super) fn reset(&mut self, session: u32, id: CommandId) -> Flow {
-        if self.sessions[session as usize].protocol != Protocol::Resp2
+    /// Runs `SELECT database`.
+    pub(super) fn select(&mut self, session: u32, id: CommandId, request: &Request<'_>) -> Flow {
+        let Some(database) = strict_integer(request.arg(1)) else {
+            return self.reject(session, id, NOT_AN_INTEGER);
+        };
+        let database = u16::try_from(database).ok().filter(|n| *n < self.settings.databases);
+        let Some(database) = database else {
+            return self.reject(session, id, "ERR DB index is out of range");
+        };
+        if self.sessions[session as usize].database != database
             && let Some(flow) = self.wait_until_quiet(session)
         {
             return flow;
         }
-        let must_authenticate = !self.settings.session_auth.is_empty();
+        self.sessions[session as usize].select(database);
+        self.answer(session, id, ok())
+    }
+
+    /// Runs RESET: the session is as it was when it began.
+    pub(super) fn reset(&mut self, session: u32, id: CommandId) -> Flow {
+        if self.sessions[session as usize].lane() != Lane::own(0)
+            && let Some(flow) = self.wait_until_quiet(session)
+        {
+            return flow;
+        }
+        self.end_subscriptions(session);
+        self.end_monitor(session);
         self.end_own(session);
         let target = &mut self.sessions[session as usize];
         target.select(0);
@@ -123,9 +144,7 @@ impl Engine {
         for flag in [Flags::REPLY_OFF, Flags::REPLY_SKIP, Flags::NO_EVICT] {
             target.flags.unset(flag);
         }
-        if must_authenticate {
-            target.flags.unset(Flags::AUTHENTICATED);
-        }
+        self.become_default(session);
         self.answer(session, id, Ok(b"+RESET\r\n".to_vec()))
     }
 }

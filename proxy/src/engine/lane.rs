@@ -59,5 +59,6 @@ impl Session {
     pub(super) fn speak(&mut self, protocol: Protocol) {
         self.protocol = protocol;
         self.row = self.lane().row();
+        self.note_hears_only();
     }
 }

@@ -2,7 +2,8 @@
 //! as a question.
 
 use super::dispatch::Flow;
-use super::session::{Flags, Stall};
+use super::pubsub::{self, Form};
+use super::session::{Flags, Session, Stall};
 use super::{CutReason, Effect, Engine};
 use crate::command::{self, CommandId, Local};
 use crate::messages::Question;
@@ -11,10 +12,11 @@ use crate::resp::{Request, write};
 use crate::slots::{self, SLOT_COUNT};
 use crate::topology::SlotState;
 
-const SYNTAX: &str = "ERR syntax error";
-const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
-const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
-const NO_PASSWORD: &str = "ERR AUTH <password> called without any password configured for the \
+pub(super) const SYNTAX: &str = "ERR syntax error";
+pub(super) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
+pub(super) const WRONG_PASSWORD: &str =
+    "WRONGPASS invalid username-password pair or user is disabled.";
+pub(super) const NO_PASSWORD: &str = "ERR AUTH <password> called without any password configured for the \
                            default user. Are you sure your configuration is correct?";
 
 /// What a local command answers.
@@ -29,15 +31,26 @@ impl Engine {
         local: Local,
         request: &Request<'_>,
     ) -> Flow {
+        if matches!(local, Local::Info | Local::Ping)
+            && let Some(flow) = self.ask_named(session, id, request)
+        {
+            return flow;
+        }
         if let Some(question) = question(local) {
             return self.ask(session, id, question, request);
+        }
+        if let Some((form, begins)) = subscription(local) {
+            return match begins {
+                true => self.subscribe(session, id, form, request),
+                false => self.unsubscribe(session, id, form, request),
+            };
         }
         let protocol = self.sessions[session as usize].protocol;
         let answer = match local {
             Local::Auth => self.auth(session, request),
             Local::Hello => return self.hello(session, id, request),
-            Local::Select => self.select(session, request),
-            Local::Ping => ping(request),
+            Local::Select => return self.select(session, id, request),
+            Local::Ping => ping(request, &self.sessions[session as usize]),
             Local::Echo => Ok(bulk(request.arg(1))),
             Local::Quit => return self.quit(session, id),
             Local::Reset => return self.reset(session, id),
@@ -57,6 +70,13 @@ impl Engine {
             }
             Local::ClientNoEvict => self.no_evict(session, request),
             Local::ClientReply => return self.client_reply(session, id, request),
+            Local::AclWhoAmI
+            | Local::AclUsers
+            | Local::AclList
+            | Local::AclGetUser
+            | Local::AclCat
+            | Local::AclDryRun
+            | Local::AclGenPass => self.acl(session, local, request),
             Local::Multi | Local::Exec | Local::Discard | Local::Watch | Local::Unwatch => {
                 return self.transact(session, id, local, request);
             }
@@ -114,6 +134,13 @@ impl Engine {
             self.reply(session, b"");
             return Flow::Next;
         }
+        if question == Question::Monitor {
+            // Who monitors already is told nothing.
+            if !target.flags.raise(Flags::MONITOR) {
+                self.reply(session, b"");
+                return Flow::Next;
+            }
+        }
         if question == Question::ClientKill {
             target.flags.set(Flags::KILLS);
         }
@@ -126,37 +153,6 @@ impl Engine {
         let args = (0..request.len()).map(|i| request.arg(i).to_vec()).collect();
         self.effects.push(Effect::Ask { session, client, sequence, question, args, protocol });
         Flow::Next
-    }
-
-    fn auth(&mut self, session: u32, request: &Request<'_>) -> Answer {
-        match request.len() {
-            2 if self.settings.session_auth.is_empty() => Err(NO_PASSWORD.into()),
-            2 => self.authenticate(session, b"default", request.arg(1)),
-            3 => self.authenticate(session, request.arg(1), request.arg(2)),
-            _ => Err(SYNTAX.into()),
-        }
-    }
-
-    /// There is one user, as in Redis without ACLs; without a password any will do.
-    pub(super) fn authenticate(&mut self, session: u32, user: &[u8], password: &[u8]) -> Answer {
-        let auth = &self.settings.session_auth;
-        let right = auth.is_empty() || auth.matches(password);
-        if user != b"default" || !right {
-            return Err(WRONG_PASSWORD.into());
-        }
-        self.sessions[session as usize].flags.set(Flags::AUTHENTICATED);
-        ok()
-    }
-
-    fn select(&mut self, session: u32, request: &Request<'_>) -> Answer {
-        let database = strict_integer(request.arg(1)).ok_or(NOT_AN_INTEGER)?;
-        match u16::try_from(database) {
-            Ok(database) if database < self.settings.databases => {
-                self.sessions[session as usize].select(database);
-                ok()
-            }
-            _ => Err("ERR DB index is out of range".into()),
-        }
     }
 
     fn quit(&mut self, session: u32, id: CommandId) -> Flow {
@@ -249,15 +245,20 @@ impl Engine {
         }
     }
 
-    /// `SLOTSINFO [start [count]]`: for each slot that a group serves, its number, its group, its
-    /// master and whether it is locked.
+    /// `SLOTSINFO [host:port] [start [count]]`: for each slot that a group serves - that the server is the master of,
+    /// where one is named - its number, its group, its master and whether it is locked.
     fn slots_info(&self, request: &Request<'_>) -> Answer {
+        let named = match request.len() {
+            0 | 1 => None,
+            _ => self.server_named(request.arg(1)).map(|server| self.routes.address(server)),
+        };
+        let first = 1 + usize::from(named.is_some());
         let number = |i: usize, default: usize| match request.len() > i {
             true => slot_number(request.arg(i), SLOT_COUNT),
             false => Ok(default),
         };
-        let start = number(1, 0)?;
-        let count = number(2, SLOT_COUNT)?;
+        let start = number(first, 0)?;
+        let count = number(first + 1, SLOT_COUNT)?;
         let topology = &self.routes.topology;
         let mut out = Vec::new();
         let mut len = 0;
@@ -266,6 +267,9 @@ impl Engine {
                 continue;
             };
             let group = topology.group(group);
+            if named.as_ref().is_some_and(|named| *named != group.master) {
+                continue;
+            }
             len += 1;
             write::array(&mut out, 4);
             write::integer(&mut out, slot as i64);
@@ -345,6 +349,20 @@ fn question(local: Local) -> Option<Question> {
         Local::SlowlogGet => Question::SlowlogGet,
         Local::SlowlogLen => Question::SlowlogLen,
         Local::SlowlogReset => Question::SlowlogReset,
+        Local::Monitor => Question::Monitor,
+        _ => return None,
+    })
+}
+
+/// What a command subscribes or unsubscribes, and whether it subscribes.
+fn subscription(local: Local) -> Option<(Form, bool)> {
+    Some(match local {
+        Local::Subscribe => (Form::Channel, true),
+        Local::Psubscribe => (Form::Pattern, true),
+        Local::Ssubscribe => (Form::Shard, true),
+        Local::Unsubscribe => (Form::Channel, false),
+        Local::Punsubscribe => (Form::Pattern, false),
+        Local::Sunsubscribe => (Form::Shard, false),
         _ => return None,
     })
 }
@@ -356,19 +374,20 @@ fn slot_number(text: &[u8], max: usize) -> Result<usize, String> {
         .ok_or_else(|| format!("ERR a slot is a number from 0 to {}", SLOT_COUNT - 1))
 }
 
-fn ping(request: &Request<'_>) -> Answer {
+fn ping(request: &Request<'_>, session: &Session) -> Answer {
     match request.len() {
+        1 | 2 if session.flags.has(Flags::HEARS_ONLY) => Ok(pubsub::pong(request)),
         1 => Ok(b"+PONG\r\n".to_vec()),
         2 => Ok(bulk(request.arg(1))),
         _ => Err("ERR wrong number of arguments for 'ping' command".into()),
     }
 }
 
-fn ok() -> Answer {
+pub(super) fn ok() -> Answer {
     Ok(b"+OK\r\n".to_vec())
 }
 
-fn bulk(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn bulk(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len() + 16);
     write::bulk(&mut out, bytes);
     out

@@ -7,6 +7,7 @@
 
 use super::Engine;
 use super::session::Flags;
+use std::rc::Rc;
 
 impl Engine {
     /// Sends a session a push message, of whatever protocol it is in. CLIENT REPLY OFF does not silence it, as in Redis.
@@ -16,6 +17,16 @@ impl Engine {
             return;
         }
         target.push(&mut self.pool, bytes);
+        self.after_output(session);
+    }
+
+    /// The same with bytes that many sessions are sent: they are copied only where they have to wait.
+    pub(super) fn push_shared_to_session(&mut self, session: u32, bytes: &Rc<Vec<u8>>) {
+        let target = &mut self.sessions[session as usize];
+        if target.flags.has(Flags::DEAD | Flags::GONE) {
+            return;
+        }
+        target.push_shared(&mut self.pool, bytes);
         self.after_output(session);
     }
 

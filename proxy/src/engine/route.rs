@@ -4,7 +4,7 @@ use super::backend::{Backend, Role, State};
 use super::lane::{Lane, Row};
 use super::{Engine, dedicated};
 use crate::slots::{self, SLOT_COUNT};
-use crate::topology::{Address, SlotState, Topology};
+use crate::topology::{Address, GroupIndex, SlotState, Topology};
 use ahash::AHashMap;
 use codis_proto::{BIG_KEY_PREFIX, CLEAN_KEY, FENCE_KEY, MOVER_KEY, ORDER_KEY, WAIT_KEY};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 const NONE: u32 = u32::MAX;
 
 /// The keys that the metadata group and movers of keys have on servers. Clients must not touch them.
-const RESERVED_KEYS: [&str; 5] = [FENCE_KEY, ORDER_KEY, MOVER_KEY, CLEAN_KEY, WAIT_KEY];
+pub(super) const RESERVED_KEYS: [&str; 5] = [FENCE_KEY, ORDER_KEY, MOVER_KEY, CLEAN_KEY, WAIT_KEY];
 
 /// What each of them begins with; hardly any other key does.
 const RESERVED_START: &[u8] = b"__codis_";
@@ -62,11 +62,17 @@ pub(super) struct Server {
     backends: [Vec<u32>; 2],
     /// The connection that waits for the server's replicas, and does nothing else.
     waiter: u32,
+    /// The connection that hears for all sessions; masters have one once it is needed.
+    subscriber: u32,
     pub(super) dedicated: dedicated::Pool,
 }
 
 impl Server {
-    /// The connections that there are.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The connections for requests that there are.
     pub(super) fn connections(&self) -> impl Iterator<Item = u32> {
         self.shared().chain(self.dedicated.all.iter().copied())
     }
@@ -75,6 +81,12 @@ impl Server {
     pub(super) fn shared(&self) -> impl Iterator<Item = u32> {
         let all = self.backends.iter().flatten().chain([&self.waiter]).copied();
         all.filter(|backend| *backend != NONE)
+    }
+
+    /// All connections that there are.
+    fn all_connections(&self) -> impl Iterator<Item = u32> {
+        let subscriber = (self.subscriber != NONE).then_some(self.subscriber);
+        self.connections().chain(subscriber)
     }
 }
 
@@ -167,6 +179,55 @@ impl Routes {
         }
     }
 
+    /// Every master, by its index in `servers`.
+    pub(super) fn masters(&self) -> impl Iterator<Item = u16> {
+        let servers = self.servers.iter().enumerate();
+        servers.filter(|(_, server)| !server.replica).map(|(index, _)| index as u16)
+    }
+
+    /// The masters that a slot's channels are on: the one that has the slot, and where it is about to move
+    /// the one that will have it.
+    pub(super) fn masters_of(&self, slot: u16) -> impl Iterator<Item = u16> {
+        let groups = match self.topology.slots[usize::from(slot)].state {
+            SlotState::Offline => [None, None],
+            SlotState::Stable(group) => [Some(group), None],
+            SlotState::Preparing { from, to } => [Some(from), Some(to)],
+            SlotState::Migrating { to, .. } => [Some(to), None],
+        };
+        let master = |group: GroupIndex| match self.groups[usize::from(group.0)] {
+            Route::Server { master, .. } => Some(master),
+            _ => None,
+        };
+        groups.into_iter().flatten().filter_map(master)
+    }
+
+    /// The connection to a server that hears for all sessions, if it has been made.
+    pub(super) fn subscriber_of(&self, server: u16) -> Option<u32> {
+        let backend = self.servers[usize::from(server)].subscriber;
+        (backend != NONE).then_some(backend)
+    }
+
+    /// The same by address.
+    pub(super) fn subscriber_at(&self, address: &Address) -> Option<u32> {
+        let server = self.servers.iter().position(|server| server.address == *address)?;
+        self.subscriber_of(server as u16)
+    }
+
+    /// Takes such connections from servers that are masters no more.
+    pub(super) fn take_subscribers_of_replicas(&mut self) -> Vec<u32> {
+        let replicas = self.servers.iter_mut().filter(|server| server.replica);
+        let taken = replicas.map(|server| std::mem::replace(&mut server.subscriber, NONE));
+        taken.filter(|backend| *backend != NONE).collect()
+    }
+
+    /// The master of a group of the newest topology.
+    pub(super) fn master(&self, group: GroupIndex) -> Option<u16> {
+        match self.groups.get(usize::from(group.0))? {
+            Route::Server { master, .. } => Some(*master),
+            _ => None,
+        }
+    }
+
     /// A server's address.
     pub(super) fn address(&self, server: u16) -> Address {
         Arc::clone(&self.servers[usize::from(server)].address)
@@ -191,6 +252,8 @@ impl ServerList {
         let index = self.servers.len() as u16;
         let mut old = self.old.get_mut(address);
         let waiter = old.as_ref().map_or(NONE, |old| old.waiter);
+        let subscriber =
+            old.as_mut().map_or(NONE, |old| std::mem::replace(&mut old.subscriber, NONE));
         let dedicated = old.as_mut().map(|old| std::mem::take(&mut old.dedicated));
         let backends = match old {
             Some(old) if old.replica == replica || self.same_places => {
@@ -210,6 +273,7 @@ impl ServerList {
             replica,
             backends,
             waiter,
+            subscriber,
             dedicated: dedicated.unwrap_or_default(),
         });
         self.by_address.insert(Arc::clone(address), index);
@@ -227,6 +291,9 @@ impl Engine {
             return;
         }
         self.begin_drains(topology);
+        let before = self.routes.topology.epoch;
+        let leaving = self.slots_that_leave(topology);
+        self.fans.history.pass(&self.routes.topology, topology);
         let left = self.install_servers(topology);
         self.routes.topology = Arc::clone(topology);
         self.keep_facts_true();
@@ -236,6 +303,7 @@ impl Engine {
         self.release_returned();
         self.install_routes();
         self.keep_moves_true();
+        self.keep_subscriptions_true(before, leaving);
         self.connect_masters();
         self.connect_fenced();
         self.wake_parked();
@@ -270,7 +338,7 @@ impl Engine {
         self.routes.servers = list.servers;
         self.routes.replicas = replicas;
         self.routes.groups = groups;
-        let mut left: Vec<u32> = list.old.values().flat_map(Server::connections).collect();
+        let mut left: Vec<u32> = list.old.values().flat_map(Server::all_connections).collect();
         // In an order that no hash decides, so that a simulated run can be repeated.
         left.sort_unstable();
         left
@@ -299,7 +367,7 @@ impl Engine {
     /// A server may have changed its group or its role.
     fn keep_facts_true(&mut self) {
         for server in &self.routes.servers {
-            for backend in server.connections() {
+            for backend in server.all_connections() {
                 self.backends[backend as usize].group = server.group;
                 self.backends[backend as usize].replica = server.replica;
             }
@@ -408,6 +476,17 @@ impl Engine {
         let serial = self.backends_made;
         let backend = Backend::new(serial, address, entry.group, entry.replica, lane);
         self.backends.insert(backend) as u32
+    }
+
+    /// The connection to a server that hears for all sessions; made on first use.
+    pub(super) fn subscriber(&mut self, server: u16) -> u32 {
+        if let Some(known) = self.routes.subscriber_of(server) {
+            return known;
+        }
+        let index = self.insert_backend(server, Lane::own(0));
+        self.backends[index as usize].role = Role::Subscriber;
+        self.routes.servers[usize::from(server)].subscriber = index;
+        index
     }
 
     /// The connection that waits for the replicas of the server at this address; made on first use. `None` where

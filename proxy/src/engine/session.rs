@@ -6,11 +6,13 @@ use super::dispatch::since_us;
 use super::early::Early;
 use super::lane::Row;
 use super::output::{Output, Pool};
+use super::pubsub::Subscriptions;
 use super::transaction::{Replay, Transaction, Watch};
 use crate::command::CommandId;
 use crate::resp::Protocol;
 use crate::resp::request::Progress;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 /// Yes-or-no facts of a session, as bits: there are many sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,18 +47,28 @@ impl Flags {
     pub(super) const RUNNING: Self = Self(1 << 12);
     /// Requests are queued: MULTI was said.
     pub(super) const MULTI: Self = Self(1 << 13);
+    /// A part of the reply to the oldest request is out, and the rest has yet to come.
+    pub(super) const HALF_OUT: Self = Self(1 << 14);
+    /// Subscribed, and in RESP2, where a reply could not be told from a message.
+    pub(super) const HEARS_ONLY: Self = Self(1 << 15);
+    /// Somebody monitors: its requests are shown.
+    pub(super) const WATCHED: Self = Self(1 << 16);
+    /// It monitors, or has asked to.
+    pub(super) const MONITOR: Self = Self(1 << 17);
+
+    /// Its user may not do everything.
+    pub(super) const RESTRICTED: Self = Self(1 << 18);
 
     /// Any of these, and a request is looked at before it is routed.
-    const SPECIAL: Self = Self(Self::MULTI.0);
+    const SPECIAL: Self = Self(
+        Self::MULTI.0 | Self::HEARS_ONLY.0 | Self::WATCHED.0 | Self::MONITOR.0 | Self::RESTRICTED.0,
+    );
 
     /// Whether the session's requests go where they go by themselves.
     #[inline(always)]
     pub(super) fn are_ordinary(self) -> bool {
         self.0 & (Self::AUTHENTICATED.0 | Self::SPECIAL.0) == Self::AUTHENTICATED.0
     }
-
-    /// A part of the reply to the oldest request is out, and the rest has yet to come.
-    pub(super) const HALF_OUT: Self = Self(1 << 13);
 
     #[inline]
     pub(super) fn has(self, any: Self) -> bool {
@@ -110,7 +122,9 @@ pub(super) enum Stall {
     Learning,
     /// The control thread has yet to answer the last request.
     Answer,
-    /// Everything before it must have been answered.
+    /// Servers have yet to confirm what it subscribed to.
+    Subscribing,
+    /// Everything before it must have been answered: it runs alone, or what it follows does.
     Quiet,
     /// It blocks, on a connection of its own.
     Blocked,
@@ -148,6 +162,8 @@ pub(super) struct Session {
     /// What outside the session names it by its index: requests in flight, questions asked.
     pub(super) references: u32,
     pub(super) database: u16,
+    /// Its place among the settings' users.
+    pub(super) user: u16,
     pub(super) protocol: Protocol,
     pub(super) row: Row,
     pub(super) flags: Flags,
@@ -169,6 +185,7 @@ pub(super) struct Own {
     pub(super) replay: Replay,
     pub(super) watch: Option<Watch>,
     pub(super) blocked: Option<Blocked>,
+    pub(super) subscriptions: Option<Subscriptions>,
 }
 
 impl Own {
@@ -177,6 +194,7 @@ impl Own {
             && self.replay.is_empty()
             && self.watch.is_none()
             && self.blocked.is_none()
+            && self.subscriptions.is_none()
     }
 }
 
@@ -198,6 +216,7 @@ impl Session {
             next: 0,
             references: 0,
             database: 0,
+            user: 0,
             protocol: Protocol::Resp2,
             row: Row(0),
             flags,
@@ -212,10 +231,36 @@ impl Session {
         }
     }
 
+    /// Notes whether it may run hardly anything, by what it has become. Everyone who changes that calls this.
+    pub(super) fn note_hears_only(&mut self) {
+        self.flags.unset(Flags::HEARS_ONLY);
+        if self.protocol == Protocol::Resp2 && self.is_subscribed() {
+            self.flags.set(Flags::HEARS_ONLY);
+        }
+    }
+
+    /// Whether it is subscribed to anything.
+    pub(super) fn is_subscribed(&self) -> bool {
+        self.subscriptions().is_some_and(Subscriptions::any)
+    }
+
+    pub(super) fn subscriptions(&self) -> Option<&Subscriptions> {
+        self.own.as_ref()?.subscriptions.as_ref()
+    }
+
+    pub(super) fn subscriptions_mut(&mut self) -> &mut Subscriptions {
+        self.own_mut().subscriptions.get_or_insert_default()
+    }
+
     /// Requests without a reply.
     #[inline]
     pub(super) fn in_flight(&self) -> u32 {
         self.next.wrapping_sub(self.head)
+    }
+
+    /// Whether the request of this sequence has no reply yet.
+    pub(super) fn is_in_flight(&self, sequence: u32) -> bool {
+        sequence.wrapping_sub(self.head) < self.in_flight()
     }
 
     /// Takes the next request's place.
@@ -279,6 +324,19 @@ impl Session {
         self.push_behind(pool, self.replies_before_push(), bytes);
     }
 
+    /// [`Session::push`] without a copy, where nothing has to go before it.
+    pub(super) fn push_shared(&mut self, pool: &mut Pool, bytes: &Rc<Vec<u8>>) {
+        match self.replies_before_push() {
+            0 => self.output.push_shared(Rc::clone(bytes)),
+            replies => self.push_behind(pool, replies, bytes),
+        }
+    }
+
+    /// Takes a part of the reply to the one request that is in flight; messages may follow it.
+    pub(super) fn reply_element(&mut self, pool: &mut Pool, element: &[u8]) {
+        self.output.write(pool, element);
+    }
+
     /// The same, after the reply to the request of this sequence too, if that is not out yet.
     pub(super) fn push_after(&mut self, pool: &mut Pool, sequence: u32, bytes: &[u8]) {
         let place = sequence.wrapping_sub(self.head);
@@ -286,15 +344,25 @@ impl Session {
         self.push_behind(pool, self.replies_before_push().max(least), bytes);
     }
 
+    /// How many replies, from that to the oldest request on, a push message that comes now has to follow.
     fn replies_before_push(&self) -> usize {
+        // EXEC's elements are replies of their own here, and one reply with its header to the client.
+        let elements = self.own.as_ref().map_or(0, |own| own.replay.len());
+        if elements > 0 {
+            return self.in_flight() as usize + elements;
+        }
+        let last = self.own.as_ref().and_then(|own| own.replay.last());
+        let to_last = match last.filter(|last| self.is_in_flight(*last)) {
+            Some(last) => last.wrapping_sub(self.head) as usize + 1,
+            None => 0,
+        };
         let early = self.early.as_ref();
         let come = early.map_or(0, |early| early.replies_before_push(self.head));
-        come.max(usize::from(self.flags.has(Flags::HALF_OUT)))
+        come.max(to_last).max(usize::from(self.flags.has(Flags::HALF_OUT)))
     }
 
     /// Takes a push message that follows so many replies.
     fn push_behind(&mut self, pool: &mut Pool, replies: usize, bytes: &[u8]) {
-        debug_assert!(replies <= self.in_flight() as usize, "a push message waits for no reply");
         match replies.checked_sub(1) {
             None => self.output.write(pool, bytes),
             Some(place) => {
@@ -309,14 +377,16 @@ impl Session {
     fn release_early(&mut self, pool: &mut Pool) {
         let Some(early) = &mut self.early else { return };
         early.pass();
-        loop {
-            while let Some(push) = early.next_push(self.head) {
-                self.output.write(pool, &push);
-            }
-            let Some(reply) = early.next() else { break };
+        if early.has_pushes() {
+            release_pushes(early, &mut self.output, pool, self.head);
+        }
+        while let Some(reply) = early.next() {
             self.output.write(pool, reply);
             self.head = self.head.wrapping_add(1);
             early.pass();
+            if early.has_pushes() {
+                release_pushes(early, &mut self.output, pool, self.head);
+            }
         }
         if early.is_empty()
             && let Some(early) = self.early.take()
@@ -367,6 +437,14 @@ impl Session {
         self.partial = None;
         self.early = None;
         self.output.clear(pool);
+    }
+}
+
+/// Sends out the push messages that no reply precedes any more.
+#[cold]
+fn release_pushes(early: &mut Early, output: &mut Output, pool: &mut Pool, head: u32) {
+    while let Some(push) = early.next_push(head) {
+        output.write(pool, &push);
     }
 }
 

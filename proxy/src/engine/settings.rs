@@ -13,8 +13,8 @@ pub struct Settings {
     pub follows_group: bool,
     /// The password of the backends; empty for none.
     pub product_auth: String,
-    /// Whether clients must authenticate, and how their password is checked.
-    pub session_auth: crate::config::Secret,
+    /// Who clients can be, `session_auth` being the default one's password.
+    pub users: crate::users::Users,
     /// Limits on one request.
     pub limits: Limits,
     /// See `session_max_pipeline`.
@@ -23,6 +23,8 @@ pub struct Settings {
     pub output_bytes_soft: usize,
     /// See `session_output_hard`.
     pub output_bytes_hard: usize,
+    /// See `monitor_output_max`.
+    pub monitor_output_bytes_max: usize,
     /// See `session_input_max`.
     pub input_bytes_max: usize,
     /// See `session_recv_timeout`; seconds, 0 for ever.
@@ -51,6 +53,8 @@ pub struct Settings {
     pub primary_parallel: usize,
     /// See `backend_replica_parallel`.
     pub replica_parallel: usize,
+    /// See `backend_admin_commands`.
+    pub backend_admin_commands: bool,
     /// See `backend_dedicated_max`.
     pub dedicated_max: usize,
     /// See `backend_number_databases`.
@@ -79,7 +83,7 @@ impl Settings {
             token: token.to_string(),
             follows_group: config.follows_group(),
             product_auth: config.product_auth.expose().to_string(),
-            session_auth: config.session_auth.clone(),
+            users: config.users.with_default_password(config.session_auth.expose()),
             limits: Limits {
                 bulk_bytes_max: config.proto_max_bulk.0,
                 args_max: Limits::ARGS_MAX,
@@ -90,6 +94,7 @@ impl Settings {
                 .unwrap_or(u32::MAX / 2),
             output_bytes_soft: config.session_output_soft.as_usize(),
             output_bytes_hard: config.session_output_hard.as_usize(),
+            monitor_output_bytes_max: config.monitor_output_max.as_usize(),
             input_bytes_max,
             session_recv_timeout_s: whole_seconds(config.session_recv_timeout.0),
             session_send_timeout_s: whole_seconds(config.session_send_timeout.0),
@@ -104,6 +109,7 @@ impl Settings {
             primary_only: config.backend_primary_only,
             primary_parallel: config.backend_primary_parallel,
             replica_parallel: config.backend_replica_parallel,
+            backend_admin_commands: config.backend_admin_commands,
             dedicated_max: config.backend_dedicated_max,
             databases: u16::try_from(config.backend_number_databases).unwrap_or(u16::MAX),
             slow_us: config

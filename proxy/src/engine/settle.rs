@@ -57,14 +57,26 @@ struct Drain {
     marks: Vec<Mark>,
 }
 
+/// What an epoch waits for besides drains: answers of the proxy's own connections.
+#[derive(Debug)]
+struct Answers {
+    /// The epoch before.
+    before: u64,
+    /// Those that are not met.
+    marks: Vec<Mark>,
+    /// When it waits no longer, in microseconds on the engine's clock.
+    due_us: u64,
+}
+
 /// The slots that wait for their old servers. At most one drain for each slot.
 #[derive(Debug)]
 pub(super) struct Settling {
     waits: Box<[u32; SLOT_COUNT]>,
     drains: Slab<Drain>,
+    answers: Vec<Answers>,
     /// The newest epoch that was said to have settled.
     settled: u64,
-    /// Whether there is something to look at: a drain, or an epoch that was not said to have settled.
+    /// Whether there is something to look at: a drain, answers, or an epoch that was not said to have settled.
     pub(super) pending: bool,
 }
 
@@ -73,6 +85,7 @@ impl Settling {
         Self {
             waits: Box::new([NONE; SLOT_COUNT]),
             drains: Slab::new(),
+            answers: Vec::new(),
             settled: 0,
             pending: false,
         }
@@ -81,6 +94,22 @@ impl Settling {
     /// Whether a slot waits for its old servers.
     pub(super) fn waits(&self, slot: usize) -> bool {
         self.waits[slot] != NONE
+    }
+
+    /// When [`Settling::end_late_answers`] has something to do.
+    pub(super) fn due_us(&self) -> u64 {
+        self.answers.iter().map(|answers| answers.due_us).min().unwrap_or(u64::MAX)
+    }
+
+    /// Waits no longer for what has not come in its time.
+    pub(super) fn end_late_answers(&mut self, now_us: u64) {
+        self.answers.retain(|answers| answers.due_us > now_us);
+    }
+
+    /// The oldest epoch that something waits to leave behind; `None` if nothing does.
+    fn unsettled(&self) -> Option<u64> {
+        let drains = self.drains.iter().map(|(_, drain)| drain.before);
+        drains.chain(self.answers.iter().map(|answers| answers.before)).min()
     }
 }
 
@@ -193,14 +222,10 @@ impl Engine {
         };
         let servers = servers.iter().map(|server| &self.routes.servers[usize::from(*server)]);
         let connections = servers.flat_map(|server| server.connections());
-        let marks = connections.filter_map(|backend| {
-            let target = &self.backends[backend as usize];
-            // On a dedicated connection, a request may stay for as long as its slot does.
-            let concerns = target.role != Role::Dedicated || slots.contains(&target.slot);
-            let in_flight = concerns && !target.in_flight.is_empty();
-            in_flight.then_some(Mark { backend, serial: target.serial, offset: target.written })
-        });
-        let marks: Vec<Mark> = marks.collect();
+        // On a dedicated connection, a request may stay for as long as its slot does.
+        let concerns =
+            |target: &Backend| target.role != Role::Dedicated || slots.contains(&target.slot);
+        let marks = self.marks(connections, concerns);
         if marks.is_empty() {
             return NONE;
         }
@@ -208,6 +233,29 @@ impl Engine {
         let group = serving.group.clone();
         let from = serving.from.map(|(master, since)| (Address::clone(master), since));
         self.settling.drains.insert(Drain { before, group, from, marks }) as u32
+    }
+
+    /// Marks what is in flight on those of the connections that matter.
+    fn marks(
+        &self,
+        connections: impl Iterator<Item = u32>,
+        matters: impl Fn(&Backend) -> bool,
+    ) -> Vec<Mark> {
+        let marks = connections.filter_map(|backend| {
+            let target = &self.backends[backend as usize];
+            let in_flight = matters(target) && !target.in_flight.is_empty();
+            in_flight.then_some(Mark { backend, serial: target.serial, offset: target.written })
+        });
+        marks.collect()
+    }
+
+    /// Lets the present epoch settle only when what is in flight on these connections has been answered, or lost,
+    /// or is late.
+    pub(super) fn await_answers(&mut self, connections: Vec<u32>, before: u64, due_us: u64) {
+        let marks = self.marks(connections.into_iter(), |_| true);
+        if !marks.is_empty() {
+            self.settling.answers.push(Answers { before, marks, due_us });
+        }
     }
 
     /// Lets slots go on that have come back to the servers that they waited for: requests meet on the
@@ -244,8 +292,12 @@ impl Engine {
             }
             !marks.is_empty()
         });
-        settling.pending = !settling.drains.is_empty();
-        let unsettled = settling.drains.iter().map(|(_, drain)| drain.before).min();
+        settling.answers.retain_mut(|Answers { marks, .. }| {
+            marks.retain(|mark| !mark.is_met(backends));
+            !marks.is_empty()
+        });
+        let unsettled = settling.unsettled();
+        settling.pending = unsettled.is_some();
         let epoch = unsettled.unwrap_or(routes.topology.epoch);
         if epoch > settling.settled {
             settling.settled = epoch;
@@ -295,7 +347,7 @@ impl Engine {
             }
         }
         let epoch = self.routes.topology.epoch;
-        match settling.drains.is_empty() {
+        match settling.unsettled().is_none() {
             true if settling.settled != epoch => Err(format!("epoch {epoch} has settled, unsaid")),
             false if settling.settled >= epoch => Err(format!("epoch {epoch} has not settled")),
             _ => Ok(()),

@@ -5,7 +5,7 @@ use super::session::{Flags, Stall};
 use super::{CUT_REASONS, Engine};
 use crate::clients::ClientInfo;
 use crate::command::{COMMANDS, CommandId};
-use crate::stats::{BackendStats, CommandStats, ShardStats};
+use crate::stats::{BackendStats, CommandStats, PubsubStats, ShardStats};
 
 impl Engine {
     /// Every counter, copied. What only the driver knows (core, turns, CPU time) is left at zero.
@@ -27,6 +27,7 @@ impl Engine {
             client_output_bytes: self.sessions.iter().map(|(_, s)| s.reply_bytes() as u64).sum(),
             protocol_errors: self.counters.protocol_errors,
             moves: self.counters.moves,
+            pubsub: self.hub.stats(),
             commands: COMMANDS
                 .iter()
                 .chain([CommandId::LEARNED.command()])
@@ -48,6 +49,7 @@ impl Engine {
     pub fn reset_stats(&mut self) {
         self.commands.fill(CommandStats::default());
         self.counters = super::Counters::default();
+        self.hub.counters = PubsubStats::default();
         for (_, backend) in &mut self.backends {
             backend.counters = super::backend::Counters::default();
         }
@@ -84,6 +86,8 @@ impl Engine {
             output_bytes: target.reply_bytes(),
             in_flight: target.in_flight() as usize,
             command: target.last_command.command().name,
+            user: self.settings.users.get(target.user).name().to_owned(),
+            subscriptions: target.subscriptions().map_or([0; 3], |held| held.counts()),
             no_evict: target.flags.has(Flags::NO_EVICT),
             blocked: target.stall == Stall::Blocked,
             queued: target.queued(),

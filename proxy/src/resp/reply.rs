@@ -41,24 +41,22 @@ pub struct Scanner {
 }
 
 impl Scanner {
+    /// Where the reply ends that begins here, if it is short and whole, as nearly all are. `None` says nothing: it is
+    /// for [`Scanner::scan`] then.
+    #[inline(always)]
+    pub fn scan_short(&self, bytes: &[u8]) -> Option<usize> {
+        if self.elements == 0 { short_element(bytes) } else { None }
+    }
+
     /// Reads on in the present reply, or begins the next one.
     ///
     /// # Errors
     /// [`BadReply`], after which the scanner must not be used again.
-    #[inline(always)]
     pub fn scan(&mut self, bytes: &[u8]) -> Result<Scan, BadReply> {
         if self.elements == 0 {
-            if let Some(end) = short_element(bytes) {
-                return Ok(Scan::End(end));
-            }
             self.elements = 1;
             self.in_push = bytes.first() == Some(&b'>');
         }
-        self.scan_slow(bytes)
-    }
-
-    #[inline(never)]
-    fn scan_slow(&mut self, bytes: &[u8]) -> Result<Scan, BadReply> {
         let mut position = 0;
         while position < bytes.len() {
             let rest = &bytes[position..];
@@ -257,7 +255,7 @@ mod tests {
             b"#t\r\n",
             b",-1.5e10\r\n",
             b"(3492890328409238509324850943850943825024385\r\n",
-            b"!21\r\nSYNTAX invalid\r\nsyntax\r\n",
+            b"!22\r\nSYNTAX invalid\r\nsyntax\r\n",
             b"=7\r\ntxt:a\r\n\r\n",
             b"%0\r\n",
             b"%2\r\n+a\r\n%1\r\n:1\r\n_\r\n+b\r\n~1\r\n#f\r\n",

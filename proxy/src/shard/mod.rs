@@ -275,6 +275,12 @@ impl Shard {
                 Effect::Settled { epoch } => {
                     self.tell(ControlMessage::Settled { shard: self.number, epoch });
                 }
+                Effect::Monitored { lines } => {
+                    self.tell(ControlMessage::Monitored { shard: self.number, lines });
+                }
+                Effect::MonitorEnded { client } => {
+                    self.tell(ControlMessage::MonitorEnded { client });
+                }
                 Effect::Ask { session, client, sequence, question, args, protocol } => {
                     let shard = self.number;
                     let ask = ControlMessage::Ask {
@@ -402,6 +408,11 @@ impl Shard {
                 give(answer, u64::from(self.engine.unblock(client, error)));
             }
             ShardMessage::Slowlog(answer) => give(answer, self.engine.slowlog()),
+            ShardMessage::Monitoring { shards, done } => {
+                self.engine.on_monitoring(&shards);
+                give(done, ());
+            }
+            ShardMessage::MonitorLines(lines) => self.engine.on_monitor_lines(&lines),
             ShardMessage::SlowlogReset => self.engine.reset_slowlog(),
             ShardMessage::StatsReset => self.engine.reset_stats(),
             ShardMessage::Drain => {

@@ -16,4 +16,6 @@ mod members;
 mod moves;
 mod promotion;
 mod proxies;
+mod pubsub;
 mod refusals;
+mod waits;

@@ -23,6 +23,36 @@ fn the_checked_in_files_are_what_the_generator_makes_of_a_running_server() {
     assert!(read("../docs/commands.md") == made.page.as_bytes(), "commands.md is stale: {HOW}");
 }
 
+/// The facts that were checked in.
+fn facts_of(entries: &[u8]) -> Vec<Fact> {
+    let mut rest = entries;
+    let mut facts: Vec<Fact> = Vec::new();
+    while !rest.is_empty() {
+        let entry = crate::server::read(&mut rest).expect("an entry");
+        let [info, docs, help] = entry.items() else { panic!("not three parts: {entry:?}") };
+        let name = info.items()[0].text().to_owned();
+        if let Some((container, _)) = name.split_once('|') {
+            let mut before = facts.iter_mut().rev();
+            let container = before.find(|fact| fact.name == container).expect("its container");
+            container.subcommands += 1;
+        }
+        let help = (*help != Value::NullArray).then(|| help.clone());
+        let (info, docs) = (info.clone(), docs.clone());
+        facts.push(Fact { name, info, docs, help, subcommands: 0 });
+    }
+    facts
+}
+
+#[test]
+fn the_page_and_the_table_say_what_the_classes_say() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read(root.join(path)).expect("a checked-in file");
+    let facts = facts_of(&read("src/command/commands.resp"));
+    let made = generate(codis_proxy::command::REDIS_VERSION, facts).expect("all is classified");
+    assert!(read("src/command/table.rs") == made.table.as_bytes(), "table.rs is stale: {HOW}");
+    assert!(read("../docs/commands.md") == made.page.as_bytes(), "commands.md is stale: {HOW}");
+}
+
 #[test]
 fn a_command_that_nobody_has_classified_stops_the_generator() {
     let Some(mut redis) = Redis::start_of_the_table_s_version() else {

@@ -87,7 +87,7 @@ impl Cluster {
 pub struct Pair {
     pub tested: Client,
     pub reference: Client,
-    _servers: (Cluster, Redis),
+    servers: (Cluster, Redis),
 }
 
 impl Pair {
@@ -98,7 +98,12 @@ impl Pair {
 
     /// Of the given servers.
     pub fn of(cluster: Cluster, redis: Redis) -> Self {
-        Self { tested: cluster.client(), reference: redis.client(), _servers: (cluster, redis) }
+        Self { tested: cluster.client(), reference: redis.client(), servers: (cluster, redis) }
+    }
+
+    /// Another connection to each.
+    pub fn others(&self) -> (Client, Client) {
+        (self.servers.0.client(), self.servers.1.client())
     }
 
     /// Sends the same command to both. A line that begins with `?` answers an array whose order is the

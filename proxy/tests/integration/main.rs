@@ -15,12 +15,17 @@
 mod backends;
 mod blocking;
 mod cluster;
+mod everywhere;
 mod families;
 mod library;
 mod limits;
+mod monitor;
 mod multi_key;
 mod own_commands;
 mod process;
 mod protocol;
+mod pubsub;
+mod resp3;
 mod sessions;
 mod transactions;
+mod users;

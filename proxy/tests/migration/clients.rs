@@ -3,6 +3,7 @@
 use crate::history::{OPERATIONS_MAX, What};
 use crate::plan::{Key, Kind, Plan};
 use crate::server::reply::{Reply, encode, request};
+use crate::walks::Walk;
 use crate::world::{Event, World};
 use std::collections::VecDeque;
 
@@ -34,6 +35,8 @@ pub(crate) struct Client {
     pub(crate) watches: Option<Key>,
     /// It has said its last word, and reads on.
     hung_up: bool,
+    /// It does nothing but SCAN.
+    pub(crate) walk: Option<Walk>,
 }
 
 /// A request that has no answer.
@@ -53,7 +56,10 @@ pub(crate) enum Question {
     Ok,
     Count,
     /// BLPOP that waits for so long, 0 is for ever; whether it may end before.
-    Pop { timeout_us: u64, released: bool },
+    Pop {
+        timeout_us: u64,
+        released: bool,
+    },
     /// WATCH.
     Watch,
     /// What a watched key holds.
@@ -61,7 +67,11 @@ pub(crate) enum Question {
     /// It is a part of a transaction, or ends one that was not begun: there is nothing to learn.
     Said,
     /// EXEC: for each reply which part of which operation it is of; none for PING.
-    Exec { watched: bool, parts: Vec<Option<(usize, usize)>> },
+    Exec {
+        watched: bool,
+        parts: Vec<Option<(usize, usize)>>,
+    },
+    Page,
 }
 
 impl Client {
@@ -79,19 +89,21 @@ impl Client {
             writing: false,
             reading: false,
             asked: VecDeque::new(),
-            left: plan.requests,
+            left: if number < plan.clients { plan.requests } else { 0 },
             window: 1 + number % plan.window,
             values: 0,
             replies: 0,
             last_reply: 0,
             watches: None,
             hung_up: false,
+            walk: (number >= plan.clients).then(Walk::default),
         }
     }
 
     /// Whether it has asked all it wanted to and was answered.
     pub(crate) fn is_done(&self) -> bool {
-        self.left == 0 && self.asked.is_empty()
+        let walks = self.walk.as_ref().is_some_and(|walk| !walk.over);
+        self.left == 0 && self.asked.is_empty() && !walks
     }
 }
 
@@ -101,12 +113,19 @@ impl World {
         if self.clients[client].is_done() {
             return;
         }
-        let think = self.plan.think_us;
+        let walks = self.clients[client].walk.is_some();
+        let think = if walks { self.plan.walk_us } else { self.plan.think_us };
         self.soon(think, Event::ClientTurn(client));
         if self.clients[client].session.is_none() {
             return self.open_session(client);
         }
         if self.clients[client].hung_up || self.waits_or_leaves(client) {
+            return;
+        }
+        if walks {
+            if self.clients[client].asked.is_empty() {
+                self.walk_on(client);
+            }
             return;
         }
         if self.clients[client].watches.is_none()
@@ -284,6 +303,9 @@ impl World {
             Question::Watch | Question::Watched => self.go_on_with_swap(client, &asked, &reply),
             Question::Pop { .. } => return self.take_popped(client, &asked, reply),
             Question::Exec { .. } => return self.take_executed(client, &asked, reply),
+            Question::Page if !matches!(reply, Reply::Error(_)) => {
+                return self.take_page(client, reply);
+            }
             _ => {}
         }
         if let Reply::Error(words) = &reply {

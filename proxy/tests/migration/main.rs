@@ -30,6 +30,7 @@ mod proxies;
 mod server;
 mod transactions;
 mod verdict;
+mod walks;
 mod world;
 
 use plan::Bug;

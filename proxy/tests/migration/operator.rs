@@ -1,6 +1,6 @@
 //! The operator, who has slots moved back and forth and changes their mind.
 
-use crate::plan::Key;
+use crate::plan::{Key, Trouble};
 use crate::server::data::Value;
 use crate::world::{Event, World};
 use codis_proto::meta::v1 as pb;
@@ -30,6 +30,9 @@ impl World {
         self.set("migration_durability", self.plan.durability);
         if self.plan.big {
             self.set("migration_big_bytes", "1kb");
+        }
+        if self.plan.walkers > 0 && self.plan.trouble != Trouble::Losses {
+            self.lay_untouched();
         }
         if self.plan.strays {
             self.lay_strays();

@@ -21,16 +21,19 @@ pub(crate) enum Bug {
     UnknownForgotten,
     /// What an earlier move has left on the target stays there.
     LeftoversKept,
+    /// SCAN looks at each group once, and never again where keys have moved to meanwhile.
+    OnePass,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::SourceWins,
         Self::TargetNotWalked,
         Self::NotDrained,
         Self::NoFence,
         Self::UnknownForgotten,
         Self::LeftoversKept,
+        Self::OnePass,
     ];
 
     /// The text of a script as a server with this bug runs it.
@@ -98,6 +101,9 @@ pub(crate) struct Plan {
     pub(crate) shards: usize,
     pub(crate) databases: u32,
     pub(crate) clients: usize,
+    /// Further clients, which walk over the keys.
+    pub(crate) walkers: usize,
+    pub(crate) walk_us: u64,
     pub(crate) requests: usize,
     /// The most requests that a client leaves unanswered.
     pub(crate) window: usize,
@@ -162,6 +168,8 @@ impl Plan {
             deadline_ms: 300,
             durability: if replicas && rng.u8(..4) != 0 { "replica" } else { "none" },
             big,
+            walkers: rng.usize(0..=1),
+            walk_us: [2_000, 20_000, 60_000][rng.usize(..3)],
         };
         if trouble == Trouble::Network {
             plan.faults = 12;

@@ -293,6 +293,8 @@ impl World {
             Effect::Pause { session } => self.pause(node, session, true),
             Effect::Resume { session } => self.pause(node, session, false),
             Effect::Ask { .. } => return Err("a shard asks its control thread".into()),
+            // Nobody monitors.
+            Effect::Monitored { .. } | Effect::MonitorEnded { .. } => {}
             Effect::Settled { epoch } => {
                 self.nodes[node].settled = epoch;
                 self.acknowledge_settled(self.nodes[node].proxy);

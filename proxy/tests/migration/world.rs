@@ -99,7 +99,7 @@ impl World {
             server.replica = plan.replicas.then(Default::default);
             server
         });
-        let clients = (0..plan.clients).map(|number| Client::new(number, &plan));
+        let clients = (0..plan.clients + plan.walkers).map(|number| Client::new(number, &plan));
         Self {
             rng: fastrand::Rng::with_seed(plan.seed),
             now: 0,

@@ -57,6 +57,8 @@ impl World {
                     self.wake_client_reading(client);
                 }
             }
+            // Nobody monitors.
+            Effect::Monitored { .. } | Effect::MonitorEnded { .. } => {}
             Effect::Settled { epoch } => {
                 let node = &mut self.nodes[node];
                 if epoch <= node.settled || epoch > node.epoch {

@@ -217,6 +217,11 @@ fn written(value: &DeValue<'_>) -> Written {
         DeValue::Array(items) => {
             Written::List(items.iter().map(|item| written(item.get_ref())).collect())
         }
-        DeValue::Table(_) => Written::Other("a section"),
+        DeValue::Table(fields) => {
+            let fields = fields.iter();
+            let fields =
+                fields.map(|(key, value)| (key.get_ref().to_string(), written(value.get_ref())));
+            Written::Table(fields.collect())
+        }
     }
 }

@@ -87,6 +87,9 @@ fn json(written: Written) -> Value {
         Written::Float(n) => Value::from(n),
         Written::Truth(truth) => Value::from(truth),
         Written::List(items) => items.into_iter().map(json).collect(),
+        Written::Table(fields) => {
+            fields.into_iter().map(|(key, value)| (key, json(value))).collect()
+        }
         Written::Other(what) => Value::from(what),
     }
 }

@@ -18,7 +18,9 @@ pub enum Written {
     Truth(bool),
     /// `["a", "b"]`
     List(Vec<Written>),
-    /// What no setting takes: "a date", "a section".
+    /// `{ key = "value" }`, also as one of the sections `[[key]]`
+    Table(Vec<(String, Written)>),
+    /// What no setting takes: "a date".
     Other(&'static str),
 }
 
@@ -49,6 +51,7 @@ impl Written {
             Self::Float(n) => format!("the number {n}"),
             Self::Truth(truth) => format!("{truth}"),
             Self::List(_) => "an array".into(),
+            Self::Table(_) => "a section".into(),
             Self::Other(what) => (*what).into(),
         }
     }
@@ -62,6 +65,10 @@ impl Written {
             Self::Float(n) => n.to_string(),
             Self::Truth(truth) => truth.to_string(),
             Self::List(items) => items.iter().map(Self::plain).collect::<Vec<_>>().join(","),
+            Self::Table(fields) => {
+                let field = |(key, value): &(String, Self)| format!("{key}={}", value.plain());
+                fields.iter().map(field).collect::<Vec<_>>().join(" ")
+            }
             Self::Other(what) => (*what).into(),
         }
     }
@@ -75,6 +82,11 @@ impl fmt::Display for Written {
             Self::List(items) => {
                 let items: Vec<String> = items.iter().map(Self::to_string).collect();
                 write!(f, "[{}]", items.join(", "))
+            }
+            Self::Table(fields) => {
+                let fields: Vec<String> =
+                    fields.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+                write!(f, "{{ {} }}", fields.join(", "))
             }
             other => f.write_str(&other.plain()),
         }

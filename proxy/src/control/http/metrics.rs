@@ -71,6 +71,26 @@ static BY_SHARD: &[Row<ShardStats>] = &[
     counter("codis_moves_failures_total", "Keys that could not be moved.", |s| {
         s.moves.failures as f64
     }),
+    gauge("codis_pubsub_channels", "Channels that clients are subscribed to.", |s| {
+        s.pubsub.channels as f64
+    }),
+    gauge("codis_pubsub_patterns", "Patterns that clients are subscribed to.", |s| {
+        s.pubsub.patterns as f64
+    }),
+    gauge("codis_pubsub_shard_channels", "Shard channels that clients are subscribed to.", |s| {
+        s.pubsub.shard_channels as f64
+    }),
+    counter("codis_pubsub_received_total", "Messages that came from servers.", |s| {
+        s.pubsub.received as f64
+    }),
+    counter("codis_pubsub_delivered_total", "Messages that clients were sent.", |s| {
+        s.pubsub.delivered as f64
+    }),
+    counter(
+        "codis_pubsub_reconnects_total",
+        "Connections for messages made again; what was published in between was missed.",
+        |s| s.pubsub.reconnects as f64,
+    ),
     counter("codis_shard_turns_total", "Turns of the shard's ring.", |s| s.turns as f64),
     counter("codis_shard_cpu_user_seconds_total", "CPU time of the shard in user space.", |s| {
         s.cpu_user_us as f64 / 1e6

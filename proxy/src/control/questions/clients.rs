@@ -5,9 +5,7 @@ use super::{Refusal, integer, is, reply, text};
 use crate::clients::{ClientInfo, line};
 use crate::messages::KillFilter;
 use crate::resp::Protocol;
-
-/// The only user there is.
-const USER: &str = "default";
+use crate::users::Users;
 
 /// `CLIENT LIST [TYPE type | ID id ...]`
 pub(super) async fn list(
@@ -17,10 +15,12 @@ pub(super) async fn list(
 ) -> Result<Vec<u8>, Refusal> {
     let clients = match options {
         [] => state.shards.clients().await?,
-        [word, kind] if is(word, "type") => match has_normal_clients(kind)? {
-            true => state.shards.clients().await?,
-            false => Vec::new(),
-        },
+        [word, kind] if is(word, "type") => {
+            let kind = kind_of(kind)?;
+            let mut clients = state.shards.clients().await?;
+            clients.retain(|client| kind == Some(client.is_subscribed()));
+            clients
+        }
         [word, ids @ ..] if is(word, "id") && !ids.is_empty() => by_id(state, ids).await?,
         _ => return Err(Refusal::syntax()),
     };
@@ -45,13 +45,13 @@ async fn by_id(state: &State, ids: &[Vec<u8>]) -> Result<Vec<ClientInfo>, Refusa
     Ok(found.collect())
 }
 
-/// Whether the sessions of a proxy are of type `kind`.
-fn has_normal_clients(kind: &[u8]) -> Result<bool, Refusal> {
-    if is(kind, "normal") {
-        return Ok(true);
+/// Whether the sessions of type `kind` are those that are subscribed; `None` where a proxy has none of that type.
+fn kind_of(kind: &[u8]) -> Result<Option<bool>, Refusal> {
+    if is(kind, "normal") || is(kind, "pubsub") {
+        return Ok(Some(is(kind, "pubsub")));
     }
-    let known = ["master", "replica", "slave", "pubsub"].iter().any(|known| is(kind, known));
-    known.then_some(false).ok_or_else(|| unknown_type(kind))
+    let known = ["master", "replica", "slave"].iter().any(|known| is(kind, known));
+    known.then_some(None).ok_or_else(|| unknown_type(kind))
 }
 
 fn unknown_type(kind: &[u8]) -> Refusal {
@@ -72,7 +72,7 @@ pub(super) async fn kill(
             _ => Ok(reply::ok()),
         };
     }
-    let (mut filter, skip_me) = parse_filter(options)?;
+    let (mut filter, skip_me) = parse_filter(options, &state.config().users)?;
     filter.not = skip_me.then_some(client);
     Ok(reply::integer(state.shards.kill(&filter).await?))
 }
@@ -95,7 +95,7 @@ pub(super) async fn unblock(state: &State, options: &[Vec<u8>]) -> Result<Vec<u8
 }
 
 /// Reads pairs of filter and value; also whether the one that asks is to be left alone.
-fn parse_filter(options: &[Vec<u8>]) -> Result<(KillFilter, bool), Refusal> {
+fn parse_filter(options: &[Vec<u8>], users: &Users) -> Result<(KillFilter, bool), Refusal> {
     let mut filter = KillFilter::default();
     let mut skip_me = true;
     for pair in options.chunks(2) {
@@ -110,8 +110,11 @@ fn parse_filter(options: &[Vec<u8>]) -> Result<(KillFilter, bool), Refusal> {
             }
             b"addr" => filter.addr = Some(text(value)),
             b"laddr" => filter.laddr = Some(text(value)),
-            b"type" => filter.none |= !has_normal_clients(value)?,
-            b"user" if value == USER.as_bytes() => {}
+            b"type" => {
+                filter.subscribed = kind_of(value)?;
+                filter.none |= filter.subscribed.is_none();
+            }
+            b"user" if users.find(value).is_some() => filter.user = Some(text(value)),
             b"user" => {
                 return Err(Refusal::err(format_args!("No such user '{}'", text(value))));
             }

@@ -162,6 +162,9 @@ fn stats(fields: &mut Fields, _: &State, snapshot: &Snapshot) {
     fields.put("instantaneous_output_kbps", format_args!("{:.2}", rates.bytes_out / 1024.0));
     fields.put("rejected_connections", refused);
     fields.put("total_error_replies", errors);
+    fields.put("pubsub_channels", totals.pubsub.channels);
+    fields.put("pubsub_patterns", totals.pubsub.patterns);
+    fields.put("pubsubshard_channels", totals.pubsub.shard_channels);
 }
 
 /// To its clients the proxy is a master without replicas: it takes reads and writes.
@@ -254,6 +257,9 @@ fn proxy(fields: &mut Fields, state: &State, snapshot: &Snapshot) {
     fields.put("moves_keys_asked", totals.moves.keys_asked);
     fields.put("moves_keys_moved", totals.moves.keys_moved);
     fields.put("moves_failures", totals.moves.failures);
+    fields.put("pubsub_messages_received", totals.pubsub.received);
+    fields.put("pubsub_messages_delivered", totals.pubsub.delivered);
+    fields.put("pubsub_reconnects", totals.pubsub.reconnects);
     for (reason, count) in &totals.sessions_cut {
         fields.put(format_args!("sessions_cut_{}", reason.replace([' ', '-'], "_")), count);
     }

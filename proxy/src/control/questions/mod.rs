@@ -65,8 +65,15 @@ pub(super) async fn answer(
         Question::SlowlogGet => slowlog::get(state, options).await,
         Question::SlowlogLen => slowlog::len(state).await,
         Question::SlowlogReset => Ok(slowlog::reset(state)),
+        // It is answered before it comes here.
+        Question::Monitor => Err(Refusal::err("MONITOR is not asked for here")),
     };
     reply.unwrap_or_else(|Refusal(line)| reply::error(&line))
+}
+
+/// An error for an answer; `line` has its code.
+pub(super) fn refusal(line: &str) -> Vec<u8> {
+    reply::error(line)
 }
 
 /// Whether an argument is `word`, in any case.

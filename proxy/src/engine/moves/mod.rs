@@ -21,6 +21,7 @@ mod safe;
 
 use super::Engine;
 use super::dispatch::Flow;
+use super::everywhere::runs_script;
 use super::lane::Lane;
 use super::route::Route;
 use super::session::Stall;
@@ -259,7 +260,12 @@ impl Engine {
             }
         }
         match target {
-            Some(backend) if unmoved.is_empty() => self.send(session, backend, id, request),
+            Some(backend) if unmoved.is_empty() => {
+                if runs_script(id) {
+                    self.before_script(backend, id, request);
+                }
+                self.send(session, backend, id, request)
+            }
             _ => {
                 let read = (read_only && keys.len() == 1).then_some(request);
                 self.wait_for_keys(session, id, &unmoved, read)

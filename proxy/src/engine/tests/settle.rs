@@ -4,7 +4,7 @@ use super::*;
 
 /// A topology of groups of one server each: the slot of a key goes to the group that is named with it,
 /// every other slot to the first group.
-fn groups(epoch: u64, masters: &[&str], slots: &[(&str, SlotState)]) -> Topology {
+pub(super) fn groups(epoch: u64, masters: &[&str], slots: &[(&str, SlotState)]) -> Topology {
     let group = |(index, master): (usize, &&str)| Group {
         id: index as u32 + 1,
         master: Arc::from(*master),
@@ -31,14 +31,14 @@ const ON_B: SlotState = SlotState::Stable(GroupIndex(1));
 const MOVING_TO_B: SlotState = SlotState::Preparing { from: GroupIndex(0), to: GroupIndex(1) };
 
 impl Rig {
-    fn change(&mut self, epoch: u64, slots: &[(&str, SlotState)]) -> Vec<u64> {
+    pub(super) fn change(&mut self, epoch: u64, slots: &[(&str, SlotState)]) -> Vec<u64> {
         self.epoch = epoch;
         self.engine.on_topology(&Arc::new(groups(epoch, &["a:1", "b:1"], slots)));
         self.settled()
     }
 
     /// The epochs that settle now.
-    fn settled(&mut self) -> Vec<u64> {
+    pub(super) fn settled(&mut self) -> Vec<u64> {
         let effects = self.serve();
         self.engine.audit().expect("healthy");
         let epoch = |effect| match effect {

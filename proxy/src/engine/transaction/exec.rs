@@ -4,6 +4,7 @@ use super::super::Engine;
 use super::super::backend::{Body, InFlight, Kind};
 use super::super::dedicated::Lease;
 use super::super::dispatch::Flow;
+use super::super::everywhere::runs_script;
 use super::super::lane::Lane;
 use super::super::route::{NoRoute, Route, Way};
 use super::super::session::{Flags, Stall};
@@ -164,6 +165,7 @@ impl Engine {
     /// Sends MULTI, what is queued for the server, and EXEC, as one piece.
     fn send_queue(&mut self, session: u32, backend: u32, transaction: Transaction) {
         let database = self.sessions[session as usize].database;
+        self.load_queued_scripts(backend, &transaction);
         let entry = self.swallowed(ids::MULTI);
         self.push(backend, entry, Body::Copy(MULTI));
         let mut start = 0;
@@ -189,6 +191,23 @@ impl Engine {
         if moves {
             let number = database.to_string();
             self.push_swallowed(backend, ids::SELECT, &[b"SELECT", number.as_bytes()]);
+        }
+    }
+
+    /// Has the server know the scripts that are queued, before MULTI.
+    fn load_queued_scripts(&mut self, backend: u32, transaction: &Transaction) {
+        let mut start = 0;
+        for queued in &transaction.queue {
+            let Queued::Server { command, end } = *queued else { continue };
+            if runs_script(command) {
+                let bytes = &transaction.bytes[start..end];
+                let mut progress = Progress::default();
+                if let Parsed::Complete(_) = parse(bytes, &mut progress, &self.settings.limits) {
+                    let request = Request { bytes, args: &progress.args };
+                    self.before_script(backend, command, &request);
+                }
+            }
+            start = end;
         }
     }
 
@@ -300,8 +319,12 @@ impl Engine {
             let Some(own) = &mut target.own else { return };
             let Some(step) = own.replay.steps.pop_front() else {
                 own.replay.silent = false;
+                if own.replay.last.is_some_and(|last| !target.is_in_flight(last)) {
+                    target.own_mut().replay.last = None;
+                }
                 return target.tidy_own();
             };
+            let ends = own.replay.steps.is_empty();
             if silent {
                 target.flags.set(Flags::REPLY_SKIP);
             }
@@ -311,6 +334,10 @@ impl Engine {
                     if self.run_queued(session, &bytes) == Flow::Wait {
                         let own = self.sessions[session as usize].own_mut();
                         return own.replay.steps.push_front(Step::Run(bytes));
+                    }
+                    let target = &mut self.sessions[session as usize];
+                    if ends && target.in_flight() > 0 {
+                        target.own_mut().replay.last = Some(target.next.wrapping_sub(1));
                     }
                 }
             }

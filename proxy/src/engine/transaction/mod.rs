@@ -56,6 +56,8 @@ enum Queued {
 #[derive(Debug, Default)]
 pub(super) struct Replay {
     steps: VecDeque<Step>,
+    /// See [`Replay::last`].
+    last: Option<u32>,
     /// The session wants no reply to EXEC.
     silent: bool,
 }
@@ -67,8 +69,17 @@ enum Step {
 }
 
 impl Replay {
+    pub(super) fn len(&self) -> usize {
+        self.steps.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.steps.is_empty()
+        self.steps.is_empty() && self.last.is_none()
+    }
+
+    /// The request whose reply is the last element, if it was still missing when the others were out.
+    pub(super) fn last(&self) -> Option<u32> {
+        self.last
     }
 }
 

@@ -50,7 +50,9 @@ impl Engine {
                 self.queue_by_keys(session, id, request)
             }
             Route::Local(Local::Select) => self.queue_select(session, request),
-            Route::Local(_) | Route::Unsupported => self.queue_after(session, request),
+            Route::Local(_) | Route::Publish | Route::Everywhere(_) | Route::Unsupported => {
+                self.queue_after(session, request)
+            }
         })
     }
 

@@ -60,7 +60,8 @@ fn range(len: usize, from: i64, to: i64) -> std::ops::Range<usize> {
 fn hash(key: &[u8], seed: u64) -> u64 {
     let start = seed ^ 0xcbf2_9ce4_8422_2325;
     let hash = key.iter().fold(start, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3));
-    (hash ^ (hash >> 29)) >> 16
+    // The proxy has room for cursors of this size.
+    (hash ^ (hash >> 29)) >> 33
 }
 
 fn flat(items: impl IntoIterator<Item = Vec<u8>>) -> Reply {

@@ -22,7 +22,12 @@ fn timeout_us(arg: &[u8]) -> Result<u64, Reply> {
 
 impl World {
     /// BLPOP of a connection; `None`: it waits.
-    pub(crate) fn begin_to_wait(&mut self, server: usize, wire: usize, args: &Request) -> Option<Reply> {
+    pub(crate) fn begin_to_wait(
+        &mut self,
+        server: usize,
+        wire: usize,
+        args: &Request,
+    ) -> Option<Reply> {
         let (keys, patience_us) = match self.read_pop(wire, args) {
             Ok(read) => read,
             Err(refused) => return Some(refused),
