@@ -15,7 +15,7 @@ pub(crate) mod wires;
 
 use data::{Data, Place};
 use migrate::Blocked;
-use reply::Request;
+use reply::{Reply, Request};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use waits::Waiting;
 
@@ -125,6 +125,8 @@ pub(crate) struct Client {
     pub(crate) command: String,
     pub(crate) transaction: Option<Vec<Request>>,
     pub(crate) watched: Vec<(Place, u64)>,
+    /// Replies to what should have been queued.
+    pub(crate) ran: Vec<Reply>,
     /// A WAIT of it is not over.
     pub(crate) waits: bool,
     /// A BLPOP of it.

@@ -109,6 +109,12 @@ impl World {
     /// Runs a request of a connection; `None` where the answer takes its time.
     fn take_request(&mut self, server: usize, wire: usize, args: &Request) -> Option<Reply> {
         let name = args[0].to_ascii_uppercase();
+        let queues = self.wires[wire].client.transaction.is_some();
+        if queues && self.splits(wire) && name != b"EXEC" {
+            let reply = self.simple(server, wire, args);
+            self.wires[wire].client.ran.push(reply);
+            return Some(Reply::Status("QUEUED".into()));
+        }
         let client = &mut self.wires[wire].client;
         client.command = String::from_utf8_lossy(&args[0]).to_ascii_lowercase();
         match (name.as_slice(), &mut client.transaction) {
@@ -158,13 +164,23 @@ impl World {
         Some(self.simple(server, wire, args))
     }
 
+    /// A planted bug: transactions of proxies are none.
+    fn splits(&self, wire: usize) -> bool {
+        let of_proxy = matches!(self.wires[wire].near, Near::Backend { .. });
+        self.plan.bug == Bug::TransactionSplit && of_proxy
+    }
+
     fn execute(&mut self, server: usize, wire: usize) -> Reply {
         let client = &mut self.wires[wire].client;
         let requests = client.transaction.take().unwrap_or_default();
         let watched = std::mem::take(&mut client.watched);
         let data = &self.servers[server].data;
-        if watched.iter().any(|(place, changes)| data.changes(place) != *changes) {
+        let changed = watched.iter().any(|(place, changes)| data.changes(place) != *changes);
+        if changed && self.plan.bug != Bug::WatchForgotten {
             return Reply::Nil;
+        }
+        if self.splits(wire) {
+            return Reply::Array(std::mem::take(&mut self.wires[wire].client.ran));
         }
         let replies = requests.iter().map(|request| {
             let is_script = request[0].eq_ignore_ascii_case(b"EVAL");

@@ -2,6 +2,7 @@
 
 use super::data::{Place, Value};
 use super::reply::{Reply, Request};
+use crate::plan::Bug;
 use crate::world::{Event, World};
 
 /// A client's BLPOP that has found nothing yet.
@@ -88,8 +89,14 @@ impl World {
         for (_, wire) in waiting {
             let Some(waiting) = &self.wires[wire].client.waiting else { continue };
             let keys = waiting.keys.clone();
-            if let Some(reply) = self.pop_first(server, &keys) {
-                self.end_waiting(server, wire, &reply);
+            let Some(reply) = self.pop_first(server, &keys) else { continue };
+            match self.plan.bug {
+                Bug::ElementDropped => {}
+                Bug::WaitDoubled => {
+                    drop(self.pop_first(server, &keys));
+                    self.end_waiting(server, wire, &reply);
+                }
+                _ => self.end_waiting(server, wire, &reply),
             }
         }
     }
