@@ -19,6 +19,7 @@
 
 #![allow(clippy::print_stdout, reason = "tests print what they did")]
 
+mod answers;
 mod clients;
 mod faults;
 mod group;

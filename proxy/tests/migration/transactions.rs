@@ -1,6 +1,7 @@
 //! Clients' transactions, compare-and-set by WATCH, and waits for elements of lists.
 
-use crate::clients::{Asked, Question, learn};
+use crate::answers::learn;
+use crate::clients::{Asked, Question};
 use crate::history::{OPERATIONS_MAX, What};
 use crate::plan::{Key, Kind};
 use crate::server::reply::{Reply, request};
