@@ -76,6 +76,17 @@ pub enum ShardMessage {
     Kill(KillFilter, oneshot::Sender<u64>),
     /// End the wait of the client of this id, with an error if so said; answers 1 if it waited.
     Unblock(u64, bool, oneshot::Sender<u64>),
+    /// Pause clients for so long, their writes alone or all that they ask.
+    Pause {
+        /// In microseconds.
+        duration_us: u64,
+        /// Reads wait too.
+        all: bool,
+        /// Told when it is done.
+        done: oneshot::Sender<()>,
+    },
+    /// End the pause of clients.
+    Unpause(oneshot::Sender<()>),
     /// Copy out the slow log, newest first.
     Slowlog(oneshot::Sender<Vec<SlowEntry>>),
     /// These shards have clients that monitor; says so when the shard knows it.
@@ -172,6 +183,10 @@ pub enum Question {
     ClientKill,
     /// `CLIENT UNBLOCK id [TIMEOUT|ERROR]`
     ClientUnblock,
+    /// `CLIENT PAUSE timeout [WRITE|ALL]`
+    ClientPause,
+    /// `CLIENT UNPAUSE`
+    ClientUnpause,
     /// `CONFIG GET pattern ...`
     ConfigGet,
     /// `CONFIG SET key value ...`

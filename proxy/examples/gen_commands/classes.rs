@@ -99,6 +99,15 @@ pub(crate) const EVERYWHERE: &[(&str, &str, &str)] = &[
     ("latency|latest", "List", "of all masters, one after the other"),
     ("latency|histogram", "Single", "with one group only; of one server by CODIS.SERVER"),
     ("latency|reset", "Sum", "all masters"),
+    ("pubsub|channels", "Names", "those of all proxies"),
+    ("pubsub|shardchannels", "Names", "those of all proxies"),
+    (
+        "pubsub|numsub",
+        "Counts",
+        "the shards of all proxies that have subscribers, not the subscribers",
+    ),
+    ("pubsub|shardnumsub", "Counts", "as PUBSUB NUMSUB"),
+    ("pubsub|numpat", "Most", "those of all proxies"),
     (
         "wait",
         "Acks",
@@ -145,6 +154,22 @@ pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
     ("client|no-evict", "ClientNoEvict", "accepted and shown; the proxy evicts no clients"),
     ("client|reply", "ClientReply", ""),
     ("client|unblock", "ClientUnblock", "the clients of this proxy, all shards"),
+    (
+        "client|pause",
+        "ClientPause",
+        "the clients of this proxy, all shards; CLIENT and its subcommands are never paused",
+    ),
+    ("client|unpause", "ClientUnpause", ""),
+    (
+        "readonly",
+        "ReadOnly",
+        "the session's reads may go to replicas, whatever `backend_primary_only` says",
+    ),
+    (
+        "readwrite",
+        "ReadWrite",
+        "the session's reads go to masters, whatever `backend_primary_only` says",
+    ),
     ("multi", "Multi", "keys of one slot"),
     (
         "exec",
@@ -200,24 +225,19 @@ pub(crate) const DIFFERENCES: &[(&str, &str)] = &[
 
 /// Not supported yet, and why.
 pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
-    (
-        "pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub",
-        "publish and subscribe is not counted",
-    ),
     ("swapdb", "servers would swap one after the other, and clients meet both databases meanwhile"),
     ("script|debug", "debugs over a connection of its own: connect to a server"),
     (
         "client|caching client|getredir client|tracking client|trackinginfo",
         "client-side caching needs invalidation messages from the servers",
     ),
-    ("client|pause client|unpause", "concerns state that the proxy does not keep"),
     (
         "acl acl|deluser acl|load acl|log acl|save acl|setuser",
         "users stand in the proxy's configuration, see `users`",
     ),
     ("lolwut", "no client depends on it"),
     (
-        "readonly readwrite asking restore-asking cluster|addslots cluster|addslotsrange \
+        "asking restore-asking cluster|addslots cluster|addslotsrange \
          cluster|bumpepoch cluster|count-failure-reports cluster|countkeysinslot cluster|delslots \
          cluster|delslotsrange cluster|failover cluster|flushslots cluster|forget \
          cluster|getkeysinslot cluster|info cluster|keyslot cluster|links cluster|meet \

@@ -222,6 +222,14 @@ pub enum Local {
     AclDryRun,
     /// `ACL GENPASS [bits]`
     AclGenPass,
+    /// `READONLY`
+    ReadOnly,
+    /// `READWRITE`
+    ReadWrite,
+    /// `CLIENT PAUSE timeout [WRITE|ALL]`
+    ClientPause,
+    /// `CLIENT UNPAUSE`
+    ClientUnpause,
     /// `HELP` of any container, answered by [`reply`]
     Help,
     /// `SUBSCRIBE channel [channel ...]`
@@ -275,6 +283,12 @@ pub enum Everywhere {
     Text,
     /// All are asked; the elements of their arrays.
     List,
+    /// All are asked; the names of all, each once.
+    Names,
+    /// All are asked; for each name the sum of its numbers.
+    Counts,
+    /// All are asked; the greatest number.
+    Most,
     /// All know the same: the first one is asked.
     First,
     /// Only where there is one group.

@@ -22,7 +22,7 @@ impl Monitors {
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if clients.len() >= max {
             return Err(format!(
-                "{max} clients monitor this proxy already; see monitor_max_clients"
+                "no more than {max} clients may monitor this proxy at a time: see monitor_max_clients"
             ));
         }
         clients.insert(client, shard);

@@ -151,6 +151,17 @@ impl Shards {
         Ok(answers.complete()?.into_iter().sum())
     }
 
+    /// Pauses the clients of all shards.
+    pub(super) async fn pause(&self, duration_us: u64, all: bool) -> Result<(), Missing> {
+        let asked = self.ask_all(|done| ShardMessage::Pause { duration_us, all, done }).await;
+        asked.complete().map(drop)
+    }
+
+    /// Ends that.
+    pub(super) async fn unpause(&self) -> Result<(), Missing> {
+        self.ask_all(ShardMessage::Unpause).await.complete().map(drop)
+    }
+
     /// The slow logs of all shards as one, newest first. An entry's id is unique in the process and
     /// stays the same between two calls.
     pub(super) async fn slowlog(&self) -> Result<Vec<SlowEntry>, Missing> {

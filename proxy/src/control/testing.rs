@@ -36,6 +36,8 @@ pub(super) enum Seen {
     Resolved(u32, Result<SocketAddr, String>),
     Kill { not: Option<u64> },
     Unblock { client: u64, error: bool },
+    Pause { duration_us: u64, all: bool },
+    Unpause,
     SlowlogReset,
     Monitoring(Vec<usize>),
     MonitorLines(String),
@@ -88,6 +90,14 @@ impl FakeShard {
             ShardMessage::Slowlog(answer) => {
                 let _ = answer.send(slowlog(self.number));
                 return;
+            }
+            ShardMessage::Pause { duration_us, all, done } => {
+                let _ = done.send(());
+                Seen::Pause { duration_us, all }
+            }
+            ShardMessage::Unpause(done) => {
+                let _ = done.send(());
+                Seen::Unpause
             }
             ShardMessage::Unblock(client, error, answer) => {
                 // One client in a test blocks, on the second shard.

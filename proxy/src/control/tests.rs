@@ -185,3 +185,28 @@ async fn an_idle_proxy_asks_its_shards_nothing() {
     let after_a_question = running.stats_asked.load(Ordering::Relaxed);
     assert!(after_a_question <= 4, "asked {after_a_question} times with no traffic");
 }
+
+#[tokio::test(start_paused = true)]
+async fn monitor_is_answered_when_every_shard_knows_and_lines_go_to_the_monitors_of_other_shards() {
+    let manners = [Manner::Answers, Manner::Answers];
+    let mut running = fixture_with(&manners, |config| config.monitor_max_clients = 1).start();
+    running.say(ask(1, 9, Question::Monitor, "MONITOR"));
+    for shard in 0..2 {
+        assert_eq!(running.next().await, (shard, Seen::Monitoring(vec![1])));
+    }
+    let ok = Seen::Answer { session: 5, client: 1, sequence: 9, reply: "+OK\r\n".into() };
+    assert_eq!(running.next().await, (1, ok));
+    for shard in [1, 0] {
+        let lines = format!("+of shard {shard}\r\n").into_bytes();
+        running.say(ControlMessage::Monitored { shard, lines });
+    }
+    let lines = Seen::MonitorLines("+of shard 0\r\n".into());
+    assert_eq!(running.next().await, (1, lines), "its own lines it has shown already");
+    running.say(ask(0, 3, Question::Monitor, "MONITOR"));
+    let (shard, Seen::Answer { reply, .. }) = running.next().await else { panic!("no answer") };
+    assert!(shard == 0 && reply.contains("monitor_max_clients"), "{reply}");
+    running.say(ControlMessage::MonitorEnded { client: 1 });
+    for shard in 0..2 {
+        assert_eq!(running.next().await, (shard, Seen::Monitoring(vec![])));
+    }
+}

@@ -186,6 +186,7 @@ impl Engine {
             Stall::Answer => session.references > 0,
             Stall::Subscribing => self.is_subscribing(index as u32),
             Stall::Quiet | Stall::Exec => session.in_flight() > 0,
+            Stall::Held => self.is_held(index as u32),
             Stall::Blocked => self.leases.sessions.contains(&(index as u32)),
         };
         rule!(wakes, "session {index} waits ({:?}) for nothing", session.stall);

@@ -224,6 +224,9 @@ impl Engine {
     fn complete(&mut self, backend: u32, entry: &InFlight, reply: &[u8]) {
         if reply[0] == b'-' {
             self.on_error_reply(backend, entry, reply);
+            if self.goes_on_at_master(backend, entry, reply) {
+                return;
+            }
         }
         match entry.kind {
             Kind::Reply => {

@@ -165,6 +165,7 @@ impl Engine {
         let (lane, row) =
             (self.sessions[session as usize].lane(), self.sessions[session as usize].row);
         let read_only = crate::command::is_read_only(command);
+        let replicas_too = self.may_read_replicas(session, read_only);
         plan.backends.clear();
         plan.order.clear();
         let mut unmoved = Vec::new();
@@ -175,7 +176,7 @@ impl Engine {
                 None if is_reserved(request.arg(key)) => {
                     return Err(self.refuse_reserved(session, command));
                 }
-                None => self.route(slot, lane, read_only),
+                None => self.route(slot, lane, replicas_too),
             };
             let backend = match found {
                 Way::To(backend) => backend,

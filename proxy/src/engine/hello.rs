@@ -136,6 +136,7 @@ impl Engine {
         self.end_monitor(session);
         self.end_own(session);
         let target = &mut self.sessions[session as usize];
+        target.read_from_replicas(None);
         target.select(0);
         target.speak(Protocol::Resp2);
         if let Some(identity) = &mut target.identity {

@@ -3,7 +3,7 @@
 //! A server answers in the protocol of the connection, so that sessions in RESP3 have connections of their own, made
 //! when the first of them needs one. What is common has a row of shortcuts from slot to connection.
 
-use super::session::Session;
+use super::session::{Flags, Session};
 use crate::resp::Protocol;
 use crate::slots::SLOT_COUNT;
 
@@ -52,13 +52,35 @@ impl Session {
     /// Takes another database.
     pub(super) fn select(&mut self, database: u16) {
         self.database = database;
-        self.row = self.lane().row();
+        self.take_row();
+    }
+
+    /// READONLY: reads may go to replicas from now on, also where the settings would not have it; READWRITE: they
+    /// do not, also where the settings would. `None`: as the settings say.
+    pub(super) fn read_from_replicas(&mut self, replicas: Option<bool>) {
+        for (flag, set) in
+            [(Flags::READS_REPLICAS, Some(true)), (Flags::READS_MASTERS, Some(false))]
+        {
+            self.flags.unset(flag);
+            if replicas == set {
+                self.flags.set(flag);
+            }
+        }
+        self.take_row();
+    }
+
+    /// Shortcuts lead to masters.
+    fn take_row(&mut self) {
+        self.row = match self.flags.has(Flags::READS_REPLICAS) {
+            true => Row::NONE,
+            false => self.lane().row(),
+        };
     }
 
     /// Takes another protocol.
     pub(super) fn speak(&mut self, protocol: Protocol) {
         self.protocol = protocol;
-        self.row = self.lane().row();
+        self.take_row();
         self.note_hears_only();
     }
 }

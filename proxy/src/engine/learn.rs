@@ -164,7 +164,8 @@ impl Engine {
             return self.queue_keys(session, command, &keys, request);
         }
         let lane = self.sessions[session as usize].lane();
-        match self.route(slot, lane, facts.read_only) {
+        let replicas_too = self.may_read_replicas(session, facts.read_only);
+        match self.route(slot, lane, replicas_too) {
             Way::To(backend) => self.send(session, backend, command, request),
             Way::Follow => {
                 let keys = (facts.first..=last).step_by(facts.step.max(1) as usize);

@@ -77,6 +77,11 @@ impl Engine {
             | Local::AclCat
             | Local::AclDryRun
             | Local::AclGenPass => self.acl(session, local, request),
+            Local::ReadOnly | Local::ReadWrite => {
+                let target = &mut self.sessions[session as usize];
+                target.read_from_replicas(Some(local == Local::ReadOnly));
+                ok()
+            }
             Local::Multi | Local::Exec | Local::Discard | Local::Watch | Local::Unwatch => {
                 return self.transact(session, id, local, request);
             }
@@ -343,6 +348,8 @@ fn question(local: Local) -> Option<Question> {
         Local::ClientList => Question::ClientList,
         Local::ClientKill => Question::ClientKill,
         Local::ClientUnblock => Question::ClientUnblock,
+        Local::ClientPause => Question::ClientPause,
+        Local::ClientUnpause => Question::ClientUnpause,
         Local::ConfigGet => Question::ConfigGet,
         Local::ConfigSet => Question::ConfigSet,
         Local::ConfigResetStat => Question::ConfigResetStat,

@@ -36,16 +36,19 @@ mod local;
 mod monitor;
 mod moves;
 mod output;
+mod pause;
 #[cfg(feature = "planted-faults")]
 mod planted;
 mod pubsub;
 mod pushes;
+mod replicas;
 mod route;
 mod session;
 mod settings;
 mod settle;
 mod show;
 mod slowlog;
+mod special;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -66,6 +69,7 @@ use learn::Learned;
 use monitor::Monitors;
 use moves::Moves;
 use output::Pool;
+use pause::Pause;
 use pubsub::Hub;
 use route::Routes;
 use session::{Flags, Session, Stall};
@@ -140,6 +144,7 @@ pub struct Engine {
     hub: Hub,
     monitors: Monitors,
     leases: Leases,
+    pause: Option<Pause>,
     fans: Fans,
     pool: Pool,
     random: fastrand::Rng,
@@ -193,6 +198,7 @@ impl Engine {
             hub: Hub::default(),
             monitors: Monitors::default(),
             leases: Leases::default(),
+            pause: None,
             fans: Fans::default(),
             pool: Pool::default(),
             random: fastrand::Rng::with_seed(seed),
@@ -251,6 +257,9 @@ impl Engine {
         }
         if !self.settings.users.get(0).is_all_powerful() {
             flags.set(Flags::RESTRICTED);
+        }
+        if self.pause.is_some() {
+            flags.set(Flags::HELD);
         }
         if self.monitors.on() {
             flags.set(Flags::WATCHED);
@@ -457,7 +466,11 @@ impl Engine {
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
         let timer = self.timers.peek().map_or(u64::MAX, |Reverse((at, _))| *at);
-        let next = timer.min(self.sweep_us).min(self.moves.due_us()).min(self.settling.due_us());
+        let next = timer
+            .min(self.sweep_us)
+            .min(self.moves.due_us())
+            .min(self.settling.due_us())
+            .min(self.pause_due_us());
         (next != u64::MAX).then_some(next)
     }
 
@@ -474,6 +487,9 @@ impl Engine {
         }
         if self.moves.due_us() <= self.now_us {
             self.end_pauses();
+        }
+        if self.pause_due_us() <= self.now_us {
+            self.unpause_clients();
         }
         if self.settling.due_us() <= self.now_us {
             self.settling.end_late_answers(self.now_us);

@@ -2,6 +2,7 @@
 
 use super::backend::{Backend, Role, State};
 use super::lane::{Lane, Row};
+use super::session::Flags;
 use super::{Engine, dedicated};
 use crate::slots::{self, SLOT_COUNT};
 use crate::topology::{Address, GroupIndex, SlotState, Topology};
@@ -10,7 +11,7 @@ use codis_proto::{BIG_KEY_PREFIX, CLEAN_KEY, FENCE_KEY, MOVER_KEY, ORDER_KEY, WA
 use std::sync::Arc;
 
 /// No backend yet.
-const NONE: u32 = u32::MAX;
+pub(super) const NONE: u32 = u32::MAX;
 
 /// The keys that the metadata group and movers of keys have on servers. Clients must not touch them.
 pub(super) const RESERVED_KEYS: [&str; 5] = [FENCE_KEY, ORDER_KEY, MOVER_KEY, CLEAN_KEY, WAIT_KEY];
@@ -55,15 +56,15 @@ pub(super) enum Route {
 /// A server that the topology names, with the connections to it.
 #[derive(Debug)]
 pub(super) struct Server {
-    address: Address,
+    pub(super) address: Address,
     group: u32,
-    replica: bool,
+    pub(super) replica: bool,
     /// By protocol; then by database and place: `database * parallel + slot % parallel`.
     backends: [Vec<u32>; 2],
     /// The connection that waits for the server's replicas, and does nothing else.
     waiter: u32,
     /// The connection that hears for all sessions; masters have one once it is needed.
-    subscriber: u32,
+    pub(super) subscriber: u32,
     pub(super) dedicated: dedicated::Pool,
 }
 
@@ -177,47 +178,6 @@ impl Routes {
             }
             SlotState::Stable(group) => self.groups[usize::from(group.0)],
         }
-    }
-
-    /// Every master, by its index in `servers`.
-    pub(super) fn masters(&self) -> impl Iterator<Item = u16> {
-        let servers = self.servers.iter().enumerate();
-        servers.filter(|(_, server)| !server.replica).map(|(index, _)| index as u16)
-    }
-
-    /// The masters that a slot's channels are on: the one that has the slot, and where it is about to move
-    /// the one that will have it.
-    pub(super) fn masters_of(&self, slot: u16) -> impl Iterator<Item = u16> {
-        let groups = match self.topology.slots[usize::from(slot)].state {
-            SlotState::Offline => [None, None],
-            SlotState::Stable(group) => [Some(group), None],
-            SlotState::Preparing { from, to } => [Some(from), Some(to)],
-            SlotState::Migrating { to, .. } => [Some(to), None],
-        };
-        let master = |group: GroupIndex| match self.groups[usize::from(group.0)] {
-            Route::Server { master, .. } => Some(master),
-            _ => None,
-        };
-        groups.into_iter().flatten().filter_map(master)
-    }
-
-    /// The connection to a server that hears for all sessions, if it has been made.
-    pub(super) fn subscriber_of(&self, server: u16) -> Option<u32> {
-        let backend = self.servers[usize::from(server)].subscriber;
-        (backend != NONE).then_some(backend)
-    }
-
-    /// The same by address.
-    pub(super) fn subscriber_at(&self, address: &Address) -> Option<u32> {
-        let server = self.servers.iter().position(|server| server.address == *address)?;
-        self.subscriber_of(server as u16)
-    }
-
-    /// Takes such connections from servers that are masters no more.
-    pub(super) fn take_subscribers_of_replicas(&mut self) -> Vec<u32> {
-        let replicas = self.servers.iter_mut().filter(|server| server.replica);
-        let taken = replicas.map(|server| std::mem::replace(&mut server.subscriber, NONE));
-        taken.filter(|backend| *backend != NONE).collect()
     }
 
     /// The master of a group of the newest topology.
@@ -390,14 +350,20 @@ impl Engine {
         }
     }
 
-    /// The backend for a slot's request.
+    /// Whether a request of a session may go to a replica.
+    pub(super) fn may_read_replicas(&self, session: u32, read_only: bool) -> bool {
+        let flags = self.sessions[session as usize].flags;
+        let wanted = !self.settings.primary_only || flags.has(Flags::READS_REPLICAS);
+        read_only && wanted && !flags.has(Flags::READS_MASTERS)
+    }
+
+    /// The backend for a slot's request; `replicas_too`: it may be a replica.
     #[inline]
-    pub(super) fn route(&mut self, slot: u16, lane: Lane, read_only: bool) -> Way {
+    pub(super) fn route(&mut self, slot: u16, lane: Lane, replicas_too: bool) -> Way {
         match self.routes.slots[usize::from(slot) % SLOT_COUNT] {
             Route::Server { master, replicas } => {
                 if replicas != 0
-                    && read_only
-                    && !self.settings.primary_only
+                    && replicas_too
                     && let Some(backend) = self.replica(replicas, slot, lane)
                 {
                     return Way::To(backend);
@@ -428,7 +394,11 @@ impl Engine {
                 let server = self.routes.replicas[usize::from(replicas)][set][place];
                 let backend = self.backend_at(server, lane, slot);
                 match self.backends[backend as usize].state {
-                    State::Ready => return Some(backend),
+                    State::Ready
+                        if self.backends[backend as usize].rests_until_us <= self.now_us =>
+                    {
+                        return Some(backend);
+                    }
                     State::Idle => self.connect(backend),
                     _ => {}
                 }
@@ -476,17 +446,6 @@ impl Engine {
         let serial = self.backends_made;
         let backend = Backend::new(serial, address, entry.group, entry.replica, lane);
         self.backends.insert(backend) as u32
-    }
-
-    /// The connection to a server that hears for all sessions; made on first use.
-    pub(super) fn subscriber(&mut self, server: u16) -> u32 {
-        if let Some(known) = self.routes.subscriber_of(server) {
-            return known;
-        }
-        let index = self.insert_backend(server, Lane::own(0));
-        self.backends[index as usize].role = Role::Subscriber;
-        self.routes.servers[usize::from(server)].subscriber = index;
-        index
     }
 
     /// The connection that waits for the replicas of the server at this address; made on first use. `None` where

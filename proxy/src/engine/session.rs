@@ -59,9 +59,21 @@ impl Flags {
     /// Its user may not do everything.
     pub(super) const RESTRICTED: Self = Self(1 << 18);
 
+    /// Clients are paused: its requests may have to wait.
+    pub(super) const HELD: Self = Self(1 << 19);
+    /// READONLY: its reads may go to replicas, whatever the settings say.
+    pub(super) const READS_REPLICAS: Self = Self(1 << 20);
+    /// READWRITE: its reads go to masters, whatever the settings say.
+    pub(super) const READS_MASTERS: Self = Self(1 << 21);
+
     /// Any of these, and a request is looked at before it is routed.
     const SPECIAL: Self = Self(
-        Self::MULTI.0 | Self::HEARS_ONLY.0 | Self::WATCHED.0 | Self::MONITOR.0 | Self::RESTRICTED.0,
+        Self::MULTI.0
+            | Self::HEARS_ONLY.0
+            | Self::WATCHED.0
+            | Self::MONITOR.0
+            | Self::RESTRICTED.0
+            | Self::HELD.0,
     );
 
     /// Whether the session's requests go where they go by themselves.
@@ -128,6 +140,8 @@ pub(super) enum Stall {
     Quiet,
     /// It blocks, on a connection of its own.
     Blocked,
+    /// Clients are paused.
+    Held,
     /// The server has yet to answer EXEC.
     Exec,
 }
@@ -229,27 +243,6 @@ impl Session {
             identity: None,
             own: None,
         }
-    }
-
-    /// Notes whether it may run hardly anything, by what it has become. Everyone who changes that calls this.
-    pub(super) fn note_hears_only(&mut self) {
-        self.flags.unset(Flags::HEARS_ONLY);
-        if self.protocol == Protocol::Resp2 && self.is_subscribed() {
-            self.flags.set(Flags::HEARS_ONLY);
-        }
-    }
-
-    /// Whether it is subscribed to anything.
-    pub(super) fn is_subscribed(&self) -> bool {
-        self.subscriptions().is_some_and(Subscriptions::any)
-    }
-
-    pub(super) fn subscriptions(&self) -> Option<&Subscriptions> {
-        self.own.as_ref()?.subscriptions.as_ref()
-    }
-
-    pub(super) fn subscriptions_mut(&mut self) -> &mut Subscriptions {
-        self.own_mut().subscriptions.get_or_insert_default()
     }
 
     /// Requests without a reply.

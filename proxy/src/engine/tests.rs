@@ -393,3 +393,97 @@ fn a_session_that_waits_for_a_slot_is_closed_when_it_has_been_silent_for_its_tim
     rig.to(12_000_000);
     assert_eq!(rig.serve(), [Effect::CloseClient { session: rig.session }]);
 }
+
+/// A proxy over a master and a replica that is connected.
+fn with_replica(primary_only: bool) -> (Rig, u32, u32) {
+    let mut settings = settings();
+    settings.primary_only = primary_only;
+    let mut rig = Rig::new(settings);
+    rig.install("a:1", &["b:1"]);
+    // The first read asks for the connection to the replica.
+    rig.ask("*1 $8 READONLY ");
+    rig.ask(GET);
+    rig.serve();
+    rig.answer();
+    let (master, replica) = (rig.backend("a:1", 0), rig.backend("b:1", 0));
+    assert_eq!(rig.replies(), "+OK\r\n$-1\r\n");
+    (rig, master, replica)
+}
+
+#[test]
+fn a_client_chooses_by_readonly_and_readwrite_where_its_reads_go() {
+    for primary_only in [false, true] {
+        let (mut rig, master, replica) = with_replica(primary_only);
+        for (choice, to_replica) in [
+            ("*1 $8 READONLY ", true),
+            ("*1 $9 READWRITE ", false),
+            ("*1 $8 READONLY ", true),
+            ("*1 $5 RESET ", !primary_only),
+        ] {
+            rig.ask(choice);
+            rig.ask(GET);
+            let (there, here) = (rig.sent(replica), rig.sent(master));
+            assert_eq!(!there.is_empty(), to_replica, "{choice}: primary_only {primary_only}");
+            assert_eq!(!here.is_empty(), !to_replica, "{choice}: primary_only {primary_only}");
+            rig.answer();
+            // Writes never do.
+            rig.ask("*3 $3 SET $1 k $1 v ");
+            assert!(rig.sent(replica).is_empty() && !rig.sent(master).is_empty());
+            rig.answer();
+        }
+        rig.engine.audit().expect("healthy");
+    }
+}
+
+#[test]
+fn a_read_that_a_replica_cannot_answer_goes_to_the_master() {
+    let (mut rig, master, replica) = with_replica(false);
+    rig.ask(GET);
+    assert!(!rig.sent(replica).is_empty());
+    rig.engine.on_backend_bytes(replica, b"-LOADING Redis is loading the dataset in memory\r\n");
+    assert_eq!(rig.sent(master), GET.replace(' ', "\r\n").into_bytes());
+    rig.engine.on_backend_bytes(master, b"$1\r\nv\r\n");
+    assert_eq!(rig.replies(), "$1\r\nv\r\n");
+    // It is left alone for a while.
+    rig.ask(GET);
+    assert!(rig.sent(replica).is_empty());
+    rig.answer();
+    rig.to(1_500_000);
+    rig.answer();
+    rig.replies();
+    rig.ask(&GET.repeat(2));
+    rig.sent(replica);
+    // With others under way it could overtake them: the client is told what the replica says.
+    rig.engine.on_backend_bytes(replica, &b"-MASTERDOWN no\r\n".repeat(2));
+    assert!(rig.replies().starts_with("-MASTERDOWN no\r\n"));
+    rig.engine.audit().expect("healthy");
+}
+
+#[test]
+fn what_clients_ask_while_they_are_paused_runs_afterwards_in_its_order() {
+    for all in [false, true] {
+        let mut rig = Rig::new(settings());
+        let backend = rig.backend("a:1", 0);
+        rig.engine.pause_clients(500_000, all);
+        rig.ask(GET);
+        rig.ask("*3 $3 SET $1 k $1 v ");
+        rig.ask(GET);
+        rig.serve();
+        let sent = String::from_utf8(rig.sent(backend)).expect("text");
+        assert_eq!(sent.contains("GET"), !all, "reads wait when all do");
+        assert!(!sent.contains("SET"), "writes wait");
+        rig.answer();
+        rig.engine.audit().expect("healthy");
+        if all {
+            rig.to(600_000);
+        } else {
+            rig.engine.unpause_clients();
+        }
+        rig.serve();
+        let sent = String::from_utf8(rig.sent(backend)).expect("text");
+        assert!(sent.contains("SET") && sent.ends_with("$3\r\nGET\r\n$1\r\nk\r\n"), "{sent}");
+        rig.answer();
+        assert_eq!(rig.replies(), "$-1\r\n".repeat(3));
+        rig.engine.audit().expect("healthy");
+    }
+}

@@ -407,6 +407,14 @@ impl Shard {
             ShardMessage::Unblock(client, error, answer) => {
                 give(answer, u64::from(self.engine.unblock(client, error)));
             }
+            ShardMessage::Pause { duration_us, all, done } => {
+                self.engine.pause_clients(duration_us, all);
+                give(done, ());
+            }
+            ShardMessage::Unpause(done) => {
+                self.engine.unpause_clients();
+                give(done, ());
+            }
             ShardMessage::Slowlog(answer) => give(answer, self.engine.slowlog()),
             ShardMessage::Monitoring { shards, done } => {
                 self.engine.on_monitoring(&shards);

@@ -351,3 +351,28 @@ fn messages_are_pushes_in_resp3_and_subscribing_is_possible_in_a_transaction_red
     publish(&mut pair, "a");
     pair.same_bytes(b"", 1);
 }
+
+#[test]
+fn pubsub_tells_what_is_subscribed_over_all_groups() {
+    let cluster = cluster();
+    let (here, there) = (cluster.key_on(0, "news"), cluster.key_on(1, "news"));
+    let mut clients: Vec<Client> = (0..4).map(|_| cluster.client()).collect();
+    for client in &mut clients {
+        subscribe(client, "SUBSCRIBE", &[&here, &there]);
+        client.send(codis_testbed::encode(&["PSUBSCRIBE", "n*", "*"]));
+        client.send(codis_testbed::encode(&["SSUBSCRIBE", &there]));
+        (0..3).for_each(|_| drop(client.read()));
+    }
+    let mut other = cluster.client();
+    let channels = Value::Array(vec![Value::bulk(&here), Value::bulk(&there)]).sorted();
+    assert_eq!(other.run("PUBSUB CHANNELS").sorted(), channels);
+    assert_eq!(other.run("PUBSUB CHANNELS nothing*"), Value::Array(vec![]));
+    assert_eq!(other.run("PUBSUB NUMPAT"), Value::Integer(2));
+    let shards = Value::Integer(2);
+    let counts = [Value::bulk(&here), shards.clone(), Value::bulk("none"), Value::Integer(0)];
+    let counts = Value::Array(counts.to_vec());
+    assert_eq!(other.call(&["PUBSUB", "NUMSUB", &here, "none"]), counts);
+    assert_eq!(other.run("PUBSUB SHARDCHANNELS"), Value::Array(vec![Value::bulk(&there)]));
+    let counts = Value::Array(vec![Value::bulk(&there), shards]);
+    assert_eq!(other.call(&["PUBSUB", "SHARDNUMSUB", &there]), counts);
+}

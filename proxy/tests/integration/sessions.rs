@@ -1,7 +1,8 @@
 //! What a client says about its own connection: who it is, which database, which replies it wants.
 
 use crate::cluster::{Cluster, Pair};
-use codis_testbed::{Redis, Value, eventually};
+use codis_testbed::{Redis, Value, encode, eventually};
+use std::time::Duration;
 
 fn with_passwords() -> Pair {
     let cluster = Cluster::with(|options| options.set("session_auth = \"sesame\""));
@@ -264,4 +265,27 @@ fn a_closed_session_leaves_the_list_of_clients() {
     eventually("the session leaves the list", || {
         !watcher.run("CLIENT LIST").text().contains("name=leaving")
     });
+}
+
+#[test]
+fn client_pause_stops_the_clients_of_all_shards_until_it_is_over_or_ended() {
+    let cluster = Cluster::with(|options| options.shards(2));
+    let (mut operator, mut client, mut other) =
+        (cluster.client(), cluster.client(), cluster.client());
+    for wrong in ["CLIENT PAUSE x", "CLIENT PAUSE -1", "CLIENT PAUSE 1 SOME"] {
+        assert!(operator.run(wrong).error().is_some(), "{wrong}");
+    }
+    assert_eq!(operator.run("CLIENT PAUSE 100000 WRITE"), Value::ok());
+    for (client, key) in [(&mut client, "{a}"), (&mut other, "{b}")] {
+        assert_eq!(client.run(&format!("GET {key}")), Value::NullBulk);
+        client.send(encode(&["SET", key, "1"]));
+        client.send(encode(&["GET", key]));
+        assert!(!client.something_comes_within(Duration::from_millis(50)), "a write ran");
+    }
+    assert_eq!(operator.run("CLIENT UNPAUSE"), Value::ok());
+    for client in [&mut client, &mut other] {
+        assert_eq!((client.read(), client.read()), (Value::ok(), Value::bulk("1")));
+    }
+    assert_eq!(operator.run("CLIENT PAUSE 50"), Value::ok());
+    assert_eq!(client.run("GET {a}"), Value::bulk("1"), "it ends by itself");
 }

@@ -1,6 +1,6 @@
 //! What a seed decides before anything runs: how many of what, which limits, which faults.
 
-use codis_proxy::config::{ProxyConfig, Secret};
+use codis_proxy::config::ProxyConfig;
 use codis_proxy::engine::Settings;
 
 /// A fault of the model itself, planted to see that the checks find it.
@@ -176,7 +176,7 @@ impl Plan {
         let (calm, large, seed) = (self.calm, self.large, self.seed);
         let settings = &mut self.settings;
         if self.password {
-            settings.session_auth = Secret::new("sesame");
+            settings.users = settings.users.with_default_password("sesame");
         }
         if rng.u8(..3) == 0 {
             settings.product_auth = "product".into();

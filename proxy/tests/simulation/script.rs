@@ -243,7 +243,7 @@ impl Script {
             }
             6 => self.made(&[b"NOSUCH", tag.as_bytes()], Expect::Starts("-ERR unknown command")),
             7 => self.made(&[b"GET"], Expect::Starts("-ERR wrong number of arguments for 'get'")),
-            8 => self.made(&[b"SUBSCRIBE", b"c"], Expect::Starts("-")),
+            8 => self.made(&[b"SWAPDB", b"0", b"1"], Expect::Starts("-")),
             9 => self.made(&[b"SELECT", b"16"], Expect::Starts("-ERR DB index is out of range")),
             10 if !self.calm => self.made(&[b"TIME"], Expect::Starts("*2\r\n$")),
             11 => self.made(

@@ -1,4 +1,4 @@
-//! `CLIENT LIST`, `CLIENT KILL` and `CLIENT UNBLOCK`.
+//! `CLIENT LIST`, `CLIENT KILL`, `CLIENT PAUSE` and `CLIENT UNBLOCK`.
 
 use super::super::state::State;
 use super::{Refusal, integer, is, reply, text};
@@ -75,6 +75,28 @@ pub(super) async fn kill(
     let (mut filter, skip_me) = parse_filter(options, &state.config().users)?;
     filter.not = skip_me.then_some(client);
     Ok(reply::integer(state.shards.kill(&filter).await?))
+}
+
+/// `CLIENT PAUSE timeout [WRITE | ALL]`
+pub(super) async fn pause(state: &State, options: &[Vec<u8>]) -> Result<Vec<u8>, Refusal> {
+    let (timeout, all) = match options {
+        [timeout] => (timeout, true),
+        [timeout, mode] if is(mode, "all") => (timeout, true),
+        [timeout, mode] if is(mode, "write") => (timeout, false),
+        [_, _] => return Err(Refusal::err("CLIENT PAUSE mode must be WRITE or ALL")),
+        _ => return Err(Refusal::syntax()),
+    };
+    let timeout = integer(timeout);
+    let ms = timeout.ok_or_else(|| Refusal::err("timeout is not an integer or out of range"))?;
+    let ms = u64::try_from(ms).map_err(|_| Refusal::err("timeout is negative"))?;
+    state.shards.pause(ms.saturating_mul(1_000), all).await?;
+    Ok(reply::ok())
+}
+
+/// `CLIENT UNPAUSE`
+pub(super) async fn unpause(state: &State) -> Result<Vec<u8>, Refusal> {
+    state.shards.unpause().await?;
+    Ok(reply::ok())
 }
 
 /// `CLIENT UNBLOCK id [TIMEOUT | ERROR]`

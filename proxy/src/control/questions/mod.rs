@@ -55,6 +55,8 @@ pub(super) async fn answer(
         Question::Info => info::info(state, rest, protocol).await,
         Question::ClientList => clients::list(state, options, protocol).await,
         Question::ClientKill => clients::kill(state, options, client).await,
+        Question::ClientPause => clients::pause(state, options).await,
+        Question::ClientUnpause => clients::unpause(state).await,
         Question::ClientUnblock => clients::unblock(state, options).await,
         Question::ConfigGet => Ok(config::get(state, options, protocol)),
         Question::ConfigSet => config::set(state, options),

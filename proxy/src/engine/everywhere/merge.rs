@@ -2,6 +2,7 @@
 
 use super::{Part, read};
 use crate::resp::{Protocol, write};
+use std::collections::BTreeSet;
 
 /// How replies become one. An error of any of them is the answer, unless the rule says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,12 @@ pub(super) enum Rule {
     Text,
     /// The elements of all arrays in one.
     List,
+    /// The same, without doubles.
+    Names,
+    /// Arrays of names and numbers, the same names in the same order: the sum of the numbers of each name.
+    Counts,
+    /// The greatest of the numbers.
+    Most,
     /// One of them ran something that was ended: OK; none did: what the first one says.
     Kill,
     /// What the one says that runs a function, else the first one.
@@ -36,6 +43,9 @@ impl Rule {
             Self::Least => numbers(parts).and_then(|all| all.into_iter().min()).map(number),
             Self::Text => texts(parts, protocol),
             Self::List => list(parts),
+            Self::Names => names(parts),
+            Self::Counts => counts(parts),
+            Self::Most => numbers(parts).and_then(|all| all.into_iter().max()).map(number),
             Self::Running => running(parts, protocol),
         };
         merged.unwrap_or_else(|| parts.first().map_or_else(Vec::new, |part| part.reply.clone()))
@@ -87,6 +97,31 @@ fn list(parts: &[Part]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     write::array(&mut out, elements.len());
     elements.iter().for_each(|element| out.extend_from_slice(element));
+    Some(out)
+}
+
+fn names(parts: &[Part]) -> Option<Vec<u8>> {
+    let mut names = BTreeSet::new();
+    for part in parts {
+        names.extend(read::elements(&part.reply)?);
+    }
+    let mut out = Vec::new();
+    write::array(&mut out, names.len());
+    names.iter().for_each(|name| out.extend_from_slice(name));
+    Some(out)
+}
+
+fn counts<'a>(parts: &'a [Part]) -> Option<Vec<u8>> {
+    let elements = |part: &'a Part| Some(read::elements(&part.reply)?.collect::<Vec<&[u8]>>());
+    let all: Vec<Vec<&[u8]>> = parts.iter().map(elements).collect::<Option<_>>()?;
+    let first = all.first()?;
+    let mut out = Vec::new();
+    write::array(&mut out, first.len());
+    for (place, name) in first.iter().enumerate().step_by(2) {
+        out.extend_from_slice(name);
+        let counts = all.iter().map(|elements| read::integer(elements.get(place + 1)?));
+        write::integer(&mut out, counts.sum::<Option<i64>>()?);
+    }
     Some(out)
 }
 
@@ -166,6 +201,19 @@ mod tests {
             merged(Rule::List, &["*1\r\n:1\r\n", "*0\r\n", "*1\r\n:2\r\n"]),
             "*2\r\n:1\r\n:2\r\n"
         );
+    }
+
+    #[test]
+    fn names_come_once_and_their_numbers_are_added() {
+        let (a, b) = ("$1\r\na\r\n", "$1\r\nb\r\n");
+        let replies = [format!("*2\r\n{a}{b}"), format!("*1\r\n{b}"), "*0\r\n".to_owned()];
+        let replies: Vec<&str> = replies.iter().map(String::as_str).collect();
+        assert_eq!(merged(Rule::Names, &replies), format!("*2\r\n{a}{b}"));
+        let replies = [format!("*4\r\n{a}:1\r\n{b}:0\r\n"), format!("*4\r\n{a}:2\r\n{b}:5\r\n")];
+        let replies: Vec<&str> = replies.iter().map(String::as_str).collect();
+        assert_eq!(merged(Rule::Counts, &replies), format!("*4\r\n{a}:3\r\n{b}:5\r\n"));
+        assert_eq!(merged(Rule::Counts, &["*0\r\n", "*0\r\n"]), "*0\r\n");
+        assert_eq!(merged(Rule::Most, &[":1\r\n", ":3\r\n", ":2\r\n"]), ":3\r\n");
     }
 
     #[test]

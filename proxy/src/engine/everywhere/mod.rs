@@ -175,6 +175,11 @@ impl Engine {
             Everywhere::Least => self.to_all(session, id, Work::Merge(Rule::Least), request.bytes),
             Everywhere::Text => self.to_all(session, id, Work::Merge(Rule::Text), request.bytes),
             Everywhere::List => self.to_all(session, id, Work::Merge(Rule::List), request.bytes),
+            Everywhere::Names => self.to_all(session, id, Work::Merge(Rule::Names), request.bytes),
+            Everywhere::Counts => {
+                self.to_all(session, id, Work::Merge(Rule::Counts), request.bytes)
+            }
+            Everywhere::Most => self.to_all(session, id, Work::Merge(Rule::Most), request.bytes),
             Everywhere::First => self.to_first(session, id, request),
             Everywhere::Single => self.to_single(session, id, request),
             Everywhere::Acks => self.wait_for_acks(session, id, request),

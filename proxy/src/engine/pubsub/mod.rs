@@ -14,6 +14,7 @@ mod follow;
 mod hold;
 mod message;
 mod publish;
+mod servers;
 mod subscribe;
 mod subscriptions;
 mod topic;

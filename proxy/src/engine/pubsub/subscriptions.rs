@@ -1,6 +1,8 @@
 //! What one session is subscribed to.
 
 use super::Form;
+use crate::engine::session::{Flags, Session};
+use crate::resp::Protocol;
 use std::collections::{BTreeSet, VecDeque};
 
 /// What one session is subscribed to, by topic.
@@ -65,5 +67,28 @@ impl Subscriptions {
             Form::Pattern => self.patterns.clone(),
             Form::Shard => self.shard_channels.iter().copied().collect(),
         }
+    }
+}
+
+impl Session {
+    /// Notes whether it may run hardly anything, by what it has become. Everyone who changes that calls this.
+    pub(in crate::engine) fn note_hears_only(&mut self) {
+        self.flags.unset(Flags::HEARS_ONLY);
+        if self.protocol == Protocol::Resp2 && self.is_subscribed() {
+            self.flags.set(Flags::HEARS_ONLY);
+        }
+    }
+
+    /// Whether it is subscribed to anything.
+    pub(in crate::engine) fn is_subscribed(&self) -> bool {
+        self.subscriptions().is_some_and(Subscriptions::any)
+    }
+
+    pub(in crate::engine) fn subscriptions(&self) -> Option<&Subscriptions> {
+        self.own.as_ref()?.subscriptions.as_ref()
+    }
+
+    pub(in crate::engine) fn subscriptions_mut(&mut self) -> &mut Subscriptions {
+        self.own_mut().subscriptions.get_or_insert_default()
     }
 }

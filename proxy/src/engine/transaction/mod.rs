@@ -163,6 +163,16 @@ impl Engine {
         transaction
     }
 
+    /// The commands that are queued for the server.
+    pub(super) fn queued_commands(&mut self, session: u32) -> Vec<CommandId> {
+        let queue = self.transaction(session).map_or(&[][..], |transaction| &transaction.queue);
+        let command = |queued: &Queued| match queued {
+            Queued::Server { command, .. } => Some(*command),
+            Queued::Select { .. } | Queued::After(_) => None,
+        };
+        queue.iter().filter_map(command).collect()
+    }
+
     fn transaction(&mut self, session: u32) -> Option<&mut Transaction> {
         self.sessions[session as usize].own.as_mut()?.transaction.as_mut()
     }
