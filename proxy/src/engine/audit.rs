@@ -193,10 +193,10 @@ impl Engine {
         };
         rule!(wakes, "session {index} waits ({:?}) for nothing", session.stall);
         rule!(
-            session.stall != Stall::None
+            !session.is_read_from()
                 || !session.flags.has(Flags::PAUSED)
                 || session.flags.has(Flags::CLOSING | Flags::EOF),
-            "session {index} is not read from and does not wait"
+            "session {index} is not read from and should be"
         );
         Ok(())
     }

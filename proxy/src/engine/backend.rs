@@ -148,6 +148,8 @@ pub(super) struct Backend {
     pub(super) tracking: Vec<u8>,
     /// How much longer than others a request on it may take: it blocks.
     pub(super) patience_us: u64,
+    /// Questions under way, on other connections, that may end what waits on this one.
+    pub(super) unblocks: u32,
     /// A replica that has said it cannot answer is not read from until then.
     pub(super) rests_until_us: u64,
     /// In the list of backends with output.
@@ -217,6 +219,7 @@ impl Backend {
             client_id: 0,
             tracking: Vec::new(),
             patience_us: 0,
+            unblocks: 0,
             rests_until_us: 0,
             dirty: false,
             in_flight: VecDeque::new(),

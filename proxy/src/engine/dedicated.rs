@@ -58,6 +58,13 @@ pub(super) struct Leases {
     pub(super) sessions: BTreeSet<u32>,
 }
 
+impl Backend {
+    /// Whether it is the connection that was lent by this.
+    pub(super) fn is_of(&self, lease: Lease) -> bool {
+        self.serial == lease.serial
+    }
+}
+
 impl Engine {
     /// Lets a session's next request wait until all before it have been answered. `None`: they have.
     pub(super) fn wait_until_quiet(&mut self, session: u32) -> Option<Flow> {
@@ -81,13 +88,22 @@ impl Engine {
         target.lessee = session;
         target.slot = slot;
         let lease = Lease { backend, serial: target.serial };
-        if target.database != lane.database {
-            target.database = lane.database;
-            let number = lane.database.to_string();
-            self.push_swallowed(backend, ids::SELECT, &[b"SELECT", number.as_bytes()]);
-        }
+        // Its timer may be that of a wait without an end.
+        self.backend_timer(backend);
+        self.select_on(lease, lane.database);
         self.leases.sessions.insert(session);
         Ok(lease)
+    }
+
+    /// What is sent next on a leased connection is for this database.
+    pub(super) fn select_on(&mut self, lease: Lease, database: u16) {
+        if let Some(target) = self.leased(lease)
+            && target.database != database
+        {
+            target.database = database;
+            let number = database.to_string();
+            self.push_swallowed(lease.backend, ids::SELECT, &[b"SELECT", number.as_bytes()]);
+        }
     }
 
     fn idle_connection(&mut self, server: u16, protocol: Protocol) -> Option<u32> {
@@ -95,7 +111,8 @@ impl Engine {
         let idle = &mut routes.servers[usize::from(server)].dedicated.idle;
         let fits = |backend: &u32| {
             let backend = &backends[*backend as usize];
-            backend.protocol == protocol && backend.in_flight.is_empty()
+            // A question that ends its last wait could end the next one.
+            backend.protocol == protocol && backend.in_flight.is_empty() && backend.unblocks == 0
         };
         let place = idle.iter().rposition(fits)?;
         Some(idle.swap_remove(place))
@@ -119,7 +136,7 @@ impl Engine {
     /// The leased connection, while it is there to be used.
     pub(super) fn leased(&mut self, lease: Lease) -> Option<&mut Backend> {
         let target = self.backends.get_mut(lease.backend as usize)?;
-        let usable = target.serial == lease.serial && target.takes_requests() && !target.retired;
+        let usable = target.is_of(lease) && target.takes_requests() && !target.retired;
         usable.then_some(target)
     }
 
@@ -137,16 +154,14 @@ impl Engine {
             Some(server) if ready && server.dedicated.idle.len() < IDLE_MAX => {
                 server.dedicated.idle.push(lease.backend);
             }
-            _ => {
-                self.forget_dedicated(lease.backend);
-                self.retire(lease.backend);
-            }
+            _ => self.retire(lease.backend),
         }
     }
 
     /// Closes a connection that is in no state to be lent again.
     pub(super) fn abandon(&mut self, lease: Lease, reason: &str) {
-        if let Some(target) = self.leased(lease) {
+        let target = self.backends.get_mut(lease.backend as usize);
+        if let Some(target) = target.filter(|target| target.is_of(lease)) {
             if target.role != Role::Tracker {
                 target.lessee = NO_INDEX;
             }

@@ -243,7 +243,7 @@ impl Engine {
             Kind::Exec => self.on_exec(entry, reply),
             Kind::Blocked => self.on_unblocked(backend, entry, reply),
             Kind::StreamEnd => self.on_stream_end(entry, reply),
-            Kind::Unblock => self.on_unblock_reply(entry, reply),
+            Kind::Unblock => self.on_unblock_reply(backend, entry, reply),
             Kind::Learn => self.on_facts(entry.sequence, reply),
             Kind::Move => self.on_move_reply(entry.sequence, entry.session, reply),
             Kind::Topic | Kind::Flush => debug_assert!(false, "only a subscriber has them"),

@@ -18,9 +18,6 @@ const LARGE_BYTES: usize = 64 * 1024;
 /// What was read of an incomplete request is kept from this size on; less is read again.
 const KEEP_PROGRESS_BYTES: usize = 1024;
 
-/// A client that blocks is read from until so much of what it has sent waits.
-const BLOCKED_INPUT_BYTES_MAX: usize = 64 * 1024;
-
 /// The scratch list of arguments keeps no more memory than this between requests.
 const SCRATCH_ARGS_MAX: usize = 4096;
 
@@ -114,7 +111,7 @@ impl Engine {
         target.flags.unset(Flags::RUNNING);
         self.end_wait_unless_stalled(session);
         let target = &mut self.sessions[session as usize];
-        if target.stall == Stall::None && target.flags.has(Flags::PAUSED) {
+        if target.is_read_from() && target.flags.has(Flags::PAUSED) {
             target.flags.unset(Flags::PAUSED);
             if !target.flags.has(Flags::EOF | Flags::CLOSING) {
                 self.effects.push(Effect::Resume { session });
@@ -126,11 +123,7 @@ impl Engine {
 
     fn pause_if_stalled(&mut self, session: u32) {
         let target = &mut self.sessions[session as usize];
-        // A client that blocks is read from, so that it is seen to go away.
-        let reads_on =
-            target.stall == Stall::Blocked && target.input.len() < BLOCKED_INPUT_BYTES_MAX;
-        if target.stall != Stall::None
-            && !reads_on
+        if !target.is_read_from()
             && !target.flags.has(Flags::EOF | Flags::DEAD)
             && target.flags.raise(Flags::PAUSED)
         {

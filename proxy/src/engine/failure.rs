@@ -123,7 +123,8 @@ impl Engine {
 
     fn fail_entry(&mut self, entry: &InFlight, streamed: bool, error: &[u8]) {
         match entry.kind {
-            Kind::Ping | Kind::Swallow | Kind::Unblock | Kind::Topic | Kind::Flush => {}
+            Kind::Ping | Kind::Swallow | Kind::Topic | Kind::Flush => {}
+            Kind::Unblock => self.on_unblock_lost(entry),
             Kind::Exec => self.on_exec(entry, error),
             Kind::Blocked | Kind::StreamEnd => self.on_wait_lost(entry, error),
             Kind::Fan => self.on_fan_part(entry.sequence, entry.session, error),
@@ -149,6 +150,9 @@ impl Engine {
 
     /// A backend that no topology names any more.
     pub(super) fn retire(&mut self, backend: u32) {
+        if self.backends[backend as usize].role == Role::Dedicated {
+            self.forget_dedicated(backend);
+        }
         self.backends[backend as usize].retired = true;
         if self.backends[backend as usize].role == Role::Subscriber {
             self.on_feed_lost(backend);

@@ -222,6 +222,7 @@ impl Engine {
         if self.backends[backend as usize].role == Role::Tracker {
             self.on_tracker_ready(backend);
         }
+        self.on_wait_sent(backend);
         self.close_if_retired(backend);
     }
 

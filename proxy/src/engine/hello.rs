@@ -67,7 +67,7 @@ impl Engine {
                 return flow;
             }
             // Its connection answers in the old protocol.
-            self.break_watch(session, |_, _| false);
+            self.break_watch(session, |_| false);
         }
         let answer = self.greet(session, &hello);
         self.answer(session, id, answer)

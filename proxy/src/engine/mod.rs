@@ -289,8 +289,8 @@ impl Engine {
         let target = &mut self.sessions[session as usize];
         target.flags.set(Flags::EOF);
         if target.stall == Stall::Blocked {
-            // It will not be there to take what it waits for.
-            return self.close_when_drained(session);
+            // What is there for it already may be on its way; it waits for nothing else.
+            self.release_wait(session, false);
         }
         self.finish_if_drained(session);
     }

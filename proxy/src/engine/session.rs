@@ -152,6 +152,9 @@ pub(super) enum Stall {
     Tracking,
 }
 
+/// A client that blocks is read from until so much of what it has sent waits.
+const BLOCKED_INPUT_BYTES_MAX: usize = 64 * 1024;
+
 /// What a client has said of itself. Most say nothing.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Identity {
@@ -397,6 +400,15 @@ impl Session {
     #[inline]
     pub(super) fn is_drained(&self) -> bool {
         self.head == self.next && self.output.unsent() == 0
+    }
+
+    /// Whether its client is read from. One that blocks is, so that it is seen to go away.
+    pub(super) fn is_read_from(&self) -> bool {
+        match self.stall {
+            Stall::None => true,
+            Stall::Blocked => self.input.len() < BLOCKED_INPUT_BYTES_MAX,
+            _ => false,
+        }
     }
 
     pub(super) fn own_mut(&mut self) -> &mut Own {

@@ -205,10 +205,11 @@ impl Engine {
         let sessions: Vec<u32> = self.leases.sessions.iter().copied().collect();
         for session in sessions {
             self.carry(session, |slot| leaves[usize::from(slot)]);
-            self.break_watch(session, |slot, server| {
-                let then = Serving::of(next, usize::from(slot));
-                !leaves[usize::from(slot)] || then.is_some_and(|then| then.group.master == *server)
-            });
+            // A slot that waits already has no route to leave, and may be given yet another.
+            let slot = self.watched_slot(session).map_or(0, usize::from);
+            let then = Serving::of(next, slot).map(|then| &then.group.master);
+            let stays = !leaves[slot] && !self.settling.waits(slot);
+            self.break_watch(session, |server| stays || then == Some(server));
         }
     }
 

@@ -6,6 +6,7 @@ mod moves;
 mod pubsub;
 mod settle;
 mod tracking;
+mod waits;
 
 use super::*;
 use crate::config::ProxyConfig;
@@ -93,11 +94,15 @@ impl Rig {
     /// The server's replies to a handshake.
     fn greet(&self, greeting: &[u8]) -> Vec<u8> {
         let requests = greeting.split(|byte| *byte == b'*').skip(1);
-        let reply =
-            |request: &[u8]| match request.ends_with(b"\r\nGET\r\n$15\r\n__codis_fence__\r\n") {
-                true => self.fence.clone().into_bytes(),
-                false => b"+OK\r\n".to_vec(),
-            };
+        let reply = |request: &[u8]| {
+            if request.ends_with(b"\r\nGET\r\n$15\r\n__codis_fence__\r\n") {
+                self.fence.clone().into_bytes()
+            } else if request.ends_with(b"\r\nCLIENT\r\n$2\r\nID\r\n") {
+                b":7\r\n".to_vec()
+            } else {
+                b"+OK\r\n".to_vec()
+            }
+        };
         requests.flat_map(reply).collect()
     }
 

@@ -18,3 +18,4 @@ mod promotion;
 mod proxies;
 mod pubsub;
 mod refusals;
+mod waits;

@@ -1,11 +1,15 @@
 //! Clients: sessions with a few requests under way, each of which is in the history of its keys.
 
+use crate::answers::learn;
 use crate::history::{OPERATIONS_MAX, What};
 use crate::plan::{Key, Kind, Plan};
 use crate::server::reply::{Reply, encode, request};
 use crate::walks::Walk;
 use crate::world::{Event, World};
 use std::collections::VecDeque;
+
+/// How long clients wait for an element before somebody ends that, once nothing fails any more, in microseconds.
+const PATIENCE_US: u64 = 3_000_000;
 
 /// One client.
 pub(crate) struct Client {
@@ -28,26 +32,46 @@ pub(crate) struct Client {
     values: u64,
     pub(crate) replies: usize,
     last_reply: u64,
+    /// The key that it watches, until it has said EXEC.
+    pub(crate) watches: Option<Key>,
+    /// It has said its last word, and reads on.
+    hung_up: bool,
     /// It does nothing but SCAN.
     pub(crate) walk: Option<Walk>,
 }
 
 /// A request that has no answer.
-struct Asked {
-    since: u64,
-    what: Question,
+pub(crate) struct Asked {
+    pub(crate) since: u64,
+    pub(crate) what: Question,
     /// By key: which operation of its history.
-    operations: Vec<(Key, usize)>,
+    pub(crate) operations: Vec<(Key, usize)>,
 }
 
 /// How to read the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Question {
     Select,
     One,
     Values,
     Ok,
     Count,
+    /// BLPOP that waits for so long, 0 is for ever; whether it may end before.
+    Pop {
+        timeout_us: u64,
+        released: bool,
+    },
+    /// WATCH.
+    Watch,
+    /// What a watched key holds.
+    Watched,
+    /// It is a part of a transaction, or ends one that was not begun: there is nothing to learn.
+    Said,
+    /// EXEC: for each reply which part of which operation it is of; none for PING.
+    Exec {
+        watched: bool,
+        parts: Vec<Option<(usize, usize)>>,
+    },
     Page,
 }
 
@@ -71,6 +95,8 @@ impl Client {
             values: 0,
             replies: 0,
             last_reply: 0,
+            watches: None,
+            hung_up: false,
             walk: (number >= plan.clients).then(Walk::default),
         }
     }
@@ -94,13 +120,17 @@ impl World {
         if self.clients[client].session.is_none() {
             return self.open_session(client);
         }
+        if self.clients[client].hung_up || self.waits_or_leaves(client) {
+            return;
+        }
         if walks {
             if self.clients[client].asked.is_empty() {
                 self.walk_on(client);
             }
             return;
         }
-        if self.clients[client].asked.len() < self.clients[client].window
+        if self.clients[client].watches.is_none()
+            && self.clients[client].asked.len() < self.clients[client].window
             && self.clients[client].left > 0
         {
             self.ask_something(client);
@@ -139,6 +169,55 @@ impl World {
         target.from_proxy.clear();
         target.received.clear();
         target.asked.clear();
+        target.watches = None;
+        target.hung_up = false;
+    }
+
+    /// Lets the wait of a client's BLPOP end now and then, or the client go away. Whether it does.
+    fn waits_or_leaves(&mut self, client: usize) -> bool {
+        let target = &self.clients[client];
+        let (node, session) = (target.node, target.session);
+        let pops = |asked: &Asked| matches!(asked.what, Question::Pop { .. });
+        let Some(pop) = target.asked.iter().find(|asked| pops(asked)) else { return false };
+        let patient = self.now - pop.since > PATIENCE_US;
+        let all_said = target.to_proxy.is_empty() && !target.paused;
+        let Some(session) = session.filter(|_| self.runs(node)) else { return false };
+        let chance = self.rng.u8(..if patient && self.healed { 3 } else { 40 });
+        match chance {
+            0 | 1 => {
+                let id = 1000 + client as u64;
+                let released = self.engine(node).unblock(id, chance == 0);
+                self.tell(|| format!("client {client} is unblocked: {released}"));
+                if released {
+                    self.may_end_early(client);
+                }
+                false
+            }
+            2 if all_said => {
+                self.tell(|| format!("client {client} says no more"));
+                self.engine(node).on_client_eof(session);
+                self.clients[client].hung_up = true;
+                self.may_end_early(client);
+                true
+            }
+            3 if all_said => {
+                self.tell(|| format!("client {client} is gone"));
+                self.engine(node).on_client_lost(session);
+                self.engine(node).on_client_closed(session);
+                self.nodes[node].sessions.remove(&session);
+                self.session_over(client);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn may_end_early(&mut self, client: usize) {
+        for asked in &mut self.clients[client].asked {
+            if let Question::Pop { released, .. } = &mut asked.what {
+                *released = true;
+            }
+        }
     }
 
     pub(crate) fn ask(
@@ -207,9 +286,10 @@ impl World {
             // It is the first in its session's queue since then.
             let since = asked.since.max(target.last_reply);
             target.last_reply = self.now;
-            // Writes to a big key wait until it has moved.
+            // Writes to a big key wait until it has moved, BLPOP for something to pop.
             if let [(key, _)] = asked.operations.as_slice()
                 && !key.large
+                && !matches!(asked.what, Question::Pop { .. } | Question::Exec { .. })
             {
                 self.check_wait(client, since);
             }
@@ -219,8 +299,15 @@ impl World {
 
     fn take_reply(&mut self, client: usize, asked: Asked, reply: Reply) {
         let now = self.now;
-        if asked.what == Question::Page && !matches!(reply, Reply::Error(_)) {
-            return self.take_page(client, reply);
+        match asked.what {
+            Question::Said => return,
+            Question::Watch | Question::Watched => self.go_on_with_swap(client, &asked, &reply),
+            Question::Pop { .. } => return self.take_popped(client, &asked, reply),
+            Question::Exec { .. } => return self.take_executed(client, &asked, reply),
+            Question::Page if !matches!(reply, Reply::Error(_)) => {
+                return self.take_page(client, reply);
+            }
+            _ => {}
         }
         if let Reply::Error(words) = &reply {
             // Of several keys some may have been reached.
@@ -264,6 +351,12 @@ impl World {
         let of_database: Vec<Key> =
             self.plan.keys.iter().filter(|key| key.place.0 == database).cloned().collect();
         let key = of_database[self.rng.usize(..of_database.len())].clone();
+        match self.rng.u8(..10) {
+            0 | 1 => return self.ask_transaction(client, &key),
+            2 if key.kind == Kind::Register => return self.ask_watch(client, key),
+            3 | 4 if key.kind == Kind::List => return self.ask_pop(client, key),
+            _ => {}
+        }
         let several = self.rng.u8(..5) == 0;
         let (name, question, keys) = if several {
             let registers = self.rng.bool();
@@ -299,18 +392,36 @@ impl World {
         self.ask_about(client, name, question, keys);
     }
 
-    fn ask_about(&mut self, client: usize, name: &str, question: Question, keys: Vec<Key>) {
-        let now = self.now;
+    /// Its name in histories.
+    pub(crate) fn session_of(&self, client: usize) -> Option<u64> {
+        let target = &self.clients[client];
+        Some(((target.number as u64) << 32) + target.sessions)
+    }
+
+    /// A value that nobody has written before.
+    pub(crate) fn new_value(&mut self, client: usize, key: &Key) -> Vec<u8> {
         let target = &mut self.clients[client];
-        let session = Some(((target.number as u64) << 32) + target.sessions);
+        target.values += 1;
+        let mut value = format!("{}.{}", target.number, target.values).into_bytes();
+        if key.large {
+            value.extend(std::iter::repeat_n(b'.', 1_200));
+        }
+        value
+    }
+
+    pub(crate) fn ask_about(
+        &mut self,
+        client: usize,
+        name: &str,
+        question: Question,
+        keys: Vec<Key>,
+    ) {
+        let now = self.now;
+        let session = self.session_of(client);
         let mut args = vec![name.as_bytes().to_vec()];
         let mut operations = Vec::new();
         for key in keys {
-            target.values += 1;
-            let mut value = format!("{}.{}", target.number, target.values).into_bytes();
-            if key.large {
-                value.extend(std::iter::repeat_n(b'.', 1_200));
-            }
+            let value = self.new_value(client, &key);
             args.push(key.place.1.clone());
             let what = match name {
                 "GET" | "MGET" => What::Get(None),
@@ -348,43 +459,4 @@ impl World {
         }
         self.ask(client, &args, question, operations);
     }
-}
-
-/// Writes what was answered into the operation; whether it is an answer to it. A number that counts several keys says something
-/// of each only where it is all or none.
-fn learn(what: &mut What, value: Option<Reply>, count: usize) -> bool {
-    let bulks = |items: Vec<Reply>| -> Option<Vec<Vec<u8>>> {
-        items
-            .into_iter()
-            .map(|item| if let Reply::Bulk(text) = item { Some(text) } else { None })
-            .collect()
-    };
-    match (what, value) {
-        (What::Get(seen), Some(Reply::Nil)) => *seen = Some(None),
-        (What::Get(seen), Some(Reply::Bulk(text))) => *seen = Some(Some(text)),
-        (What::Set(_), Some(Reply::Status(_))) => {}
-        (What::Delete(seen) | What::Exists(seen), Some(Reply::Int(number))) => {
-            *seen = match number {
-                0 => Some(false),
-                number if number == count as i64 => Some(true),
-                number => return (0..=count as i64).contains(&number),
-            };
-        }
-        (What::Expire(seen) | What::Add(_, seen), Some(Reply::Int(number))) => {
-            *seen = Some(number == 1);
-        }
-        (What::Increment(seen) | What::Push(_, seen), Some(Reply::Int(number))) => {
-            *seen = Some(number);
-        }
-        (What::Range(seen), Some(Reply::Array(items))) => {
-            *seen = bulks(items);
-            return seen.is_some();
-        }
-        (What::Members(seen), Some(Reply::Array(items))) => {
-            *seen = bulks(items).map(|items| items.into_iter().collect());
-            return seen.is_some();
-        }
-        _ => return false,
-    }
-    true
 }

@@ -27,6 +27,12 @@ pub(crate) enum What {
     Add(Vec<u8>, Option<bool>),
     Members(Option<BTreeSet<Vec<u8>>>),
     Expire(Option<bool>),
+    /// The first element, or nothing where there was none.
+    Pop(Option<Option<Vec<u8>>>),
+    /// The second value takes the place of the first, which was there.
+    Swap(Option<Vec<u8>>, Vec<u8>),
+    /// All of them at once, one after the other.
+    All(Vec<What>),
     /// The key comes to its end, if it still has one.
     Vanish,
     /// A server lost or got back data as a single server would.
@@ -56,7 +62,13 @@ pub(crate) struct Histories {
 impl What {
     /// Whether it changes nothing.
     fn only_reads(&self) -> bool {
-        matches!(self, Self::Get(_) | Self::Exists(_) | Self::Range(_) | Self::Members(_))
+        match self {
+            Self::All(parts) => parts.iter().all(Self::only_reads),
+            Self::Get(_) | Self::Exists(_) | Self::Range(_) | Self::Members(_) => true,
+            // Nothing was taken.
+            Self::Pop(seen) => *seen == Some(None),
+            _ => false,
+        }
     }
 
     /// What it makes of a value. `None`: it cannot have seen what it saw.
@@ -109,6 +121,23 @@ impl What {
             }
             (Self::Members(seen), Some(Value::Set(items))) => {
                 agree(seen.as_ref().is_none_or(|seen| seen == items), value.clone())
+            }
+            (Self::Pop(seen), Some(Value::List(items))) => {
+                let (first, rest) = items.split_first()?;
+                let rest = (!rest.is_empty()).then(|| Value::List(rest.to_vec()));
+                agree(seen.as_ref().is_none_or(|seen| seen.as_ref() == Some(first)), rest)
+            }
+            (Self::Pop(seen), None) => agree(!matches!(seen, Some(Some(_))), None),
+            (Self::Swap(seen, next), _) => {
+                let is = match value {
+                    None => None,
+                    Some(Value::Text(text)) => Some(text),
+                    Some(_) => return None,
+                };
+                agree(seen.as_ref() == is, Some(Value::Text(next.clone())))
+            }
+            (Self::All(parts), _) => {
+                parts.iter().try_fold(value.clone(), |value, part| part.after(&value))
             }
             (Self::Vanish, _) => Some(None),
             (Self::Returns(old), None) => Some(Some(old.clone())),
@@ -308,6 +337,41 @@ mod tests {
         };
         assert!(is_explained(&history(2)));
         assert!(!is_explained(&history(1)));
+    }
+
+    #[test]
+    fn an_element_is_popped_once_and_an_unknown_pop_may_have_taken_it() {
+        let push = operation(What::Push(b"x".to_vec(), Some(1)), 0, 1, None);
+        let pop = |seen: Option<&str>, from, to| {
+            let seen = seen.map(|text| text.as_bytes().to_vec());
+            operation(What::Pop(Some(seen)), from, to, None)
+        };
+        assert!(is_explained(&[push.clone(), pop(Some("x"), 2, 3), pop(None, 4, 5)]));
+        assert!(!is_explained(&[push.clone(), pop(Some("x"), 2, 3), pop(Some("x"), 2, 5)]));
+        assert!(!is_explained(&[push.clone(), pop(None, 2, 3)]));
+        let unknown = operation(What::Pop(None), 0, NEVER, None);
+        assert!(is_explained(&[push.clone(), unknown.clone(), pop(None, 4, 5)]));
+        assert!(is_explained(&[push, unknown, pop(Some("x"), 4, 5)]));
+    }
+
+    #[test]
+    fn what_happens_at_once_is_never_seen_in_halves() {
+        let both = What::All(vec![What::Increment(Some(1)), What::Increment(Some(2))]);
+        let history = |seen: &str| {
+            [operation(both.clone(), 0, 9, None), operation(get(Some(seen)), 1, 8, None)]
+        };
+        assert!(is_explained(&history("2")));
+        assert!(!is_explained(&history("1")));
+    }
+
+    #[test]
+    fn a_swap_is_of_the_value_that_was_seen() {
+        let swap = |seen: &str| {
+            let swap = What::Swap(Some(seen.into()), b"c".to_vec());
+            [operation(set("a"), 0, 1, None), operation(swap, 2, 3, None)]
+        };
+        assert!(is_explained(&swap("a")));
+        assert!(!is_explained(&swap("b")));
     }
 
     #[test]

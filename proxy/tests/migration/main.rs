@@ -10,7 +10,7 @@
 //! allows, and the engine's own rules. That the checks find what they are for is shown by breaking the
 //! protocol's rules one by one ([`plan::Bug`]).
 //!
-//! To read: [`world`], then [`server`], [`proxies`], [`leader`], [`group`], [`clients`]; [`faults`] and [`operator`] are what
+//! To read: [`world`], then [`server`], [`proxies`], [`leader`], [`group`], [`clients`] and [`transactions`]; [`faults`] and [`operator`] are what
 //! happens to them, [`verdict`] is a run from its beginning to its end.
 //!
 //! A failure names its seed. To run that one alone:
@@ -19,6 +19,7 @@
 
 #![allow(clippy::print_stdout, reason = "tests print what they did")]
 
+mod answers;
 mod clients;
 mod faults;
 mod group;
@@ -28,6 +29,7 @@ mod operator;
 mod plan;
 mod proxies;
 mod server;
+mod transactions;
 mod verdict;
 mod walks;
 mod world;

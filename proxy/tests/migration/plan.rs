@@ -23,10 +23,18 @@ pub(crate) enum Bug {
     LeftoversKept,
     /// SCAN looks at each group once, and never again where keys have moved to meanwhile.
     OnePass,
+    /// EXEC runs whatever has happened to the watched keys.
+    WatchForgotten,
+    /// What is queued runs at once, and not as one.
+    TransactionSplit,
+    /// A wait takes two elements, as if it were in two places.
+    WaitDoubled,
+    /// A wait takes an element and goes on.
+    ElementDropped,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::SourceWins,
         Self::TargetNotWalked,
         Self::NotDrained,
@@ -34,6 +42,10 @@ impl Bug {
         Self::UnknownForgotten,
         Self::LeftoversKept,
         Self::OnePass,
+        Self::WatchForgotten,
+        Self::TransactionSplit,
+        Self::WaitDoubled,
+        Self::ElementDropped,
     ];
 
     /// The text of a script as a server with this bug runs it.

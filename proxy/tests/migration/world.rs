@@ -30,6 +30,7 @@ pub(crate) enum Event {
     MigrateLate(usize, u64),
     LinkIdle(usize, usize),
     Waited { server: usize, run: u64, wire: usize, follows: bool },
+    PopLate { server: usize, run: u64, wire: usize, serial: u64 },
     // Proxies.
     Tick(usize),
     BackendClosed { node: usize, life: u64, backend: u32 },
@@ -219,6 +220,9 @@ impl World {
             Event::MigrateLate(server, serial) => self.migrate_late(server, serial),
             Event::LinkIdle(server, wire) => self.link_idle(server, wire),
             Event::Waited { server, run, wire, follows } => self.waited(server, run, wire, follows),
+            Event::PopLate { server, run, wire, serial } => {
+                self.pop_late(server, run, wire, serial)
+            }
             Event::Tick(node) => self.tick(node),
             Event::BackendClosed { node, life, backend } => {
                 self.backend_closed(node, life, backend)

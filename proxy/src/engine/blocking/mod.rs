@@ -7,6 +7,7 @@
 //! again, takes the way of any request to the new one, with the time that is left.
 //!
 //! A client that goes away ends its wait: its connection to the server is closed, and the server drops what waits on it.
+//! One that sends no more may still read: it is given what there is for it, as by CLIENT UNBLOCK.
 
 mod arguments;
 mod carry;
@@ -15,7 +16,7 @@ use super::Engine;
 use super::backend::{Body, InFlight, Kind, State as Connection};
 use super::dedicated::Lease;
 use super::dispatch::{Flow, since_us};
-use super::session::Stall;
+use super::session::{Flags, Stall};
 use crate::command::{CommandId, ids};
 use crate::resp::{Request, write};
 use arguments::Arguments;
@@ -129,8 +130,7 @@ impl Engine {
         self.begin_blocking(session, slot, arguments);
         if self.is_over(session) {
             self.count_local(id);
-            let mut reply = Vec::new();
-            write::null_array(&mut reply, self.sessions[session as usize].protocol);
+            let reply = self.nothing(session, false);
             self.reply(session, &reply);
             return Flow::Next;
         }
@@ -150,6 +150,9 @@ impl Engine {
         match self.asks_for_ends(session, arguments) {
             true => self.ask_for_ends(session, lease, arguments, request),
             false => self.send_blocking(session, id, lease, arguments, request),
+        }
+        if self.sessions[session as usize].flags.has(Flags::EOF) {
+            self.release_wait(session, false);
         }
         Flow::Wait
     }
@@ -262,11 +265,14 @@ impl Engine {
         let Some(blocked) = self.wait_of(entry) else { return };
         let State::Waiting(waiting) = blocked.state else { return };
         let ended = matches!(reply, b"*-1\r\n" | b"$-1\r\n" | b"_\r\n");
-        blocked.state = if ended && waiting.leaves && waiting.released.is_none() {
-            State::Offered
-        } else {
-            State::Answered(reply.to_vec())
+        let state = match waiting.released {
+            Some(error) if ended => State::Answered(self.nothing(entry.session, error)),
+            None if ended && waiting.leaves => State::Offered,
+            _ => State::Answered(reply.to_vec()),
         };
+        if let Some(blocked) = self.blocked(entry.session) {
+            blocked.state = state;
+        }
         debug_assert_eq!(backend, waiting.lease.backend);
         self.give_back(waiting.lease);
         self.make_resumable(entry.session);
@@ -311,9 +317,10 @@ impl Engine {
         }
     }
 
-    /// Whether a dedicated connection can take no more requests until its server has answered.
-    fn is_sent(&mut self, lease: Lease) -> bool {
-        self.leased(lease).is_some_and(|backend| backend.state == Connection::Ready)
+    /// Whether what was given to a dedicated connection may have reached its server.
+    fn is_sent(&self, lease: Lease) -> bool {
+        let backend = self.backends.get(lease.backend as usize);
+        backend.is_some_and(|backend| backend.is_of(lease) && backend.state == Connection::Ready)
     }
 
     /// How many sessions wait at servers.

@@ -6,6 +6,7 @@ mod keys;
 mod model;
 mod retries;
 mod safe;
+mod transactions;
 
 use super::*;
 use crate::topology::{Durability, MoveRules};

@@ -6,7 +6,7 @@ use super::super::dedicated::Lease;
 use super::super::dispatch::Flow;
 use super::super::everywhere::runs_script;
 use super::super::lane::Lane;
-use super::super::route::Way;
+use super::super::route::{NoRoute, Route, Way};
 use super::super::session::{Flags, Stall};
 use super::{Queued, Step, Transaction};
 use crate::command::{CommandId, ids};
@@ -48,26 +48,21 @@ impl Engine {
     }
 
     fn exec_queue(&mut self, session: u32, id: CommandId, transaction: Transaction) -> Flow {
-        if let Some(watch) = self.take_watch(session) {
-            if !self.watch_holds(&watch) {
-                self.give_back_watched(watch.lease);
+        let found = match (self.watched(session), transaction.slot) {
+            (Some((_, None)), _) => {
+                self.end_watch(session);
                 return self.exec_nothing(session, id);
             }
-            let lease = watch.lease;
-            self.send_queue(session, lease.backend, transaction);
-            self.give_back(lease);
-            let target = &mut self.sessions[session as usize];
-            if target.stall == Stall::None {
-                target.stall = Stall::Quiet;
+            (Some((slot, Some(lease))), _) => {
+                self.watcher_for(session, id, slot, lease, &transaction)
             }
-            return Flow::Next;
-        }
-        let Some(slot) = transaction.slot else {
-            return self.exec_without_server(session, id, transaction);
+            (None, Some(slot)) => self.backend_for(session, id, slot, &transaction),
+            (None, None) => return self.exec_without_server(session, id, transaction),
         };
-        match self.backend_for(session, id, slot, &transaction) {
+        match found {
             Ok(backend) => {
                 self.send_queue(session, backend, transaction);
+                self.end_watch_by_exec(session);
                 Flow::Next
             }
             Err(Flow::Wait) => {
@@ -77,15 +72,33 @@ impl Engine {
                 target.own_mut().transaction = Some(transaction);
                 Flow::Wait
             }
-            Err(flow) => flow,
+            Err(flow) => {
+                self.end_watch(session);
+                flow
+            }
         }
     }
 
-    fn give_back_watched(&mut self, lease: Lease) {
-        if self.leased(lease).is_some() {
-            self.push_swallowed(lease.backend, ids::UNWATCH, &[b"UNWATCH"]);
+    /// The connection that watches, once the server has all keys of the transaction.
+    fn watcher_for(
+        &mut self,
+        session: u32,
+        id: CommandId,
+        slot: u16,
+        lease: Lease,
+        transaction: &Transaction,
+    ) -> Result<u32, Flow> {
+        match self.routes.slots[usize::from(slot)] {
+            Route::Server { .. } => {}
+            // The watched keys have left the source; others of the transaction need not have.
+            Route::Migrating { .. } => _ = self.follow_queue(session, id, slot, transaction)?,
+            Route::Parked => return Err(self.no_route(session, id, slot, NoRoute::Parked)),
+            Route::Offline => return Err(self.no_route(session, id, slot, NoRoute::Offline)),
+            Route::Moving => return Err(self.no_route(session, id, slot, NoRoute::Moving)),
         }
-        self.give_back(lease);
+        let database = self.sessions[session as usize].database;
+        self.select_on(lease, database);
+        Ok(lease.backend)
     }
 
     /// Answers that a watched key has changed.

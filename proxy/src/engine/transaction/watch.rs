@@ -54,16 +54,16 @@ impl Engine {
         let target = &mut self.sessions[session as usize];
         let entry = target.entry(session, id, self.now_us);
         target.stall = Stall::Quiet;
+        let database = target.database;
+        self.select_on(lease, database);
         self.push(lease.backend, entry, Body::Copy(request.bytes));
         Flow::Next
     }
 
     /// The session's connection for watching keys of a slot of this server; `None` if it has one that is broken.
     fn watching(&mut self, session: u32, slot: u16, server: u16) -> Result<Option<Lease>, String> {
-        let watch = self.sessions[session as usize].own.as_ref().and_then(|own| own.watch.as_ref());
-        if let Some(watch) = watch {
-            let (lease, broken) = (watch.lease, watch.broken);
-            return Ok((!broken && self.leased(lease).is_some()).then_some(lease));
+        if let Some((_, lease)) = self.watched(session) {
+            return Ok(lease);
         }
         let lease = match self.tracker_for(session, server, slot) {
             Some(lease) => {
@@ -83,7 +83,7 @@ impl Engine {
     }
 
     /// The slot of the keys that a session watches.
-    pub(super) fn watched_slot(&self, session: u32) -> Option<u16> {
+    pub(in crate::engine) fn watched_slot(&self, session: u32) -> Option<u16> {
         let own = self.sessions[session as usize].own.as_ref()?;
         own.watch.as_ref().map(|watch| watch.slot)
     }
@@ -97,7 +97,17 @@ impl Engine {
         self.give_back(watch.lease);
     }
 
-    pub(super) fn take_watch(&mut self, session: u32) -> Option<Watch> {
+    /// EXEC is on its way, and with it the end of the watch. The next request waits for its answer.
+    pub(super) fn end_watch_by_exec(&mut self, session: u32) {
+        let Some(watch) = self.take_watch(session) else { return };
+        self.give_back(watch.lease);
+        let target = &mut self.sessions[session as usize];
+        if target.stall == Stall::None {
+            target.stall = Stall::Quiet;
+        }
+    }
+
+    fn take_watch(&mut self, session: u32) -> Option<Watch> {
         let own = self.sessions[session as usize].own.as_mut()?;
         let watch = own.watch.take()?;
         if own.blocked.is_none() {
@@ -111,18 +121,21 @@ impl Engine {
     pub(in crate::engine) fn break_watch(
         &mut self,
         session: u32,
-        stays: impl Fn(u16, &Address) -> bool,
+        stays: impl FnOnce(&Address) -> bool,
     ) {
         if let Some(own) = &mut self.sessions[session as usize].own
             && let Some(watch) = &mut own.watch
         {
             let server = self.backends.get(watch.lease.backend as usize);
-            watch.broken |= !server.is_some_and(|server| stays(watch.slot, &server.address));
+            watch.broken |= !server.is_some_and(|server| stays(&server.address));
         }
     }
 
-    /// Whether EXEC may still run, by what the proxy knows.
-    pub(super) fn watch_holds(&mut self, watch: &Watch) -> bool {
-        !watch.broken && self.leased(watch.lease).is_some()
+    /// The session's watch: its slot, and its connection unless changes may have gone unseen.
+    pub(super) fn watched(&mut self, session: u32) -> Option<(u16, Option<Lease>)> {
+        let watch = self.sessions[session as usize].own.as_ref()?.watch.as_ref()?;
+        let (slot, lease, broken) = (watch.slot, watch.lease, watch.broken);
+        let holds = !broken && self.leased(lease).is_some();
+        Some((slot, holds.then_some(lease)))
     }
 }

@@ -1,7 +1,7 @@
 //! A model Redis server: what it is, and the connections that others have to it.
 //!
 //! [`data`] are its keys, [`commands`] what runs on them, [`lua`] its scripts; [`wires`] is how bytes get to it and back,
-//! [`serve`] how requests get from there to those, and [`migrate`] the one command that waits for another server, with everything that can happen
+//! [`serve`] how requests get from there to those, [`waits`] who waits for an element of a list, and [`migrate`] the one command that waits for another server, with everything that can happen
 //! meanwhile.
 
 pub(crate) mod commands;
@@ -10,12 +10,14 @@ pub(crate) mod lua;
 pub(crate) mod migrate;
 pub(crate) mod reply;
 pub(crate) mod serve;
+pub(crate) mod waits;
 pub(crate) mod wires;
 
 use data::{Data, Place};
 use migrate::Blocked;
-use reply::Request;
+use reply::{Reply, Request};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use waits::Waiting;
 
 /// One server. What its process holds in memory alone is in `run`.
 pub(crate) struct Server {
@@ -123,8 +125,12 @@ pub(crate) struct Client {
     pub(crate) command: String,
     pub(crate) transaction: Option<Vec<Request>>,
     pub(crate) watched: Vec<(Place, u64)>,
+    /// Replies to what should have been queued.
+    pub(crate) ran: Vec<Reply>,
     /// A WAIT of it is not over.
     pub(crate) waits: bool,
+    /// A BLPOP of it.
+    pub(crate) waiting: Option<Waiting>,
 }
 
 impl Wire {

@@ -44,13 +44,19 @@ impl World {
         let accepted: Vec<usize> = target.run.accepted.values().copied().collect();
         for wire in accepted {
             let seen = &self.wires[wire];
+            let ended = seen.ended && seen.flying.is_empty();
             if seen.client.waits {
+                continue;
+            }
+            if seen.client.waiting.is_some() {
+                // It reads nothing, but it sees the end.
+                ready.extend(ended.then_some((wire, None)));
                 continue;
             }
             match parse_request(&seen.input) {
                 Err(why) => return self.fail(why),
                 Ok(Some(request)) => ready.push((wire, Some(request))),
-                Ok(None) if seen.ended && seen.flying.is_empty() => ready.push((wire, None)),
+                Ok(None) if ended => ready.push((wire, None)),
                 Ok(None) => {}
             }
         }
@@ -73,6 +79,7 @@ impl World {
                 if let Some(reply) = self.take_request(server, wire, &request) {
                     self.answer(wire, &reply);
                 }
+                self.serve_waiting(server);
                 self.wake_server(server);
             }
         }
@@ -102,6 +109,12 @@ impl World {
     /// Runs a request of a connection; `None` where the answer takes its time.
     fn take_request(&mut self, server: usize, wire: usize, args: &Request) -> Option<Reply> {
         let name = args[0].to_ascii_uppercase();
+        let queues = self.wires[wire].client.transaction.is_some();
+        if queues && self.splits(wire) && name != b"EXEC" {
+            let reply = self.simple(server, wire, args);
+            self.wires[wire].client.ran.push(reply);
+            return Some(Reply::Status("QUEUED".into()));
+        }
         let client = &mut self.wires[wire].client;
         client.command = String::from_utf8_lossy(&args[0]).to_ascii_lowercase();
         match (name.as_slice(), &mut client.transaction) {
@@ -145,9 +158,16 @@ impl World {
                 return self.script(server, wire, &name, args);
             }
             (b"WAIT", _) => return self.wait_for_replica(server, wire, args),
+            (b"BLPOP", _) => return self.begin_to_wait(server, wire, args),
             _ => {}
         }
         Some(self.simple(server, wire, args))
+    }
+
+    /// A planted bug: transactions of proxies are none.
+    fn splits(&self, wire: usize) -> bool {
+        let of_proxy = matches!(self.wires[wire].near, Near::Backend { .. });
+        self.plan.bug == Bug::TransactionSplit && of_proxy
     }
 
     fn execute(&mut self, server: usize, wire: usize) -> Reply {
@@ -155,8 +175,12 @@ impl World {
         let requests = client.transaction.take().unwrap_or_default();
         let watched = std::mem::take(&mut client.watched);
         let data = &self.servers[server].data;
-        if watched.iter().any(|(place, changes)| data.changes(place) != *changes) {
+        let changed = watched.iter().any(|(place, changes)| data.changes(place) != *changes);
+        if changed && self.plan.bug != Bug::WatchForgotten {
             return Reply::Nil;
+        }
+        if self.splits(wire) {
+            return Reply::Array(std::mem::take(&mut self.wires[wire].client.ran));
         }
         let replies = requests.iter().map(|request| {
             let is_script = request[0].eq_ignore_ascii_case(b"EVAL");
@@ -186,6 +210,7 @@ impl World {
                 _ => Reply::Error("ERR DB index is out of range".into()),
             },
             b"CLIENT" => self.client_command(server, wire, args),
+            b"BLPOP" => self.pop_at_once(server, wire, args),
             b"INFO" => Reply::bulk(self.info(server)),
             b"COMMAND" => {
                 let about = |name: &Vec<u8>| {
@@ -285,6 +310,10 @@ impl World {
                     self.kill(found);
                 }
                 Reply::Int(i64::from(found.is_some()))
+            }
+            b"UNBLOCK" => {
+                let error = args.get(3).is_some_and(|how| how.eq_ignore_ascii_case(b"ERROR"));
+                self.unblock_client(server, number(&args[2]).unwrap_or(0), error)
             }
             _ => {
                 self.fail(format!(

@@ -110,6 +110,7 @@ impl World {
         target.back.truncate(kept);
         let (server, id) = (target.server, target.client.id);
         target.client.waits = false;
+        target.client.waiting = None;
         let run = &mut self.servers[server].run;
         if run.accepted.get(&id) == Some(&wire) {
             run.accepted.remove(&id);
