@@ -1,6 +1,6 @@
 # `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt bench bench-meta bench-moves bench-instructions soak fuzz
+.PHONY: help run test lint fmt bench bench-meta bench-moves bench-instructions soak clients fuzz
 
 # When make dies, however it dies, the kernel tells the script that stands in for the recipe.
 BOUND := exec setpriv --pdeathsig TERM --
@@ -35,6 +35,9 @@ bench-moves: ## moves of slots: keys a second, what clients notice, big keys; ab
 
 soak: ## Faults, checks and simulations that `make test` has no time for; CODIS_FAULT_SECONDS=600, SEEDS=1000000
 	@scripts/soak.sh
+
+clients: ## redis-py, ioredis, node-redis, the redis crate and fred, from their registries, against a cluster; about three minutes
+	@scripts/clients.sh
 
 fuzz: ## Fuzz the parser and the engine; SECONDS_EACH=60, installs cargo-fuzz where it is missing
 	@scripts/fuzz.sh

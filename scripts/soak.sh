@@ -13,8 +13,9 @@
 #
 # - Random commands to the proxy and to one Redis, replies compared: CODIS_DIFFERENTIAL_COMMANDS says how many (a million),
 #   CODIS_DIFFERENTIAL_SEED repeats a run.
+# - Client libraries from their registries, as clients/README.md says.
 #
-# `scripts/soak.sh faults`, `simulation`, `moves`, `differential`, `check` or `planted` runs one of them alone.
+# `scripts/soak.sh faults`, `simulation`, `moves`, `differential`, `check`, `planted` or `clients` runs one of them alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -69,9 +70,10 @@ moves) moves ;;
 differential) differential ;;
 check) check ;;
 planted) planted ;;
-all) faults && simulation && moves && differential && check && planted ;;
+clients) scripts/clients.sh ;;
+all) faults && simulation && moves && differential && check && planted && scripts/clients.sh ;;
 *)
-    echo "usage: scripts/soak.sh [faults|simulation|moves|differential|check|planted]" >&2
+    echo "usage: scripts/soak.sh [faults|simulation|moves|differential|check|planted|clients]" >&2
     exit 2
     ;;
 esac

@@ -95,8 +95,8 @@ settings! {
         /// The most server connections on each shard that are one session's own for a while: for commands that
         /// block, and for WATCH. A session that needs one more gets an error.
         (Live) backend_dedicated_max: usize = 4096;
-        /// Whether clients may run commands that administer single servers: DEBUG, and CODIS.SERVER with CONFIG, SLOWLOG,
-        /// CLIENT, BGSAVE and their like.
+        /// Whether clients may run commands that administer single servers: DEBUG, and CODIS.SERVER
+        /// with CONFIG, SLOWLOG, CLIENT, BGSAVE and their like.
         (Live) backend_admin_commands: bool = false;
         /// How long a server connection is silent before the kernel probes it (TCP keepalive). 0 for never.
         /// A new value counts for connections made from then on.
