@@ -46,7 +46,7 @@ node_libraries() {
 }
 
 rust() {
-    cargo run --quiet --manifest-path clients/rust/Cargo.toml --target-dir "$folder/rust" -- "$address"
+    cargo run --quiet --locked --manifest-path clients/rust/Cargo.toml --target-dir "$folder/rust" -- "$address"
 }
 
 for language in "${languages[@]}"; do

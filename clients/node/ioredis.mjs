@@ -37,8 +37,8 @@ const pmessage = once(subscriber, "pmessage");
 await client.publish(key("news"), "hello");
 assert.deepEqual(await message, [key("news"), "hello"]);
 assert.deepEqual(await pmessage, [key("n*"), key("news"), "hello"]);
-await subscriber.unsubscribe();
-await subscriber.punsubscribe();
+await subscriber.unsubscribe(key("news"));
+await subscriber.punsubscribe(key("n*"));
 assert.equal(await subscriber.get(key("tx")), "changed");
 
 const waiting = other.blpop(key("q"), 10);

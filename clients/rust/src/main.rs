@@ -33,7 +33,7 @@ fn redis_crate(address: &str, key: &dyn Fn(&str) -> String, prefix: u128) -> Out
     names.iter().for_each(|name| _ = pipe.set(name, 1).ignore());
     let () = pipe.query(&mut connection)?;
     let found: BTreeSet<String> =
-        connection.scan_match::<_, String>(format!("scan{prefix}:*"))?.collect::<Result<_, _>>()?;
+        connection.scan_match::<_, String>(format!("scan{prefix}:*"))?.collect();
     assert_eq!(found, names.into_iter().collect());
     let (set, n): (String, i64) =
         redis::pipe().atomic().set(key("tx"), 1).incr(key("tx"), 1).query(&mut connection)?;
