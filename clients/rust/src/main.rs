@@ -113,7 +113,8 @@ async fn fred_client(address: &str, key: &dyn Fn(&str) -> String) -> Outcome {
     subscriber.init().await?;
     let mut messages = subscriber.message_rx();
     subscriber.subscribe(key("fnews")).await?;
-    let () = client.publish(key("fnews"), "hello").await?;
+    // Its subscribe() does not wait for the confirmation.
+    while client.publish::<i64, _, _>(key("fnews"), "hello").await? == 0 {}
     assert_eq!(messages.recv().await?.value.convert::<String>()?, "hello");
     client.quit().await?;
     subscriber.quit().await?;

@@ -370,6 +370,9 @@ fn a_cache_that_follows_the_messages_never_keeps_an_old_value_redis_too() {
         let Value::Array(present) = tracker_reply(&mut tracker, &mut cache) else {
             panic!("an array is due")
         };
+        // A message may come behind the answer to the last request that was split.
+        tracker.client.send(encode(&["PING"]));
+        tracker_reply(&mut tracker, &mut cache);
         for (name, value) in names.iter().zip(present) {
             if let Some(cached) = cache.get(name) {
                 assert_eq!(*cached, value, "{name} is cached with an old value");
