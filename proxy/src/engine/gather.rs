@@ -157,6 +157,21 @@ impl Engine {
         Flow::Next
     }
 
+    /// The way of one key that has no shortcut.
+    #[cold]
+    fn route_part(&mut self, session: u32, command: CommandId, slot: u16) -> Way {
+        let lane = self.sessions[session as usize].lane();
+        let read_only = crate::command::is_read_only(command);
+        let replicas_too = self.may_read_replicas(session, read_only);
+        self.route(slot, lane, replicas_too)
+    }
+
+    #[cold]
+    fn part_moved_to(&mut self, session: u32, slot: u16, key: &[u8]) -> Option<u32> {
+        let lane = self.sessions[session as usize].lane();
+        self.moved_to(slot, lane, key)
+    }
+
     /// Finds each key's backend. Nothing is sent unless every key can be.
     fn plan(
         &mut self,
@@ -166,10 +181,7 @@ impl Engine {
         stride: usize,
         plan: &mut Plan,
     ) -> Result<(), Flow> {
-        let (lane, row) =
-            (self.sessions[session as usize].lane(), self.sessions[session as usize].row);
-        let read_only = crate::command::is_read_only(command);
-        let replicas_too = self.may_read_replicas(session, read_only);
+        let row = self.sessions[session as usize].row;
         plan.backends.clear();
         plan.order.clear();
         let mut unmoved = Vec::new();
@@ -180,11 +192,11 @@ impl Engine {
                 None if is_reserved(request.arg(key)) => {
                     return Err(self.refuse_reserved(session, command));
                 }
-                None => self.route(slot, lane, replicas_too),
+                None => self.route_part(session, command, slot),
             };
             let backend = match found {
                 Way::To(backend) => backend,
-                Way::Follow => match self.moved_to(slot, lane, request.arg(key)) {
+                Way::Follow => match self.part_moved_to(session, slot, request.arg(key)) {
                     Some(backend) => backend,
                     None => {
                         unmoved.push(request.arg(key));
@@ -206,7 +218,8 @@ impl Engine {
             plan.order.push(part as u16);
         }
         if !unmoved.is_empty() {
-            let read = (read_only && request.len() == 2).then_some(request);
+            let reads = crate::command::is_read_only(command) && request.len() == 2;
+            let read = reads.then_some(request);
             return Err(self.wait_for_keys(session, command, &unmoved, read));
         }
         Ok(())
