@@ -64,13 +64,11 @@ impl Scanner {
                 self.skip_bulk(rest)
             } else if self.in_line {
                 self.skip_line(rest)
-            } else if self.header_len == 0
-                && let Some(end) = short_element(rest)
-            {
-                self.elements -= 1;
-                end
             } else {
-                self.header(rest)?
+                match self.skip_short(rest) {
+                    0 => self.header(rest)?,
+                    skipped => skipped,
+                }
             };
             if self.elements == 0 {
                 return Ok(match self.in_push {
@@ -80,6 +78,22 @@ impl Scanner {
             }
         }
         Ok(Scan::More)
+    }
+
+    /// Passes over all elements at the start of `rest` that are short and whole.
+    #[inline(always)]
+    fn skip_short(&mut self, rest: &[u8]) -> usize {
+        let (mut position, mut elements) = (0, self.elements);
+        if self.header_len == 0 {
+            while elements > 0
+                && let Some(end) = short_element(&rest[position..])
+            {
+                position += end;
+                elements -= 1;
+            }
+        }
+        self.elements = elements;
+        position
     }
 
     fn skip_bulk(&mut self, rest: &[u8]) -> usize {
