@@ -87,6 +87,7 @@ pub(super) struct Plan {
 
 impl Engine {
     /// Runs MGET, MSET, DEL, UNLINK, EXISTS or TOUCH.
+    #[inline(never)]
     pub(super) fn split(
         &mut self,
         session: u32,
