@@ -8,7 +8,7 @@
 //!
 //! A turn: the driver sets the time, hands in what has come (`on_client_bytes`,
 //! `on_backend_bytes`, ...), calls [`Engine::finish_turn`], then carries out the effects and sends the
-//! output of every dirty connection. The way of a request is [`dispatch`] (parse, look up, route,
+//! output of every dirty connection. The way of a request is [`input`] (parse), [`dispatch`] (look up, route,
 //! append to a backend's output) and then [`deliver`] (find the reply's end, append to the session's
 //! output in its order). Read those two first.
 //!
@@ -27,9 +27,11 @@ mod early;
 mod effect;
 mod everywhere;
 mod failure;
+mod flags;
 mod gather;
 mod handshake;
 mod hello;
+mod input;
 mod lane;
 mod learn;
 mod local;
