@@ -129,7 +129,11 @@ pub(crate) const EVERYWHERE: &[(&str, &str, &str)] = &[
 /// Answered by the proxy itself: the command, its `Local` variant, and how the answer differs from
 /// that of a Redis server (empty: not at all).
 pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
-    ("auth", "Auth", "checks the proxy's `session_auth`; a user name must be `default`"),
+    (
+        "auth",
+        "Auth",
+        "the users of the proxy's configuration; `session_auth` is the default one's password",
+    ),
     ("hello", "Hello", "the id is that of the connection to the proxy"),
     ("select", "Select", "up to the proxy's `backend_number_databases`"),
     ("ping", "Ping", "answered by the proxy; `PING host:port` asks a server of the topology"),
