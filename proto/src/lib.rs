@@ -32,6 +32,14 @@ pub const WAIT_KEY: &str = "__codis_wait__";
 /// all of them into one slot.
 pub const BIG_KEY_PREFIX: &str = "{__codis_big__}:";
 
+/// The set on a target of moves that names the copies of big keys there, each with its database. In database 0.
+/// Reserved, as the fence is.
+pub const COPIES_KEY: &str = "__codis_copies__";
+
+/// All keys of the product on servers but the hidden copies.
+pub const RESERVED_KEYS: [&str; 6] =
+    [FENCE_KEY, ORDER_KEY, MOVER_KEY, CLEAN_KEY, WAIT_KEY, COPIES_KEY];
+
 macro_rules! packages {
     ($( $(#[$doc:meta])* $name:ident $package:literal; )+) => { $(
         $(#[$doc])*

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use codis_proto::{CLEAN_KEY, FENCE_KEY, MOVER_KEY, ORDER_KEY, WAIT_KEY};
+use codis_proto::{CLEAN_KEY, COPIES_KEY, FENCE_KEY, MOVER_KEY, ORDER_KEY, WAIT_KEY};
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError,
@@ -110,7 +110,8 @@ impl Servers for RedisServers {
         self.call(address, "INFO", async |mut connection| {
             let mut questions = pipe();
             questions.cmd("INFO").cmd("MGET").arg(FENCE_KEY).arg(ORDER_KEY);
-            questions.cmd("EXISTS").arg(MOVER_KEY).arg(CLEAN_KEY).arg(WAIT_KEY).ignore_errors();
+            let of_moves = [MOVER_KEY, CLEAN_KEY, WAIT_KEY, COPIES_KEY];
+            questions.cmd("EXISTS").arg(&of_moves).ignore_errors();
             let answers: Vec<RedisResult<Value>> = questions.query_async(&mut connection).await?;
             let mut answers = answers.into_iter();
             let info: String = redis::from_redis_value(next(&mut answers)?)?;

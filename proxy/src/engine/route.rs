@@ -7,19 +7,16 @@ use super::{Engine, NO_INDEX, dedicated};
 use crate::slots::{self, SLOT_COUNT};
 use crate::topology::{Address, GroupIndex, SlotState, Topology};
 use ahash::AHashMap;
-use codis_proto::{BIG_KEY_PREFIX, CLEAN_KEY, FENCE_KEY, MOVER_KEY, ORDER_KEY, WAIT_KEY};
+use codis_proto::{BIG_KEY_PREFIX, RESERVED_KEYS};
 use std::sync::Arc;
 
 /// No backend yet.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// The keys that the metadata group and movers of keys have on servers. Clients must not touch them.
-pub(super) const RESERVED_KEYS: [&str; 5] = [FENCE_KEY, ORDER_KEY, MOVER_KEY, CLEAN_KEY, WAIT_KEY];
-
-/// What each of them begins with; hardly any other key does.
+/// What each of the reserved keys begins with; hardly any other key does.
 const RESERVED_START: &[u8] = b"__codis_";
 
-/// Whether a key is the metadata group's own, or a mover's.
+/// Whether a key is the metadata group's own, or a mover's. Clients must not touch it.
 #[inline]
 pub(super) fn is_reserved(key: &[u8]) -> bool {
     if key.starts_with(RESERVED_START) {

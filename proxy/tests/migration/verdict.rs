@@ -4,16 +4,13 @@ use crate::history::What;
 use crate::leader::desk::lock;
 use crate::plan::{Bug, Plan, Trouble};
 use crate::world::{Event, World};
-use codis_proto::{BIG_KEY_PREFIX, CLEAN_KEY, FENCE_KEY, MOVER_KEY, ORDER_KEY, WAIT_KEY};
+use codis_proto::{BIG_KEY_PREFIX, RESERVED_KEYS};
 
 /// How long everything may take to end once nothing fails any more, in microseconds.
 const HEALED_US_MAX: u64 = 300_000_000;
 
 /// What a client may wait beyond a barrier's deadline: the leader's messages and the servers' answers to a fence.
 const ROUND_TRIPS_US: u64 = 60_000;
-
-/// The keys that servers may have beside those of clients.
-const RESERVED: [&str; 5] = [FENCE_KEY, ORDER_KEY, MOVER_KEY, CLEAN_KEY, WAIT_KEY];
 
 /// What a run leaves behind.
 pub(crate) struct Outcome {
@@ -147,15 +144,14 @@ impl World {
         for (number, server) in self.servers.iter().enumerate() {
             for (place, _) in server.data.iter() {
                 let (database, key) = place;
-                if RESERVED.iter().any(|reserved| reserved.as_bytes() == key) {
+                if RESERVED_KEYS.iter().any(|reserved| reserved.as_bytes() == key) {
                     continue;
                 }
                 let what =
                     format!("{} in database {database} of {}", key.escape_ascii(), server.address);
                 if key.starts_with(BIG_KEY_PREFIX.as_bytes()) {
-                    // What a leader or a server that died has left is removed when slots come there again.
-                    let calm = matches!(self.plan.trouble, Trouble::None | Trouble::Proxies);
-                    if calm {
+                    // A server that went back to the middle of a copy is cleared when keys move there again.
+                    if self.plan.trouble != Trouble::Losses {
                         return Err(format!("{what} was left behind"));
                     }
                     continue;

@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use codis_proto::MOVER_KEY;
+use codis_proto::{COPIES_KEY, MOVER_KEY};
 
+use super::copies::Copies;
 use super::net::{Connection, Net, Request, Value, request};
 use super::trouble::Trouble;
 use crate::drive::wire::RAISE;
@@ -45,8 +46,6 @@ struct Memory {
     field_ttl: bool,
     /// Connections that were lost with something on its way: their run and number.
     strays: Vec<(String, i64)>,
-    /// Hidden keys of copies that came to nothing.
-    litter: Vec<(u32, Vec<u8>)>,
 }
 
 impl Host {
@@ -59,9 +58,15 @@ impl Host {
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
     hosts: Mutex<BTreeMap<String, Arc<Host>>>,
+    pub(super) copies: Copies,
 }
 
 impl Hosts {
+    /// Whether a server has been worked with, and so been cleared of what leaders before had left.
+    pub(super) fn has_met(&self, address: &str) -> bool {
+        !self.get(address).lock().run_id.is_empty()
+    }
+
     fn get(&self, address: &str) -> Arc<Host> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(hosts.entry(address.to_owned()).or_default())
@@ -91,7 +96,7 @@ pub(super) async fn open<N: Net>(
     let mut link = connect(net, hosts.get(address), address).await?;
     link.introduce(password, &format!("{NAME}{term}")).await?;
     link.raise(term).await?;
-    link.tidy(term).await?;
+    link.tidy(term, &hosts.copies).await?;
     Ok(link)
 }
 
@@ -169,15 +174,15 @@ impl<C: Connection> Link<C> {
         }
     }
 
-    /// On the first connection to a run of the server: looks what it can, and kills what is older. On each: kills and
-    /// removes what lost connections have left.
-    async fn tidy(&mut self, term: u64) -> Result<(), Trouble> {
-        let (known, strays, litter) = {
+    /// On the first connection to a run of the server: looks what it can, and kills what is older. On each: kills
+    /// lost connections, and removes what copies have left.
+    async fn tidy(&mut self, term: u64, copies: &Copies) -> Result<(), Trouble> {
+        let (known, strays) = {
             let memory = self.host.lock();
             let known = (memory.run_id == self.run_id).then_some(memory.field_ttl);
             let run = |stray: &&(String, i64)| stray.0 == self.run_id;
             let strays: Vec<i64> = memory.strays.iter().filter(run).map(|stray| stray.1).collect();
-            (known, strays, memory.litter.clone())
+            (known, strays)
         };
         let mut ids = strays.clone();
         if let Some(field_ttl) = known {
@@ -188,14 +193,13 @@ impl<C: Connection> Link<C> {
         }
         let kills = ids.iter().map(|id| request(&["CLIENT", "KILL", "ID", &id.to_string()]));
         self.all_well(kills.collect()).await?;
-        let removals =
-            litter.iter().map(|(database, key)| (*database, request(&[b"UNLINK", &key[..]])));
-        self.ask(removals.collect(), CALL_MAX).await?;
+        let register = self.all_well(vec![request(&["SMEMBERS", COPIES_KEY])]).await?.pop();
+        let register = register.and_then(Value::into_items).unwrap_or_default();
+        self.ask_well(copies.left(&register), CALL_MAX).await?;
         let mut memory = self.host.lock();
         memory.run_id.clone_from(&self.run_id);
         memory.field_ttl = self.field_ttl;
         memory.strays.retain(|(run, id)| *run == self.run_id && !strays.contains(id));
-        memory.litter.retain(|one| !litter.contains(one));
         Ok(())
     }
 
@@ -260,27 +264,27 @@ impl<C: Connection> Link<C> {
 
     /// Asks what takes no work and must not fail.
     pub(super) async fn all_well(&mut self, requests: Vec<Request>) -> Result<Vec<Value>, Trouble> {
-        let names: Vec<String> = requests.iter().map(name).collect();
-        let database = self.database;
-        let requests = requests.into_iter().map(|request| (database, request)).collect();
-        let answers = self.ask(requests, CALL_MAX).await?;
-        for (answer, name) in answers.iter().zip(names) {
-            if let Value::Error(why) = answer {
-                return Err(self.refused(&name, why));
-            }
-        }
-        Ok(answers)
+        self.all_well_in(self.database, requests, CALL_MAX).await
     }
 
-    /// As [`Link::all_well`], of one database.
+    /// As [`Link::ask_well`], of one database.
     pub(super) async fn all_well_in(
         &mut self,
         database: u32,
         requests: Vec<Request>,
         patience: Duration,
     ) -> Result<Vec<Value>, Trouble> {
-        let names: Vec<String> = requests.iter().map(name).collect();
         let requests = requests.into_iter().map(|request| (database, request)).collect();
+        self.ask_well(requests, patience).await
+    }
+
+    /// As [`Link::ask`], but an error of the server is one here.
+    pub(super) async fn ask_well(
+        &mut self,
+        requests: Vec<(u32, Request)>,
+        patience: Duration,
+    ) -> Result<Vec<Value>, Trouble> {
+        let names: Vec<String> = requests.iter().map(|(_, request)| name(request)).collect();
         let answers = self.ask(requests, patience).await?;
         for (answer, name) in answers.iter().zip(names) {
             if let Value::Error(why) = answer {
@@ -327,11 +331,6 @@ impl<C: Connection> Link<C> {
             self.host.lock().strays.push((self.run_id.clone(), self.id));
         }
         Trouble::Away { address: self.address.clone(), why: why.to_owned() }
-    }
-
-    /// A hidden key may have been left on the server: it is removed with the next connection.
-    pub(super) fn litters(&self, database: u32, key: &[u8]) {
-        self.host.lock().litter.push((database, key.to_vec()));
     }
 
     pub(super) fn refused(&self, what: &str, why: &str) -> Trouble {

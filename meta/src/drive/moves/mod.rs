@@ -14,6 +14,7 @@ mod admission;
 mod big;
 mod board;
 mod clean;
+mod copies;
 mod exclusion;
 mod link;
 mod net;
@@ -34,7 +35,6 @@ mod weigh;
 
 use std::collections::BTreeSet;
 use std::pin::pin;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -73,8 +73,6 @@ pub struct Mover<'a, M, S, N> {
     term: u64,
     hosts: Hosts,
     admission: Admission,
-    /// How many big keys have been begun to be copied.
-    copies: AtomicU64,
 }
 
 impl<'a, M: Member, S: Servers, N: Net> Mover<'a, M, S, N> {
@@ -88,8 +86,7 @@ impl<'a, M: Member, S: Servers, N: Net> Mover<'a, M, S, N> {
         term: u64,
     ) -> Self {
         let (hosts, admission) = (Hosts::default(), Admission::default());
-        let copies = AtomicU64::new(0);
-        Self { member, servers, net, exclusion, board, password, term, hosts, admission, copies }
+        Self { member, servers, net, exclusion, board, password, term, hosts, admission }
     }
 
     /// Works until it is dropped, which is to be when the term is over.

@@ -1,10 +1,8 @@
 //! Which slot a key is in, and which keys are in none.
 
-use codis_proto::{BIG_KEY_PREFIX, CLEAN_KEY, FENCE_KEY, MOVER_KEY, ORDER_KEY, WAIT_KEY};
+use codis_proto::{BIG_KEY_PREFIX, RESERVED_KEYS};
 
 use crate::state::limits::SLOT_COUNT;
-
-const RESERVED: [&str; 5] = [FENCE_KEY, ORDER_KEY, MOVER_KEY, CLEAN_KEY, WAIT_KEY];
 
 /// The slot of `key`: the CRC-32 of its tag, as Codis has it and as the proxies have it. The tag is what stands between
 /// the first `{` and the next `}`, and may be empty.
@@ -18,7 +16,7 @@ pub(super) fn slot(key: &[u8]) -> u32 {
 
 /// Whether a key is the product's own and never moves.
 pub(super) fn is_reserved(key: &[u8]) -> bool {
-    is_hidden(key) || RESERVED.iter().any(|reserved| reserved.as_bytes() == key)
+    is_hidden(key) || RESERVED_KEYS.iter().any(|reserved| reserved.as_bytes() == key)
 }
 
 /// Whether a key is the copy of a big one that is being made, or was.
@@ -43,9 +41,9 @@ mod tests {
     #[test]
     fn reserved_keys_are_told_from_clients() {
         let hidden = format!("{BIG_KEY_PREFIX}3:1");
-        for key in [MOVER_KEY, CLEAN_KEY, WAIT_KEY, FENCE_KEY, ORDER_KEY, hidden.as_str()] {
+        for key in RESERVED_KEYS.iter().copied().chain([hidden.as_str()]) {
             assert!(is_reserved(key.as_bytes()), "{key}");
         }
-        assert!(!is_reserved(b"__codis_mover__2") && !is_reserved(b""));
+        assert!(!is_reserved(b"__codis_fence__2") && !is_reserved(b""));
     }
 }

@@ -196,6 +196,7 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         session.rests.well(&group);
         let done = |one: &&SlotMove| !passed.unfinished.contains(&one.slot);
         let done: Vec<SlotMove> = plan.migrating().filter(done).cloned().collect();
+        self.meet_targets(plan, &done).await;
         if self.advance_all(&done, SlotStep::Done, "").await? {
             self.board.done(done.len());
         }
@@ -219,6 +220,18 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         }
         self.board.trouble(group, &troubles);
         Ok(())
+    }
+
+    /// Connects to those targets that this leader has had no reason to, so that nothing stays there that
+    /// the last one left. One that cannot be reached is left: what is there is in nobody's way.
+    async fn meet_targets(&self, plan: &Plan, done: &[SlotMove]) {
+        let targets: BTreeSet<u32> = done.iter().map(|one| one.target).collect();
+        let places = targets.iter().filter_map(|target| plan.targets.get(target));
+        for place in places.filter(|place| !self.hosts.has_met(&place.address)) {
+            if let Err(trouble) = self.open(&place.address).await {
+                tracing::info!("it was not seen to what earlier moves have left there: {trouble}");
+            }
+        }
     }
 
     /// Waits for a change, or until something may be tried again.

@@ -21,6 +21,40 @@ pub(super) fn contents(server: &Redis) -> Contents {
     all
 }
 
+/// What the two differ in: keys that only one has, and the first value of each that is not alike.
+pub(super) fn difference(before: &Contents, after: &Contents) -> Vec<String> {
+    let name = |key: &(u32, Vec<u8>)| format!("{}:{}", key.0, key.1.escape_ascii());
+    let missing = before.keys().filter(|key| !after.contains_key(*key));
+    let extra = after.keys().filter(|key| !before.contains_key(*key));
+    let mut told: Vec<String> = missing.map(|key| format!("{} is missing", name(key))).collect();
+    told.extend(extra.map(|key| format!("{} is too much", name(key))));
+    for (key, (old, new)) in
+        before.iter().filter_map(|(key, old)| Some((key, (old, after.get(key)?))))
+    {
+        let flat = |values: &[Value]| -> Vec<String> {
+            let items = values.iter().flat_map(|value| match value {
+                Value::Array(items) => items.clone(),
+                other => vec![other.clone()],
+            });
+            items.map(|item| format!("{item:.200?}")).collect()
+        };
+        let (old, new) = (flat(old), flat(new));
+        if old != new {
+            let at = old.iter().zip(&new).position(|(old, new)| old != new);
+            let at = at.unwrap_or(old.len().min(new.len()));
+            told.push(format!(
+                "{}: {} parts and {}, first unlike at {at}: {:?} and {:?}",
+                name(key),
+                old.len(),
+                new.len(),
+                old.get(at),
+                new.get(at),
+            ));
+        }
+    }
+    told
+}
+
 /// The keys of clients in the selected database.
 pub(super) fn keys(client: &mut Client) -> Vec<Vec<u8>> {
     let keys = client.call(&["KEYS", "*"]);

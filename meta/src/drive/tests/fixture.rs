@@ -1,5 +1,6 @@
 //! A member alone in its group, and proxies that follow it.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -22,7 +23,7 @@ use crate::state::State;
 pub(super) struct Meta {
     pub(super) node: Node,
     stopper: Option<Stopper>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Drop for Meta {
@@ -37,16 +38,8 @@ impl Meta {
     /// With the product "demo".
     pub(super) async fn start() -> Meta {
         let folder = TempDir::with_prefix("codis-drive-").expect("a temporary folder can be made");
-        let members = [(1, "127.0.0.1:1".to_owned())].into();
-        let founding = Founding { members, snapshot: State::new().snapshot() };
-        let identity = Identity { group: 7, member: 1 };
-        let (store, loaded) =
-            DiskStore::open(folder.path(), identity, Some(&founding)).expect("it can be opened");
-        let raft = Config::new(1, 7, 1);
-        let config = NodeConfig { raft, tick: Duration::from_millis(10) };
-        let (node, stopper) =
-            Node::start(config, store, loaded, Box::new(drop)).expect("it can be started");
-        let meta = Meta { node, stopper: Some(stopper), _folder: folder };
+        let (node, stopper) = member(folder.path());
+        let meta = Meta { node, stopper: Some(stopper), folder };
         let product = pb::ProductCreate {
             name: "demo".to_owned(),
             cluster: 1,
@@ -54,6 +47,17 @@ impl Meta {
         };
         meta.ok(Change::ProductCreate(product)).await;
         meta
+    }
+
+    /// Has the member begin anew, and so lead in a later term. No driver may be left.
+    pub(super) async fn elect_again(&mut self) {
+        if let Some(stopper) = self.stopper.take() {
+            stopper.stop();
+        }
+        let (node, stopper) = member(self.folder.path());
+        (self.node, self.stopper) = (node, Some(stopper));
+        let mut standing = self.node.standing();
+        standing.wait_for(|standing| standing.leads).await.expect("the member runs");
     }
 
     /// With group 1 of these servers, master first, and every slot on it.
@@ -141,6 +145,17 @@ impl Meta {
         };
         self.ok(Change::ProxyRegister(change)).await;
     }
+}
+
+/// The member alone in its group whose data is in the folder.
+fn member(folder: &Path) -> (Node, Stopper) {
+    let members = [(1, "127.0.0.1:1".to_owned())].into();
+    let founding = Founding { members, snapshot: State::new().snapshot() };
+    let identity = Identity { group: 7, member: 1 };
+    let (store, loaded) =
+        DiskStore::open(folder, identity, Some(&founding)).expect("it can be opened");
+    let config = NodeConfig { raft: Config::new(1, 7, 1), tick: Duration::from_millis(10) };
+    Node::start(config, store, loaded, Box::new(drop)).expect("it can be started")
 }
 
 /// Waits until `condition` holds.

@@ -6,12 +6,12 @@
 
 use super::super::Engine;
 use super::super::dispatch::Flow;
-use super::super::route::RESERVED_KEYS;
 use super::Work;
 use super::merge::Rule;
 use crate::command::{CommandId, Everywhere};
 use crate::resp::{Request, write};
 use crate::topology::SlotState;
+use codis_proto::RESERVED_KEYS;
 
 /// Flushes and puts the reserved keys back.
 ///

@@ -2,7 +2,6 @@
 
 use super::super::Engine;
 use super::super::dispatch::Flow;
-use super::super::route::RESERVED_KEYS;
 use super::scan::scanned;
 use super::{Part, Work, read};
 use crate::command::CommandId;
@@ -10,6 +9,7 @@ use crate::resp::write;
 use crate::slots;
 use crate::topology::SlotState;
 use ahash::AHashSet;
+use codis_proto::RESERVED_KEYS;
 
 /// How many keys a master is asked to draw at once, where the first one it drew was not a client's.
 const DRAWS: usize = 16;

@@ -167,6 +167,7 @@ fn the_reserved_keys_are_refused_however_they_are_named() {
         "__codis_mover__",
         "__codis_clean__",
         "__codis_wait__",
+        "__codis_copies__",
         "{__codis_big__}:7:1",
         "{__codis_big__}:",
     ] {

@@ -5,7 +5,7 @@
 //! target has under the name already wins. See docs/migration.md.
 //!
 //! A transaction whose answer was lost may run late. It can do no harm once its hidden key is gone, and that is
-//! seen to before the next attempt: a connection that is opened in place of a lost one removes it first.
+//! seen to before the next attempt: a connection that is opened in place of a lost one removes it first (see [`super::copies`]).
 
 mod chunk;
 mod copy;
@@ -15,9 +15,9 @@ mod whole;
 
 use std::time::Duration;
 
-use codis_proto::BIG_KEY_PREFIX;
 use codis_proto::moves::unlink_arguments;
 
+use super::copies::Copy;
 use super::exclusion::{Inside, Moment};
 use super::link::{CALL_MAX, Link};
 use super::net::{Net, Value, request};
@@ -86,13 +86,8 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         if kind == b"none" {
             return Ok(Attempt::Over);
         }
-        let hidden = self.hidden_name();
-        let outcome =
-            self.copy_and_switch(way, (&mut source, &mut target), &kind, &hidden, lookout).await;
-        if outcome.is_err() {
-            target.litters(way.database, &hidden);
-        }
-        outcome
+        let copy = self.hosts.copies.begin(self.term);
+        self.copy_and_switch(way, (&mut source, &mut target), &kind, &copy, lookout).await
     }
 
     async fn copy_and_switch(
@@ -100,9 +95,11 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         way: &Way<'_>,
         (source, target): (&mut Link<N::Connection>, &mut Link<N::Connection>),
         kind: &[u8],
-        hidden: &[u8],
+        copy: &Copy<'_>,
         lookout: &mut Lookout,
     ) -> Result<Attempt, Trouble> {
+        target.ask_well(copy.announcement(way.database).into(), CALL_MAX).await?;
+        let hidden = copy.name();
         let mut copying = Copying { mover: self, way, source, target, hidden, lookout };
         if !copying.run(kind).await? {
             return Ok(Attempt::Indivisible);
@@ -118,9 +115,7 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
                 Attempt::Over
             }
         };
-        // What is left of the copy, if there is something.
-        let unlink = vec![b"UNLINK".to_vec(), hidden.to_vec()];
-        target.all_well_in(way.database, vec![unlink], CALL_MAX).await?;
+        target.ask_well(copy.removal(way.database).into(), CALL_MAX).await?;
         Ok(outcome)
     }
 
@@ -134,12 +129,6 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         let unlink = unlink_arguments(&source.run_id, address, way.database, &[way.key]);
         source.all_well_in(way.database, vec![unlink], CALL_MAX).await?;
         Ok(())
-    }
-
-    /// A name that has not been used.
-    fn hidden_name(&self) -> Vec<u8> {
-        let number = self.copies.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        format!("{BIG_KEY_PREFIX}{}:{number}", self.term).into_bytes()
     }
 
     /// Enters the groups that the key moves between.
