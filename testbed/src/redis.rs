@@ -1,6 +1,7 @@
 //! Redis servers.
 
 use crate::{Client, Process, free_port};
+use std::env;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -24,7 +25,8 @@ impl Default for RedisOptions {
     }
 }
 
-/// A redis-server without persistence, in a folder of its own. Ends when dropped.
+/// A redis-server without persistence, in a folder of its own. Ends when dropped. `CODIS_TEST_SERVER` names
+/// another program to run in its place: a Valkey, or a Redis of another version.
 #[derive(Debug)]
 pub struct Redis {
     options: RedisOptions,
@@ -137,7 +139,8 @@ fn launch(options: &RedisOptions, port: u16, folder: &Path) -> Process {
         set("--requirepass", options.password);
     }
     args.extend_from_slice(&options.args);
-    let program = PathBuf::from("redis-server");
+    let program = env::var_os("CODIS_TEST_SERVER").unwrap_or_else(|| "redis-server".into());
+    let program = PathBuf::from(program);
     let log = folder.join("redis.log");
     match options.core {
         None => Process::start(&program, &args, &log),
