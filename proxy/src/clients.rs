@@ -53,6 +53,8 @@ pub struct ClientInfo {
     pub subscriptions: [usize; 3],
     /// Whether CLIENT NO-EVICT is on.
     pub no_evict: bool,
+    /// Whether CLIENT NO-TOUCH is on.
+    pub no_touch: bool,
     /// Whether CLIENT TRACKING is on...
     pub tracking: bool,
     /// ...with BCAST.
@@ -122,8 +124,8 @@ pub fn line(client: &ClientInfo) -> String {
 }
 
 /// Redis's letters for a client: `P` subscribed, `x` in a transaction, `b` blocked, `t` tracking keys, `B` all of a prefix,
-/// `U` unix socket, `e` not to be evicted, `N` none
-/// of these.
+/// `U` unix socket, `e` not to be evicted, `T` no uses of keys, `N`
+/// none of these.
 fn flags(client: &ClientInfo) -> String {
     let letters = [
         ('P', client.is_subscribed()),
@@ -133,6 +135,7 @@ fn flags(client: &ClientInfo) -> String {
         ('B', client.tracking_bcast),
         ('U', client.addr.is_none()),
         ('e', client.no_evict),
+        ('T', client.no_touch),
     ];
     let set: String = letters.iter().filter(|(_, set)| *set).map(|(letter, _)| *letter).collect();
     if set.is_empty() { "N".into() } else { set }

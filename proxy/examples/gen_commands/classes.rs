@@ -15,6 +15,9 @@ pub(crate) const FORWARDED: &[&str] = &[
     "bitcount bitfield bitfield_ro bitop bitpos getbit setbit",
     "hdel hexists hget hgetall hincrby hincrbyfloat hkeys hlen hmget hmset hrandfield hscan hset",
     "hsetnx hstrlen hvals",
+    "hexpire hexpireat hexpiretime hgetdel hgetex hpersist hpexpire hpexpireat hpexpiretime hpttl hsetex",
+    "httl",
+    "vadd vcard vdim vemb vgetattr vinfo vismember vlinks vrandmember vrem vsetattr vsim",
     "lindex linsert llen lmove lmpop lpop lpos lpush lpushx lrange lrem lset ltrim rpop rpoplpush",
     "rpush rpushx",
     "sadd scard sdiff sdiffstore sinter sintercard sinterstore sismember smembers smismember smove",
@@ -156,6 +159,11 @@ pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
     ("client|list", "ClientList", "the clients of this proxy, all shards"),
     ("client|kill", "ClientKill", "the clients of this proxy, all shards"),
     ("client|no-evict", "ClientNoEvict", "accepted and shown; the proxy evicts no clients"),
+    (
+        "client|no-touch",
+        "ClientNoTouch",
+        "servers before 7.2 do not know it and count the uses of keys",
+    ),
     ("client|reply", "ClientReply", ""),
     (
         "client|tracking",
@@ -246,13 +254,21 @@ pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
     ),
     ("lolwut", "no client depends on it"),
     (
+        "client|capa client|import-source",
+        "concerns the client of one server, which here is the proxy",
+    ),
+    (
+        "commandlog|get commandlog|len commandlog|reset script|show",
+        "asks one server: use CODIS.SERVER host:port, or connect to that server",
+    ),
+    (
         "asking restore-asking cluster|addslots cluster|addslotsrange \
          cluster|bumpepoch cluster|count-failure-reports cluster|countkeysinslot cluster|delslots \
          cluster|delslotsrange cluster|failover cluster|flushslots cluster|forget \
          cluster|getkeysinslot cluster|info cluster|keyslot cluster|links cluster|meet \
-         cluster|myid cluster|nodes cluster|replicas cluster|replicate cluster|reset \
+         cluster|myid cluster|myshardid cluster|nodes cluster|replicas cluster|replicate cluster|reset \
          cluster|saveconfig cluster|set-config-epoch cluster|setslot cluster|shards \
-         cluster|slaves cluster|slots",
+         cluster|slaves cluster|slot-stats cluster|slots",
         "belongs to Redis Cluster, which this is not",
     ),
     (
@@ -286,21 +302,8 @@ pub(crate) struct Added {
     pub(crate) arguments: &'static [(&'static str, &'static str, &'static [&'static str])],
 }
 
-/// The commands that the proxy has beyond the server's: Codis's own, and those that clients of
-/// newer servers send when they connect.
+/// The commands that the proxy has beyond those of servers: Codis's own.
 pub(crate) const ADDED: &[Added] = &[
-    Added {
-        name: "client|setinfo",
-        arity: 4,
-        flags: &["noscript", "loading", "stale"],
-        categories: &["@slow", "@connection"],
-        tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
-        summary: "Set information specific to the client or connection",
-        since: "7.2.0",
-        group: "connection",
-        complexity: "O(1)",
-        arguments: &[("attribute", "string", &[]), ("value", "string", &[])],
-    },
     Added {
         name: "codis.server",
         arity: -3,
@@ -315,22 +318,6 @@ pub(crate) const ADDED: &[Added] = &[
             ("host:port", "string", &[]),
             ("command", "string", &[]),
             ("argument", "string", &["optional", "multiple"]),
-        ],
-    },
-    Added {
-        name: "waitaof",
-        arity: 4,
-        flags: &["noscript", "blocking"],
-        categories: &["@slow", "@blocking", "@connection"],
-        tips: &["request_policy:all_shards", "response_policy:agg_min"],
-        summary: "Wait for writes to be in the append-only files of the server and of replicas",
-        since: "7.2.0",
-        group: "generic",
-        complexity: "O(1)",
-        arguments: &[
-            ("numlocal", "integer", &[]),
-            ("numreplicas", "integer", &[]),
-            ("timeout", "integer", &[]),
         ],
     },
     Added {

@@ -2,6 +2,7 @@
 
 use crate::classes::{ADDED, Added};
 use crate::server::{Client, Value};
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 
 /// One command or subcommand.
@@ -47,8 +48,7 @@ pub(crate) fn version<S: Read + Write>(client: &mut Client<S>) -> io::Result<Str
     line.map(str::to_owned).ok_or_else(|| io::Error::other("INFO names no redis_version"))
 }
 
-/// Every command of the server and those that the proxy adds, sorted by name: a container's
-/// subcommands follow it. They are asked for in RESP3, which says more than RESP2.
+/// Every command of the server. They are asked for in RESP3, which says more than RESP2.
 pub(crate) fn gather<S: Read + Write>(client: &mut Client<S>) -> io::Result<Vec<Fact>> {
     let mut facts = Vec::new();
     client.ask(&["HELLO", "3"])?;
@@ -56,7 +56,9 @@ pub(crate) fn gather<S: Read + Write>(client: &mut Client<S>) -> io::Result<Vec<
     for entry in entries.items() {
         let name = entry.items()[0].text();
         let docs = client.ask(&["COMMAND", "DOCS", name])?;
-        let docs = docs.field(name).ok_or_else(|| io::Error::other(format!("no docs: {name}")))?;
+        // A built-in module may have none.
+        let none = Value::Map(Vec::new());
+        let docs = docs.field(name).unwrap_or(&none);
         let subcommands = entry.items()[9].items();
         facts.push(fact(entry, docs, None));
         for entry in subcommands {
@@ -70,19 +72,29 @@ pub(crate) fn gather<S: Read + Write>(client: &mut Client<S>) -> io::Result<Vec<
             facts.push(fact(entry, docs, help));
         }
     }
-    for added in ADDED.iter().filter(|added| !facts_have(&facts, added.name)).collect::<Vec<_>>() {
-        facts.push(added.fact());
-        if let Some((container, _)) = added.name.split_once('|') {
-            facts.iter_mut().filter(|f| f.name == container).for_each(|f| f.subcommands += 1);
-        }
-    }
-    facts.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(facts)
 }
 
-/// Whether the command is known already.
-fn facts_have(facts: &[Fact], name: &str) -> bool {
-    facts.iter().any(|fact| fact.name == name)
+/// Adds those of a newer server that are not known.
+pub(crate) fn merge(facts: &mut Vec<Fact>, newer: Vec<Fact>) {
+    let known: BTreeSet<String> = facts.iter().map(|fact| fact.name.clone()).collect();
+    for fact in newer.into_iter().filter(|fact| !known.contains(&fact.name)) {
+        // A new container has counted its own.
+        if let Some((container, _)) = fact.name.split_once('|')
+            && let Some(container) = facts.iter_mut().find(|f| f.name == container)
+            && known.contains(&container.name)
+        {
+            container.subcommands += 1;
+        }
+        facts.push(fact);
+    }
+}
+
+/// With the commands that the proxy adds, sorted by name: a container's subcommands follow it.
+pub(crate) fn with_added(mut facts: Vec<Fact>) -> Vec<Fact> {
+    merge(&mut facts, ADDED.iter().map(Added::fact).collect());
+    facts.sort_by_cached_key(|fact| fact.name.split('|').map(str::to_owned).collect::<Vec<_>>());
+    facts
 }
 
 /// One entry, its nested subcommands taken off.
@@ -91,8 +103,16 @@ fn fact(entry: &Value, docs: &Value, help: Option<Value>) -> Fact {
     let subcommands = info[9].items().len();
     info[9] = Value::Set(Vec::new());
     let pairs = docs.items().chunks_exact(2).filter(|pair| pair[0].text() != "subcommands");
+    // Modules may shout.
+    let name = info[0].text().to_lowercase();
+    info[0] = Value::bulk(&name);
+    // And count their arguments themselves; but those with keys have at least one.
+    let is_of_module = info[2].items().iter().any(|flag| flag.text() == "module");
+    if is_of_module && info[1].number() == -1 && !info[8].items().is_empty() {
+        info[1] = Value::Integer(-2);
+    }
     Fact {
-        name: info[0].text().to_owned(),
+        name,
         info: Value::Array(info),
         docs: Value::Map(pairs.flatten().cloned().collect()),
         help,

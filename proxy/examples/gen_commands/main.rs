@@ -1,6 +1,7 @@
-//! Writes the command table from a running server's own answers.
+//! Writes the command table from running servers' own answers.
 //!
-//! `cargo run -p codis-proxy --example gen_commands -- HOST:PORT`
+//! `cargo run -p codis-proxy --example gen_commands -- HOST:PORT [HOST:PORT ...]`: the first is the server whose answers
+//! the proxy's are to be equal to; the others contribute the commands that it does not have.
 
 mod classes;
 mod facts;
@@ -15,13 +16,20 @@ use std::net::TcpStream;
 use std::path::Path;
 
 fn main() -> io::Result<()> {
-    let Some(address) = std::env::args().nth(1) else {
-        return Err(io::Error::other("give the address of a redis-server 7.0: HOST:PORT"));
+    let mut addresses = std::env::args().skip(1);
+    let Some(address) = addresses.next() else {
+        let usage = "give the address of a redis-server 7.0, and those of newer servers: HOST:PORT";
+        return Err(io::Error::other(usage));
     };
     let mut client = server::Client::new(TcpStream::connect(&address)?);
     let version = facts::version(&mut client)?;
+    let mut known = facts::gather(&mut client)?;
+    for address in addresses {
+        let mut client = server::Client::new(TcpStream::connect(&address)?);
+        facts::merge(&mut known, facts::gather(&mut client)?);
+    }
     let output =
-        generate::generate(&version, facts::gather(&mut client)?).map_err(io::Error::other)?;
+        generate::generate(&version, facts::with_added(known)).map_err(io::Error::other)?;
 
     let crate_root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let command = crate_root.join("src/command");

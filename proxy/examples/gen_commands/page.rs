@@ -25,7 +25,11 @@ pub(crate) fn page(version: &str, rows: &[Row]) -> String {
     let mut groups: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     // A container without a form of its own is no command that anyone can send.
     for row in rows.iter().filter(|(fact, class)| fact.subcommands == 0 || class.supported()) {
-        groups.entry(row.0.doc("group")).or_default().push(row);
+        let group = match row.0.doc("group") {
+            "" => "module",
+            group => group,
+        };
+        groups.entry(group).or_default().push(row);
     }
     let total: usize = groups.values().map(Vec::len).sum();
     let supported = groups.values().flatten().filter(|row| row.1.supported()).count();

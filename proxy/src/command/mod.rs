@@ -174,6 +174,8 @@ pub enum Local {
     ClientKill,
     /// `CLIENT NO-EVICT ON|OFF`
     ClientNoEvict,
+    /// `CLIENT NO-TOUCH ON|OFF`
+    ClientNoTouch,
     /// `CLIENT REPLY ON|OFF|SKIP`
     ClientReply,
     /// `CLIENT TRACKING ON|OFF [BCAST] [PREFIX prefix ...] [OPTIN] [OPTOUT] [NOLOOP]`

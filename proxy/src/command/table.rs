@@ -10,7 +10,7 @@ use super::{
 pub const REDIS_VERSION: &str = "7.0.15";
 
 /// Gives each name of the table a bucket of its own.
-pub(super) const MULTIPLIER: u64 = 0x1f7ce584c6cf86d9;
+pub(super) const MULTIPLIER: u64 = 0x3d395670917de15b;
 
 static SPECS_0: [KeySpec; 1] = [
     KeySpec { begin: B::Index(1), find: W::Range { last: 0, step: 1, limit: 0 }, flags: K::of(&[K::RW, K::INSERT]) },
@@ -176,7 +176,7 @@ static SPECS_47: [KeySpec; 2] = [
 ];
 
 /// Every command, sorted by name; a container's subcommands follow it.
-pub static COMMANDS: [Command; 372] = [
+pub static COMMANDS: [Command; 407] = [
     Command { name: "acl", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 13, why: "users stand in the proxy's configuration, see `users`" },
     Command { name: "acl|cat", arity: -2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::AclCat), specs: &[], subcommands: 0, why: "" },
     Command { name: "acl|deluser", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "users stand in the proxy's configuration, see `users`" },
@@ -209,16 +209,19 @@ pub static COMMANDS: [Command; 372] = [
     Command { name: "bzmpop", arity: -5, flags: F::of(&[F::WRITE, F::BLOCKING, F::MOVABLEKEYS]), route: Route::Blocking, specs: &SPECS_5, subcommands: 0, why: "" },
     Command { name: "bzpopmax", arity: -3, flags: F::of(&[F::WRITE, F::NOSCRIPT, F::BLOCKING, F::FAST]), route: Route::Blocking, specs: &SPECS_6, subcommands: 0, why: "" },
     Command { name: "bzpopmin", arity: -3, flags: F::of(&[F::WRITE, F::NOSCRIPT, F::BLOCKING, F::FAST]), route: Route::Blocking, specs: &SPECS_6, subcommands: 0, why: "" },
-    Command { name: "client", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 17, why: "" },
+    Command { name: "client", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 20, why: "" },
     Command { name: "client|caching", arity: 3, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientCaching), specs: &[], subcommands: 0, why: "" },
+    Command { name: "client|capa", arity: -3, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "concerns the client of one server, which here is the proxy" },
     Command { name: "client|getname", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientGetName), specs: &[], subcommands: 0, why: "" },
     Command { name: "client|getredir", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientGetRedir), specs: &[], subcommands: 0, why: "" },
     Command { name: "client|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
     Command { name: "client|id", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientId), specs: &[], subcommands: 0, why: "" },
+    Command { name: "client|import-source", arity: 3, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "concerns the client of one server, which here is the proxy" },
     Command { name: "client|info", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientInfo), specs: &[], subcommands: 0, why: "" },
     Command { name: "client|kill", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientKill), specs: &[], subcommands: 0, why: "" },
     Command { name: "client|list", arity: -2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientList), specs: &[], subcommands: 0, why: "" },
     Command { name: "client|no-evict", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientNoEvict), specs: &[], subcommands: 0, why: "" },
+    Command { name: "client|no-touch", arity: 3, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientNoTouch), specs: &[], subcommands: 0, why: "" },
     Command { name: "client|pause", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientPause), specs: &[], subcommands: 0, why: "" },
     Command { name: "client|reply", arity: 3, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientReply), specs: &[], subcommands: 0, why: "" },
     Command { name: "client|setinfo", arity: 4, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientSetInfo), specs: &[], subcommands: 0, why: "" },
@@ -227,7 +230,7 @@ pub static COMMANDS: [Command; 372] = [
     Command { name: "client|trackinginfo", arity: 2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientTrackingInfo), specs: &[], subcommands: 0, why: "" },
     Command { name: "client|unblock", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientUnblock), specs: &[], subcommands: 0, why: "" },
     Command { name: "client|unpause", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ClientUnpause), specs: &[], subcommands: 0, why: "" },
-    Command { name: "cluster", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 27, why: "" },
+    Command { name: "cluster", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 29, why: "" },
     Command { name: "cluster|addslots", arity: -3, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
     Command { name: "cluster|addslotsrange", arity: -4, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
     Command { name: "cluster|bumpepoch", arity: 2, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
@@ -245,6 +248,7 @@ pub static COMMANDS: [Command; 372] = [
     Command { name: "cluster|links", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
     Command { name: "cluster|meet", arity: -4, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
     Command { name: "cluster|myid", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|myshardid", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
     Command { name: "cluster|nodes", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
     Command { name: "cluster|replicas", arity: 3, flags: F::of(&[F::ADMIN, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
     Command { name: "cluster|replicate", arity: 3, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
@@ -254,6 +258,7 @@ pub static COMMANDS: [Command; 372] = [
     Command { name: "cluster|setslot", arity: -4, flags: F::of(&[F::ADMIN, F::STALE, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
     Command { name: "cluster|shards", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
     Command { name: "cluster|slaves", arity: 3, flags: F::of(&[F::ADMIN, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
+    Command { name: "cluster|slot-stats", arity: -4, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
     Command { name: "cluster|slots", arity: 2, flags: F::of(&[F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
     Command { name: "codis.server", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Everywhere(Everywhere::Server), specs: &[], subcommands: 0, why: "" },
     Command { name: "command", arity: -1, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Command), specs: &[], subcommands: 7, why: "" },
@@ -264,6 +269,11 @@ pub static COMMANDS: [Command; 372] = [
     Command { name: "command|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
     Command { name: "command|info", arity: -2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::CommandInfo), specs: &[], subcommands: 0, why: "" },
     Command { name: "command|list", arity: -2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::CommandList), specs: &[], subcommands: 0, why: "" },
+    Command { name: "commandlog", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 4, why: "" },
+    Command { name: "commandlog|get", arity: 4, flags: F::of(&[F::ADMIN, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "asks one server: use CODIS.SERVER host:port, or connect to that server" },
+    Command { name: "commandlog|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
+    Command { name: "commandlog|len", arity: 3, flags: F::of(&[F::ADMIN, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "asks one server: use CODIS.SERVER host:port, or connect to that server" },
+    Command { name: "commandlog|reset", arity: 3, flags: F::of(&[F::ADMIN, F::LOADING, F::STALE]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "asks one server: use CODIS.SERVER host:port, or connect to that server" },
     Command { name: "config", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 5, why: "" },
     Command { name: "config|get", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::ConfigGet), specs: &[], subcommands: 0, why: "" },
     Command { name: "config|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
@@ -322,19 +332,31 @@ pub static COMMANDS: [Command; 372] = [
     Command { name: "hdel", arity: -3, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_18, subcommands: 0, why: "" },
     Command { name: "hello", arity: -1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::NO_AUTH, F::ALLOW_BUSY]), route: Route::Local(Local::Hello), specs: &[], subcommands: 0, why: "" },
     Command { name: "hexists", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0, why: "" },
+    Command { name: "hexpire", arity: -6, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "hexpireat", arity: -6, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "hexpiretime", arity: -5, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
     Command { name: "hget", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
     Command { name: "hgetall", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "hgetdel", arity: -5, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0, why: "" },
+    Command { name: "hgetex", arity: -5, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
     Command { name: "hincrby", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
     Command { name: "hincrbyfloat", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
     Command { name: "hkeys", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
     Command { name: "hlen", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0, why: "" },
     Command { name: "hmget", arity: -3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
     Command { name: "hmset", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "hpersist", arity: -5, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "hpexpire", arity: -6, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "hpexpireat", arity: -6, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "hpexpiretime", arity: -5, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
+    Command { name: "hpttl", arity: -5, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
     Command { name: "hrandfield", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
     Command { name: "hscan", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
     Command { name: "hset", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
+    Command { name: "hsetex", arity: -6, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
     Command { name: "hsetnx", arity: 4, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0, why: "" },
     Command { name: "hstrlen", arity: 3, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0, why: "" },
+    Command { name: "httl", arity: -5, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
     Command { name: "hvals", arity: 2, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
     Command { name: "incr", arity: 2, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
     Command { name: "incrby", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
@@ -434,13 +456,14 @@ pub static COMMANDS: [Command; 372] = [
     Command { name: "save", arity: 1, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING, F::NO_MULTI]), route: Route::Everywhere(Everywhere::Alike), specs: &[], subcommands: 0, why: "" },
     Command { name: "scan", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Everywhere(Everywhere::Scan), specs: &[], subcommands: 0, why: "" },
     Command { name: "scard", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0, why: "" },
-    Command { name: "script", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 6, why: "" },
+    Command { name: "script", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 7, why: "" },
     Command { name: "script|debug", arity: 3, flags: F::of(&[F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "debugs over a connection of its own: connect to a server" },
     Command { name: "script|exists", arity: -3, flags: F::of(&[F::NOSCRIPT]), route: Route::Everywhere(Everywhere::ScriptExists), specs: &[], subcommands: 0, why: "" },
     Command { name: "script|flush", arity: -2, flags: F::of(&[F::NOSCRIPT]), route: Route::Everywhere(Everywhere::ScriptFlush), specs: &[], subcommands: 0, why: "" },
     Command { name: "script|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
     Command { name: "script|kill", arity: 2, flags: F::of(&[F::NOSCRIPT, F::ALLOW_BUSY]), route: Route::Everywhere(Everywhere::Kill), specs: &[], subcommands: 0, why: "" },
     Command { name: "script|load", arity: 3, flags: F::of(&[F::NOSCRIPT, F::STALE]), route: Route::Everywhere(Everywhere::ScriptLoad), specs: &[], subcommands: 0, why: "" },
+    Command { name: "script|show", arity: 3, flags: F::of(&[F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "asks one server: use CODIS.SERVER host:port, or connect to that server" },
     Command { name: "sdiff", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_23, subcommands: 0, why: "" },
     Command { name: "sdiffstore", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_33, subcommands: 0, why: "" },
     Command { name: "select", arity: 2, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Local(Local::Select), specs: &[], subcommands: 0, why: "" },
@@ -489,8 +512,20 @@ pub static COMMANDS: [Command; 372] = [
     Command { name: "unlink", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Split(Split::Sum), specs: &SPECS_9, subcommands: 0, why: "" },
     Command { name: "unsubscribe", arity: -1, flags: F::of(&[F::PUBSUB, F::NOSCRIPT, F::LOADING, F::STALE]), route: Route::Local(Local::Unsubscribe), specs: &[], subcommands: 0, why: "" },
     Command { name: "unwatch", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::ALLOW_BUSY]), route: Route::Local(Local::Unwatch), specs: &[], subcommands: 0, why: "" },
+    Command { name: "vadd", arity: -2, flags: F::of(&[F::WRITE, F::DENYOOM, F::MODULE]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "vcard", arity: -2, flags: F::of(&[F::READONLY, F::MODULE, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "vdim", arity: -2, flags: F::of(&[F::READONLY, F::MODULE, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "vemb", arity: -2, flags: F::of(&[F::READONLY, F::MODULE, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "vgetattr", arity: -2, flags: F::of(&[F::READONLY, F::MODULE, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "vinfo", arity: -2, flags: F::of(&[F::READONLY, F::MODULE, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "vismember", arity: -2, flags: F::of(&[F::READONLY, F::MODULE]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "vlinks", arity: -2, flags: F::of(&[F::READONLY, F::MODULE, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "vrandmember", arity: -2, flags: F::of(&[F::READONLY, F::MODULE]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "vrem", arity: -2, flags: F::of(&[F::WRITE, F::MODULE]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "vsetattr", arity: -2, flags: F::of(&[F::WRITE, F::MODULE, F::FAST]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
+    Command { name: "vsim", arity: -2, flags: F::of(&[F::READONLY, F::MODULE]), route: Route::Key, specs: &SPECS_8, subcommands: 0, why: "" },
     Command { name: "wait", arity: 3, flags: F::of(&[F::NOSCRIPT]), route: Route::Everywhere(Everywhere::Acks), specs: &[], subcommands: 0, why: "" },
-    Command { name: "waitaof", arity: 4, flags: F::of(&[F::NOSCRIPT, F::BLOCKING]), route: Route::Everywhere(Everywhere::Acks), specs: &[], subcommands: 0, why: "" },
+    Command { name: "waitaof", arity: 4, flags: F::of(&[F::BLOCKING]), route: Route::Everywhere(Everywhere::Acks), specs: &[], subcommands: 0, why: "" },
     Command { name: "watch", arity: -2, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::ALLOW_BUSY]), route: Route::Local(Local::Watch), specs: &SPECS_12, subcommands: 0, why: "" },
     Command { name: "xack", arity: -4, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
     Command { name: "xadd", arity: -5, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_13, subcommands: 0, why: "" },
@@ -623,680 +658,750 @@ pub mod ids {
     pub const CLIENT: CommandId = CommandId(32);
     /// `client|caching`
     pub const CLIENT_CACHING: CommandId = CommandId(33);
+    /// `client|capa`
+    pub const CLIENT_CAPA: CommandId = CommandId(34);
     /// `client|getname`
-    pub const CLIENT_GETNAME: CommandId = CommandId(34);
+    pub const CLIENT_GETNAME: CommandId = CommandId(35);
     /// `client|getredir`
-    pub const CLIENT_GETREDIR: CommandId = CommandId(35);
+    pub const CLIENT_GETREDIR: CommandId = CommandId(36);
     /// `client|help`
-    pub const CLIENT_HELP: CommandId = CommandId(36);
+    pub const CLIENT_HELP: CommandId = CommandId(37);
     /// `client|id`
-    pub const CLIENT_ID: CommandId = CommandId(37);
+    pub const CLIENT_ID: CommandId = CommandId(38);
+    /// `client|import-source`
+    pub const CLIENT_IMPORT_SOURCE: CommandId = CommandId(39);
     /// `client|info`
-    pub const CLIENT_INFO: CommandId = CommandId(38);
+    pub const CLIENT_INFO: CommandId = CommandId(40);
     /// `client|kill`
-    pub const CLIENT_KILL: CommandId = CommandId(39);
+    pub const CLIENT_KILL: CommandId = CommandId(41);
     /// `client|list`
-    pub const CLIENT_LIST: CommandId = CommandId(40);
+    pub const CLIENT_LIST: CommandId = CommandId(42);
     /// `client|no-evict`
-    pub const CLIENT_NO_EVICT: CommandId = CommandId(41);
+    pub const CLIENT_NO_EVICT: CommandId = CommandId(43);
+    /// `client|no-touch`
+    pub const CLIENT_NO_TOUCH: CommandId = CommandId(44);
     /// `client|pause`
-    pub const CLIENT_PAUSE: CommandId = CommandId(42);
+    pub const CLIENT_PAUSE: CommandId = CommandId(45);
     /// `client|reply`
-    pub const CLIENT_REPLY: CommandId = CommandId(43);
+    pub const CLIENT_REPLY: CommandId = CommandId(46);
     /// `client|setinfo`
-    pub const CLIENT_SETINFO: CommandId = CommandId(44);
+    pub const CLIENT_SETINFO: CommandId = CommandId(47);
     /// `client|setname`
-    pub const CLIENT_SETNAME: CommandId = CommandId(45);
+    pub const CLIENT_SETNAME: CommandId = CommandId(48);
     /// `client|tracking`
-    pub const CLIENT_TRACKING: CommandId = CommandId(46);
+    pub const CLIENT_TRACKING: CommandId = CommandId(49);
     /// `client|trackinginfo`
-    pub const CLIENT_TRACKINGINFO: CommandId = CommandId(47);
+    pub const CLIENT_TRACKINGINFO: CommandId = CommandId(50);
     /// `client|unblock`
-    pub const CLIENT_UNBLOCK: CommandId = CommandId(48);
+    pub const CLIENT_UNBLOCK: CommandId = CommandId(51);
     /// `client|unpause`
-    pub const CLIENT_UNPAUSE: CommandId = CommandId(49);
+    pub const CLIENT_UNPAUSE: CommandId = CommandId(52);
     /// `cluster`
-    pub const CLUSTER: CommandId = CommandId(50);
+    pub const CLUSTER: CommandId = CommandId(53);
     /// `cluster|addslots`
-    pub const CLUSTER_ADDSLOTS: CommandId = CommandId(51);
+    pub const CLUSTER_ADDSLOTS: CommandId = CommandId(54);
     /// `cluster|addslotsrange`
-    pub const CLUSTER_ADDSLOTSRANGE: CommandId = CommandId(52);
+    pub const CLUSTER_ADDSLOTSRANGE: CommandId = CommandId(55);
     /// `cluster|bumpepoch`
-    pub const CLUSTER_BUMPEPOCH: CommandId = CommandId(53);
+    pub const CLUSTER_BUMPEPOCH: CommandId = CommandId(56);
     /// `cluster|count-failure-reports`
-    pub const CLUSTER_COUNT_FAILURE_REPORTS: CommandId = CommandId(54);
+    pub const CLUSTER_COUNT_FAILURE_REPORTS: CommandId = CommandId(57);
     /// `cluster|countkeysinslot`
-    pub const CLUSTER_COUNTKEYSINSLOT: CommandId = CommandId(55);
+    pub const CLUSTER_COUNTKEYSINSLOT: CommandId = CommandId(58);
     /// `cluster|delslots`
-    pub const CLUSTER_DELSLOTS: CommandId = CommandId(56);
+    pub const CLUSTER_DELSLOTS: CommandId = CommandId(59);
     /// `cluster|delslotsrange`
-    pub const CLUSTER_DELSLOTSRANGE: CommandId = CommandId(57);
+    pub const CLUSTER_DELSLOTSRANGE: CommandId = CommandId(60);
     /// `cluster|failover`
-    pub const CLUSTER_FAILOVER: CommandId = CommandId(58);
+    pub const CLUSTER_FAILOVER: CommandId = CommandId(61);
     /// `cluster|flushslots`
-    pub const CLUSTER_FLUSHSLOTS: CommandId = CommandId(59);
+    pub const CLUSTER_FLUSHSLOTS: CommandId = CommandId(62);
     /// `cluster|forget`
-    pub const CLUSTER_FORGET: CommandId = CommandId(60);
+    pub const CLUSTER_FORGET: CommandId = CommandId(63);
     /// `cluster|getkeysinslot`
-    pub const CLUSTER_GETKEYSINSLOT: CommandId = CommandId(61);
+    pub const CLUSTER_GETKEYSINSLOT: CommandId = CommandId(64);
     /// `cluster|help`
-    pub const CLUSTER_HELP: CommandId = CommandId(62);
+    pub const CLUSTER_HELP: CommandId = CommandId(65);
     /// `cluster|info`
-    pub const CLUSTER_INFO: CommandId = CommandId(63);
+    pub const CLUSTER_INFO: CommandId = CommandId(66);
     /// `cluster|keyslot`
-    pub const CLUSTER_KEYSLOT: CommandId = CommandId(64);
+    pub const CLUSTER_KEYSLOT: CommandId = CommandId(67);
     /// `cluster|links`
-    pub const CLUSTER_LINKS: CommandId = CommandId(65);
+    pub const CLUSTER_LINKS: CommandId = CommandId(68);
     /// `cluster|meet`
-    pub const CLUSTER_MEET: CommandId = CommandId(66);
+    pub const CLUSTER_MEET: CommandId = CommandId(69);
     /// `cluster|myid`
-    pub const CLUSTER_MYID: CommandId = CommandId(67);
+    pub const CLUSTER_MYID: CommandId = CommandId(70);
+    /// `cluster|myshardid`
+    pub const CLUSTER_MYSHARDID: CommandId = CommandId(71);
     /// `cluster|nodes`
-    pub const CLUSTER_NODES: CommandId = CommandId(68);
+    pub const CLUSTER_NODES: CommandId = CommandId(72);
     /// `cluster|replicas`
-    pub const CLUSTER_REPLICAS: CommandId = CommandId(69);
+    pub const CLUSTER_REPLICAS: CommandId = CommandId(73);
     /// `cluster|replicate`
-    pub const CLUSTER_REPLICATE: CommandId = CommandId(70);
+    pub const CLUSTER_REPLICATE: CommandId = CommandId(74);
     /// `cluster|reset`
-    pub const CLUSTER_RESET: CommandId = CommandId(71);
+    pub const CLUSTER_RESET: CommandId = CommandId(75);
     /// `cluster|saveconfig`
-    pub const CLUSTER_SAVECONFIG: CommandId = CommandId(72);
+    pub const CLUSTER_SAVECONFIG: CommandId = CommandId(76);
     /// `cluster|set-config-epoch`
-    pub const CLUSTER_SET_CONFIG_EPOCH: CommandId = CommandId(73);
+    pub const CLUSTER_SET_CONFIG_EPOCH: CommandId = CommandId(77);
     /// `cluster|setslot`
-    pub const CLUSTER_SETSLOT: CommandId = CommandId(74);
+    pub const CLUSTER_SETSLOT: CommandId = CommandId(78);
     /// `cluster|shards`
-    pub const CLUSTER_SHARDS: CommandId = CommandId(75);
+    pub const CLUSTER_SHARDS: CommandId = CommandId(79);
     /// `cluster|slaves`
-    pub const CLUSTER_SLAVES: CommandId = CommandId(76);
+    pub const CLUSTER_SLAVES: CommandId = CommandId(80);
+    /// `cluster|slot-stats`
+    pub const CLUSTER_SLOT_STATS: CommandId = CommandId(81);
     /// `cluster|slots`
-    pub const CLUSTER_SLOTS: CommandId = CommandId(77);
+    pub const CLUSTER_SLOTS: CommandId = CommandId(82);
     /// `codis.server`
-    pub const CODIS_SERVER: CommandId = CommandId(78);
+    pub const CODIS_SERVER: CommandId = CommandId(83);
     /// `command`
-    pub const COMMAND: CommandId = CommandId(79);
+    pub const COMMAND: CommandId = CommandId(84);
     /// `command|count`
-    pub const COMMAND_COUNT: CommandId = CommandId(80);
+    pub const COMMAND_COUNT: CommandId = CommandId(85);
     /// `command|docs`
-    pub const COMMAND_DOCS: CommandId = CommandId(81);
+    pub const COMMAND_DOCS: CommandId = CommandId(86);
     /// `command|getkeys`
-    pub const COMMAND_GETKEYS: CommandId = CommandId(82);
+    pub const COMMAND_GETKEYS: CommandId = CommandId(87);
     /// `command|getkeysandflags`
-    pub const COMMAND_GETKEYSANDFLAGS: CommandId = CommandId(83);
+    pub const COMMAND_GETKEYSANDFLAGS: CommandId = CommandId(88);
     /// `command|help`
-    pub const COMMAND_HELP: CommandId = CommandId(84);
+    pub const COMMAND_HELP: CommandId = CommandId(89);
     /// `command|info`
-    pub const COMMAND_INFO: CommandId = CommandId(85);
+    pub const COMMAND_INFO: CommandId = CommandId(90);
     /// `command|list`
-    pub const COMMAND_LIST: CommandId = CommandId(86);
+    pub const COMMAND_LIST: CommandId = CommandId(91);
+    /// `commandlog`
+    pub const COMMANDLOG: CommandId = CommandId(92);
+    /// `commandlog|get`
+    pub const COMMANDLOG_GET: CommandId = CommandId(93);
+    /// `commandlog|help`
+    pub const COMMANDLOG_HELP: CommandId = CommandId(94);
+    /// `commandlog|len`
+    pub const COMMANDLOG_LEN: CommandId = CommandId(95);
+    /// `commandlog|reset`
+    pub const COMMANDLOG_RESET: CommandId = CommandId(96);
     /// `config`
-    pub const CONFIG: CommandId = CommandId(87);
+    pub const CONFIG: CommandId = CommandId(97);
     /// `config|get`
-    pub const CONFIG_GET: CommandId = CommandId(88);
+    pub const CONFIG_GET: CommandId = CommandId(98);
     /// `config|help`
-    pub const CONFIG_HELP: CommandId = CommandId(89);
+    pub const CONFIG_HELP: CommandId = CommandId(99);
     /// `config|resetstat`
-    pub const CONFIG_RESETSTAT: CommandId = CommandId(90);
+    pub const CONFIG_RESETSTAT: CommandId = CommandId(100);
     /// `config|rewrite`
-    pub const CONFIG_REWRITE: CommandId = CommandId(91);
+    pub const CONFIG_REWRITE: CommandId = CommandId(101);
     /// `config|set`
-    pub const CONFIG_SET: CommandId = CommandId(92);
+    pub const CONFIG_SET: CommandId = CommandId(102);
     /// `copy`
-    pub const COPY: CommandId = CommandId(93);
+    pub const COPY: CommandId = CommandId(103);
     /// `dbsize`
-    pub const DBSIZE: CommandId = CommandId(94);
+    pub const DBSIZE: CommandId = CommandId(104);
     /// `debug`
-    pub const DEBUG: CommandId = CommandId(95);
+    pub const DEBUG: CommandId = CommandId(105);
     /// `decr`
-    pub const DECR: CommandId = CommandId(96);
+    pub const DECR: CommandId = CommandId(106);
     /// `decrby`
-    pub const DECRBY: CommandId = CommandId(97);
+    pub const DECRBY: CommandId = CommandId(107);
     /// `del`
-    pub const DEL: CommandId = CommandId(98);
+    pub const DEL: CommandId = CommandId(108);
     /// `discard`
-    pub const DISCARD: CommandId = CommandId(99);
+    pub const DISCARD: CommandId = CommandId(109);
     /// `dump`
-    pub const DUMP: CommandId = CommandId(100);
+    pub const DUMP: CommandId = CommandId(110);
     /// `echo`
-    pub const ECHO: CommandId = CommandId(101);
+    pub const ECHO: CommandId = CommandId(111);
     /// `eval`
-    pub const EVAL: CommandId = CommandId(102);
+    pub const EVAL: CommandId = CommandId(112);
     /// `eval_ro`
-    pub const EVAL_RO: CommandId = CommandId(103);
+    pub const EVAL_RO: CommandId = CommandId(113);
     /// `evalsha`
-    pub const EVALSHA: CommandId = CommandId(104);
+    pub const EVALSHA: CommandId = CommandId(114);
     /// `evalsha_ro`
-    pub const EVALSHA_RO: CommandId = CommandId(105);
+    pub const EVALSHA_RO: CommandId = CommandId(115);
     /// `exec`
-    pub const EXEC: CommandId = CommandId(106);
+    pub const EXEC: CommandId = CommandId(116);
     /// `exists`
-    pub const EXISTS: CommandId = CommandId(107);
+    pub const EXISTS: CommandId = CommandId(117);
     /// `expire`
-    pub const EXPIRE: CommandId = CommandId(108);
+    pub const EXPIRE: CommandId = CommandId(118);
     /// `expireat`
-    pub const EXPIREAT: CommandId = CommandId(109);
+    pub const EXPIREAT: CommandId = CommandId(119);
     /// `expiretime`
-    pub const EXPIRETIME: CommandId = CommandId(110);
+    pub const EXPIRETIME: CommandId = CommandId(120);
     /// `failover`
-    pub const FAILOVER: CommandId = CommandId(111);
+    pub const FAILOVER: CommandId = CommandId(121);
     /// `fcall`
-    pub const FCALL: CommandId = CommandId(112);
+    pub const FCALL: CommandId = CommandId(122);
     /// `fcall_ro`
-    pub const FCALL_RO: CommandId = CommandId(113);
+    pub const FCALL_RO: CommandId = CommandId(123);
     /// `flushall`
-    pub const FLUSHALL: CommandId = CommandId(114);
+    pub const FLUSHALL: CommandId = CommandId(124);
     /// `flushdb`
-    pub const FLUSHDB: CommandId = CommandId(115);
+    pub const FLUSHDB: CommandId = CommandId(125);
     /// `function`
-    pub const FUNCTION: CommandId = CommandId(116);
+    pub const FUNCTION: CommandId = CommandId(126);
     /// `function|delete`
-    pub const FUNCTION_DELETE: CommandId = CommandId(117);
+    pub const FUNCTION_DELETE: CommandId = CommandId(127);
     /// `function|dump`
-    pub const FUNCTION_DUMP: CommandId = CommandId(118);
+    pub const FUNCTION_DUMP: CommandId = CommandId(128);
     /// `function|flush`
-    pub const FUNCTION_FLUSH: CommandId = CommandId(119);
+    pub const FUNCTION_FLUSH: CommandId = CommandId(129);
     /// `function|help`
-    pub const FUNCTION_HELP: CommandId = CommandId(120);
+    pub const FUNCTION_HELP: CommandId = CommandId(130);
     /// `function|kill`
-    pub const FUNCTION_KILL: CommandId = CommandId(121);
+    pub const FUNCTION_KILL: CommandId = CommandId(131);
     /// `function|list`
-    pub const FUNCTION_LIST: CommandId = CommandId(122);
+    pub const FUNCTION_LIST: CommandId = CommandId(132);
     /// `function|load`
-    pub const FUNCTION_LOAD: CommandId = CommandId(123);
+    pub const FUNCTION_LOAD: CommandId = CommandId(133);
     /// `function|restore`
-    pub const FUNCTION_RESTORE: CommandId = CommandId(124);
+    pub const FUNCTION_RESTORE: CommandId = CommandId(134);
     /// `function|stats`
-    pub const FUNCTION_STATS: CommandId = CommandId(125);
+    pub const FUNCTION_STATS: CommandId = CommandId(135);
     /// `geoadd`
-    pub const GEOADD: CommandId = CommandId(126);
+    pub const GEOADD: CommandId = CommandId(136);
     /// `geodist`
-    pub const GEODIST: CommandId = CommandId(127);
+    pub const GEODIST: CommandId = CommandId(137);
     /// `geohash`
-    pub const GEOHASH: CommandId = CommandId(128);
+    pub const GEOHASH: CommandId = CommandId(138);
     /// `geopos`
-    pub const GEOPOS: CommandId = CommandId(129);
+    pub const GEOPOS: CommandId = CommandId(139);
     /// `georadius`
-    pub const GEORADIUS: CommandId = CommandId(130);
+    pub const GEORADIUS: CommandId = CommandId(140);
     /// `georadius_ro`
-    pub const GEORADIUS_RO: CommandId = CommandId(131);
+    pub const GEORADIUS_RO: CommandId = CommandId(141);
     /// `georadiusbymember`
-    pub const GEORADIUSBYMEMBER: CommandId = CommandId(132);
+    pub const GEORADIUSBYMEMBER: CommandId = CommandId(142);
     /// `georadiusbymember_ro`
-    pub const GEORADIUSBYMEMBER_RO: CommandId = CommandId(133);
+    pub const GEORADIUSBYMEMBER_RO: CommandId = CommandId(143);
     /// `geosearch`
-    pub const GEOSEARCH: CommandId = CommandId(134);
+    pub const GEOSEARCH: CommandId = CommandId(144);
     /// `geosearchstore`
-    pub const GEOSEARCHSTORE: CommandId = CommandId(135);
+    pub const GEOSEARCHSTORE: CommandId = CommandId(145);
     /// `get`
-    pub const GET: CommandId = CommandId(136);
+    pub const GET: CommandId = CommandId(146);
     /// `getbit`
-    pub const GETBIT: CommandId = CommandId(137);
+    pub const GETBIT: CommandId = CommandId(147);
     /// `getdel`
-    pub const GETDEL: CommandId = CommandId(138);
+    pub const GETDEL: CommandId = CommandId(148);
     /// `getex`
-    pub const GETEX: CommandId = CommandId(139);
+    pub const GETEX: CommandId = CommandId(149);
     /// `getrange`
-    pub const GETRANGE: CommandId = CommandId(140);
+    pub const GETRANGE: CommandId = CommandId(150);
     /// `getset`
-    pub const GETSET: CommandId = CommandId(141);
+    pub const GETSET: CommandId = CommandId(151);
     /// `hdel`
-    pub const HDEL: CommandId = CommandId(142);
+    pub const HDEL: CommandId = CommandId(152);
     /// `hello`
-    pub const HELLO: CommandId = CommandId(143);
+    pub const HELLO: CommandId = CommandId(153);
     /// `hexists`
-    pub const HEXISTS: CommandId = CommandId(144);
+    pub const HEXISTS: CommandId = CommandId(154);
+    /// `hexpire`
+    pub const HEXPIRE: CommandId = CommandId(155);
+    /// `hexpireat`
+    pub const HEXPIREAT: CommandId = CommandId(156);
+    /// `hexpiretime`
+    pub const HEXPIRETIME: CommandId = CommandId(157);
     /// `hget`
-    pub const HGET: CommandId = CommandId(145);
+    pub const HGET: CommandId = CommandId(158);
     /// `hgetall`
-    pub const HGETALL: CommandId = CommandId(146);
+    pub const HGETALL: CommandId = CommandId(159);
+    /// `hgetdel`
+    pub const HGETDEL: CommandId = CommandId(160);
+    /// `hgetex`
+    pub const HGETEX: CommandId = CommandId(161);
     /// `hincrby`
-    pub const HINCRBY: CommandId = CommandId(147);
+    pub const HINCRBY: CommandId = CommandId(162);
     /// `hincrbyfloat`
-    pub const HINCRBYFLOAT: CommandId = CommandId(148);
+    pub const HINCRBYFLOAT: CommandId = CommandId(163);
     /// `hkeys`
-    pub const HKEYS: CommandId = CommandId(149);
+    pub const HKEYS: CommandId = CommandId(164);
     /// `hlen`
-    pub const HLEN: CommandId = CommandId(150);
+    pub const HLEN: CommandId = CommandId(165);
     /// `hmget`
-    pub const HMGET: CommandId = CommandId(151);
+    pub const HMGET: CommandId = CommandId(166);
     /// `hmset`
-    pub const HMSET: CommandId = CommandId(152);
+    pub const HMSET: CommandId = CommandId(167);
+    /// `hpersist`
+    pub const HPERSIST: CommandId = CommandId(168);
+    /// `hpexpire`
+    pub const HPEXPIRE: CommandId = CommandId(169);
+    /// `hpexpireat`
+    pub const HPEXPIREAT: CommandId = CommandId(170);
+    /// `hpexpiretime`
+    pub const HPEXPIRETIME: CommandId = CommandId(171);
+    /// `hpttl`
+    pub const HPTTL: CommandId = CommandId(172);
     /// `hrandfield`
-    pub const HRANDFIELD: CommandId = CommandId(153);
+    pub const HRANDFIELD: CommandId = CommandId(173);
     /// `hscan`
-    pub const HSCAN: CommandId = CommandId(154);
+    pub const HSCAN: CommandId = CommandId(174);
     /// `hset`
-    pub const HSET: CommandId = CommandId(155);
+    pub const HSET: CommandId = CommandId(175);
+    /// `hsetex`
+    pub const HSETEX: CommandId = CommandId(176);
     /// `hsetnx`
-    pub const HSETNX: CommandId = CommandId(156);
+    pub const HSETNX: CommandId = CommandId(177);
     /// `hstrlen`
-    pub const HSTRLEN: CommandId = CommandId(157);
+    pub const HSTRLEN: CommandId = CommandId(178);
+    /// `httl`
+    pub const HTTL: CommandId = CommandId(179);
     /// `hvals`
-    pub const HVALS: CommandId = CommandId(158);
+    pub const HVALS: CommandId = CommandId(180);
     /// `incr`
-    pub const INCR: CommandId = CommandId(159);
+    pub const INCR: CommandId = CommandId(181);
     /// `incrby`
-    pub const INCRBY: CommandId = CommandId(160);
+    pub const INCRBY: CommandId = CommandId(182);
     /// `incrbyfloat`
-    pub const INCRBYFLOAT: CommandId = CommandId(161);
+    pub const INCRBYFLOAT: CommandId = CommandId(183);
     /// `info`
-    pub const INFO: CommandId = CommandId(162);
+    pub const INFO: CommandId = CommandId(184);
     /// `keys`
-    pub const KEYS: CommandId = CommandId(163);
+    pub const KEYS: CommandId = CommandId(185);
     /// `lastsave`
-    pub const LASTSAVE: CommandId = CommandId(164);
+    pub const LASTSAVE: CommandId = CommandId(186);
     /// `latency`
-    pub const LATENCY: CommandId = CommandId(165);
+    pub const LATENCY: CommandId = CommandId(187);
     /// `latency|doctor`
-    pub const LATENCY_DOCTOR: CommandId = CommandId(166);
+    pub const LATENCY_DOCTOR: CommandId = CommandId(188);
     /// `latency|graph`
-    pub const LATENCY_GRAPH: CommandId = CommandId(167);
+    pub const LATENCY_GRAPH: CommandId = CommandId(189);
     /// `latency|help`
-    pub const LATENCY_HELP: CommandId = CommandId(168);
+    pub const LATENCY_HELP: CommandId = CommandId(190);
     /// `latency|histogram`
-    pub const LATENCY_HISTOGRAM: CommandId = CommandId(169);
+    pub const LATENCY_HISTOGRAM: CommandId = CommandId(191);
     /// `latency|history`
-    pub const LATENCY_HISTORY: CommandId = CommandId(170);
+    pub const LATENCY_HISTORY: CommandId = CommandId(192);
     /// `latency|latest`
-    pub const LATENCY_LATEST: CommandId = CommandId(171);
+    pub const LATENCY_LATEST: CommandId = CommandId(193);
     /// `latency|reset`
-    pub const LATENCY_RESET: CommandId = CommandId(172);
+    pub const LATENCY_RESET: CommandId = CommandId(194);
     /// `lcs`
-    pub const LCS: CommandId = CommandId(173);
+    pub const LCS: CommandId = CommandId(195);
     /// `lindex`
-    pub const LINDEX: CommandId = CommandId(174);
+    pub const LINDEX: CommandId = CommandId(196);
     /// `linsert`
-    pub const LINSERT: CommandId = CommandId(175);
+    pub const LINSERT: CommandId = CommandId(197);
     /// `llen`
-    pub const LLEN: CommandId = CommandId(176);
+    pub const LLEN: CommandId = CommandId(198);
     /// `lmove`
-    pub const LMOVE: CommandId = CommandId(177);
+    pub const LMOVE: CommandId = CommandId(199);
     /// `lmpop`
-    pub const LMPOP: CommandId = CommandId(178);
+    pub const LMPOP: CommandId = CommandId(200);
     /// `lolwut`
-    pub const LOLWUT: CommandId = CommandId(179);
+    pub const LOLWUT: CommandId = CommandId(201);
     /// `lpop`
-    pub const LPOP: CommandId = CommandId(180);
+    pub const LPOP: CommandId = CommandId(202);
     /// `lpos`
-    pub const LPOS: CommandId = CommandId(181);
+    pub const LPOS: CommandId = CommandId(203);
     /// `lpush`
-    pub const LPUSH: CommandId = CommandId(182);
+    pub const LPUSH: CommandId = CommandId(204);
     /// `lpushx`
-    pub const LPUSHX: CommandId = CommandId(183);
+    pub const LPUSHX: CommandId = CommandId(205);
     /// `lrange`
-    pub const LRANGE: CommandId = CommandId(184);
+    pub const LRANGE: CommandId = CommandId(206);
     /// `lrem`
-    pub const LREM: CommandId = CommandId(185);
+    pub const LREM: CommandId = CommandId(207);
     /// `lset`
-    pub const LSET: CommandId = CommandId(186);
+    pub const LSET: CommandId = CommandId(208);
     /// `ltrim`
-    pub const LTRIM: CommandId = CommandId(187);
+    pub const LTRIM: CommandId = CommandId(209);
     /// `memory`
-    pub const MEMORY: CommandId = CommandId(188);
+    pub const MEMORY: CommandId = CommandId(210);
     /// `memory|doctor`
-    pub const MEMORY_DOCTOR: CommandId = CommandId(189);
+    pub const MEMORY_DOCTOR: CommandId = CommandId(211);
     /// `memory|help`
-    pub const MEMORY_HELP: CommandId = CommandId(190);
+    pub const MEMORY_HELP: CommandId = CommandId(212);
     /// `memory|malloc-stats`
-    pub const MEMORY_MALLOC_STATS: CommandId = CommandId(191);
+    pub const MEMORY_MALLOC_STATS: CommandId = CommandId(213);
     /// `memory|purge`
-    pub const MEMORY_PURGE: CommandId = CommandId(192);
+    pub const MEMORY_PURGE: CommandId = CommandId(214);
     /// `memory|stats`
-    pub const MEMORY_STATS: CommandId = CommandId(193);
+    pub const MEMORY_STATS: CommandId = CommandId(215);
     /// `memory|usage`
-    pub const MEMORY_USAGE: CommandId = CommandId(194);
+    pub const MEMORY_USAGE: CommandId = CommandId(216);
     /// `mget`
-    pub const MGET: CommandId = CommandId(195);
+    pub const MGET: CommandId = CommandId(217);
     /// `migrate`
-    pub const MIGRATE: CommandId = CommandId(196);
+    pub const MIGRATE: CommandId = CommandId(218);
     /// `module`
-    pub const MODULE: CommandId = CommandId(197);
+    pub const MODULE: CommandId = CommandId(219);
     /// `module|help`
-    pub const MODULE_HELP: CommandId = CommandId(198);
+    pub const MODULE_HELP: CommandId = CommandId(220);
     /// `module|list`
-    pub const MODULE_LIST: CommandId = CommandId(199);
+    pub const MODULE_LIST: CommandId = CommandId(221);
     /// `module|load`
-    pub const MODULE_LOAD: CommandId = CommandId(200);
+    pub const MODULE_LOAD: CommandId = CommandId(222);
     /// `module|loadex`
-    pub const MODULE_LOADEX: CommandId = CommandId(201);
+    pub const MODULE_LOADEX: CommandId = CommandId(223);
     /// `module|unload`
-    pub const MODULE_UNLOAD: CommandId = CommandId(202);
+    pub const MODULE_UNLOAD: CommandId = CommandId(224);
     /// `monitor`
-    pub const MONITOR: CommandId = CommandId(203);
+    pub const MONITOR: CommandId = CommandId(225);
     /// `move`
-    pub const MOVE: CommandId = CommandId(204);
+    pub const MOVE: CommandId = CommandId(226);
     /// `mset`
-    pub const MSET: CommandId = CommandId(205);
+    pub const MSET: CommandId = CommandId(227);
     /// `msetnx`
-    pub const MSETNX: CommandId = CommandId(206);
+    pub const MSETNX: CommandId = CommandId(228);
     /// `multi`
-    pub const MULTI: CommandId = CommandId(207);
+    pub const MULTI: CommandId = CommandId(229);
     /// `object`
-    pub const OBJECT: CommandId = CommandId(208);
+    pub const OBJECT: CommandId = CommandId(230);
     /// `object|encoding`
-    pub const OBJECT_ENCODING: CommandId = CommandId(209);
+    pub const OBJECT_ENCODING: CommandId = CommandId(231);
     /// `object|freq`
-    pub const OBJECT_FREQ: CommandId = CommandId(210);
+    pub const OBJECT_FREQ: CommandId = CommandId(232);
     /// `object|help`
-    pub const OBJECT_HELP: CommandId = CommandId(211);
+    pub const OBJECT_HELP: CommandId = CommandId(233);
     /// `object|idletime`
-    pub const OBJECT_IDLETIME: CommandId = CommandId(212);
+    pub const OBJECT_IDLETIME: CommandId = CommandId(234);
     /// `object|refcount`
-    pub const OBJECT_REFCOUNT: CommandId = CommandId(213);
+    pub const OBJECT_REFCOUNT: CommandId = CommandId(235);
     /// `persist`
-    pub const PERSIST: CommandId = CommandId(214);
+    pub const PERSIST: CommandId = CommandId(236);
     /// `pexpire`
-    pub const PEXPIRE: CommandId = CommandId(215);
+    pub const PEXPIRE: CommandId = CommandId(237);
     /// `pexpireat`
-    pub const PEXPIREAT: CommandId = CommandId(216);
+    pub const PEXPIREAT: CommandId = CommandId(238);
     /// `pexpiretime`
-    pub const PEXPIRETIME: CommandId = CommandId(217);
+    pub const PEXPIRETIME: CommandId = CommandId(239);
     /// `pfadd`
-    pub const PFADD: CommandId = CommandId(218);
+    pub const PFADD: CommandId = CommandId(240);
     /// `pfcount`
-    pub const PFCOUNT: CommandId = CommandId(219);
+    pub const PFCOUNT: CommandId = CommandId(241);
     /// `pfdebug`
-    pub const PFDEBUG: CommandId = CommandId(220);
+    pub const PFDEBUG: CommandId = CommandId(242);
     /// `pfmerge`
-    pub const PFMERGE: CommandId = CommandId(221);
+    pub const PFMERGE: CommandId = CommandId(243);
     /// `pfselftest`
-    pub const PFSELFTEST: CommandId = CommandId(222);
+    pub const PFSELFTEST: CommandId = CommandId(244);
     /// `ping`
-    pub const PING: CommandId = CommandId(223);
+    pub const PING: CommandId = CommandId(245);
     /// `psetex`
-    pub const PSETEX: CommandId = CommandId(224);
+    pub const PSETEX: CommandId = CommandId(246);
     /// `psubscribe`
-    pub const PSUBSCRIBE: CommandId = CommandId(225);
+    pub const PSUBSCRIBE: CommandId = CommandId(247);
     /// `psync`
-    pub const PSYNC: CommandId = CommandId(226);
+    pub const PSYNC: CommandId = CommandId(248);
     /// `pttl`
-    pub const PTTL: CommandId = CommandId(227);
+    pub const PTTL: CommandId = CommandId(249);
     /// `publish`
-    pub const PUBLISH: CommandId = CommandId(228);
+    pub const PUBLISH: CommandId = CommandId(250);
     /// `pubsub`
-    pub const PUBSUB: CommandId = CommandId(229);
+    pub const PUBSUB: CommandId = CommandId(251);
     /// `pubsub|channels`
-    pub const PUBSUB_CHANNELS: CommandId = CommandId(230);
+    pub const PUBSUB_CHANNELS: CommandId = CommandId(252);
     /// `pubsub|help`
-    pub const PUBSUB_HELP: CommandId = CommandId(231);
+    pub const PUBSUB_HELP: CommandId = CommandId(253);
     /// `pubsub|numpat`
-    pub const PUBSUB_NUMPAT: CommandId = CommandId(232);
+    pub const PUBSUB_NUMPAT: CommandId = CommandId(254);
     /// `pubsub|numsub`
-    pub const PUBSUB_NUMSUB: CommandId = CommandId(233);
+    pub const PUBSUB_NUMSUB: CommandId = CommandId(255);
     /// `pubsub|shardchannels`
-    pub const PUBSUB_SHARDCHANNELS: CommandId = CommandId(234);
+    pub const PUBSUB_SHARDCHANNELS: CommandId = CommandId(256);
     /// `pubsub|shardnumsub`
-    pub const PUBSUB_SHARDNUMSUB: CommandId = CommandId(235);
+    pub const PUBSUB_SHARDNUMSUB: CommandId = CommandId(257);
     /// `punsubscribe`
-    pub const PUNSUBSCRIBE: CommandId = CommandId(236);
+    pub const PUNSUBSCRIBE: CommandId = CommandId(258);
     /// `quit`
-    pub const QUIT: CommandId = CommandId(237);
+    pub const QUIT: CommandId = CommandId(259);
     /// `randomkey`
-    pub const RANDOMKEY: CommandId = CommandId(238);
+    pub const RANDOMKEY: CommandId = CommandId(260);
     /// `readonly`
-    pub const READONLY: CommandId = CommandId(239);
+    pub const READONLY: CommandId = CommandId(261);
     /// `readwrite`
-    pub const READWRITE: CommandId = CommandId(240);
+    pub const READWRITE: CommandId = CommandId(262);
     /// `rename`
-    pub const RENAME: CommandId = CommandId(241);
+    pub const RENAME: CommandId = CommandId(263);
     /// `renamenx`
-    pub const RENAMENX: CommandId = CommandId(242);
+    pub const RENAMENX: CommandId = CommandId(264);
     /// `replconf`
-    pub const REPLCONF: CommandId = CommandId(243);
+    pub const REPLCONF: CommandId = CommandId(265);
     /// `replicaof`
-    pub const REPLICAOF: CommandId = CommandId(244);
+    pub const REPLICAOF: CommandId = CommandId(266);
     /// `reset`
-    pub const RESET: CommandId = CommandId(245);
+    pub const RESET: CommandId = CommandId(267);
     /// `restore`
-    pub const RESTORE: CommandId = CommandId(246);
+    pub const RESTORE: CommandId = CommandId(268);
     /// `restore-asking`
-    pub const RESTORE_ASKING: CommandId = CommandId(247);
+    pub const RESTORE_ASKING: CommandId = CommandId(269);
     /// `role`
-    pub const ROLE: CommandId = CommandId(248);
+    pub const ROLE: CommandId = CommandId(270);
     /// `rpop`
-    pub const RPOP: CommandId = CommandId(249);
+    pub const RPOP: CommandId = CommandId(271);
     /// `rpoplpush`
-    pub const RPOPLPUSH: CommandId = CommandId(250);
+    pub const RPOPLPUSH: CommandId = CommandId(272);
     /// `rpush`
-    pub const RPUSH: CommandId = CommandId(251);
+    pub const RPUSH: CommandId = CommandId(273);
     /// `rpushx`
-    pub const RPUSHX: CommandId = CommandId(252);
+    pub const RPUSHX: CommandId = CommandId(274);
     /// `sadd`
-    pub const SADD: CommandId = CommandId(253);
+    pub const SADD: CommandId = CommandId(275);
     /// `save`
-    pub const SAVE: CommandId = CommandId(254);
+    pub const SAVE: CommandId = CommandId(276);
     /// `scan`
-    pub const SCAN: CommandId = CommandId(255);
+    pub const SCAN: CommandId = CommandId(277);
     /// `scard`
-    pub const SCARD: CommandId = CommandId(256);
+    pub const SCARD: CommandId = CommandId(278);
     /// `script`
-    pub const SCRIPT: CommandId = CommandId(257);
+    pub const SCRIPT: CommandId = CommandId(279);
     /// `script|debug`
-    pub const SCRIPT_DEBUG: CommandId = CommandId(258);
+    pub const SCRIPT_DEBUG: CommandId = CommandId(280);
     /// `script|exists`
-    pub const SCRIPT_EXISTS: CommandId = CommandId(259);
+    pub const SCRIPT_EXISTS: CommandId = CommandId(281);
     /// `script|flush`
-    pub const SCRIPT_FLUSH: CommandId = CommandId(260);
+    pub const SCRIPT_FLUSH: CommandId = CommandId(282);
     /// `script|help`
-    pub const SCRIPT_HELP: CommandId = CommandId(261);
+    pub const SCRIPT_HELP: CommandId = CommandId(283);
     /// `script|kill`
-    pub const SCRIPT_KILL: CommandId = CommandId(262);
+    pub const SCRIPT_KILL: CommandId = CommandId(284);
     /// `script|load`
-    pub const SCRIPT_LOAD: CommandId = CommandId(263);
+    pub const SCRIPT_LOAD: CommandId = CommandId(285);
+    /// `script|show`
+    pub const SCRIPT_SHOW: CommandId = CommandId(286);
     /// `sdiff`
-    pub const SDIFF: CommandId = CommandId(264);
+    pub const SDIFF: CommandId = CommandId(287);
     /// `sdiffstore`
-    pub const SDIFFSTORE: CommandId = CommandId(265);
+    pub const SDIFFSTORE: CommandId = CommandId(288);
     /// `select`
-    pub const SELECT: CommandId = CommandId(266);
+    pub const SELECT: CommandId = CommandId(289);
     /// `set`
-    pub const SET: CommandId = CommandId(267);
+    pub const SET: CommandId = CommandId(290);
     /// `setbit`
-    pub const SETBIT: CommandId = CommandId(268);
+    pub const SETBIT: CommandId = CommandId(291);
     /// `setex`
-    pub const SETEX: CommandId = CommandId(269);
+    pub const SETEX: CommandId = CommandId(292);
     /// `setnx`
-    pub const SETNX: CommandId = CommandId(270);
+    pub const SETNX: CommandId = CommandId(293);
     /// `setrange`
-    pub const SETRANGE: CommandId = CommandId(271);
+    pub const SETRANGE: CommandId = CommandId(294);
     /// `shutdown`
-    pub const SHUTDOWN: CommandId = CommandId(272);
+    pub const SHUTDOWN: CommandId = CommandId(295);
     /// `sinter`
-    pub const SINTER: CommandId = CommandId(273);
+    pub const SINTER: CommandId = CommandId(296);
     /// `sintercard`
-    pub const SINTERCARD: CommandId = CommandId(274);
+    pub const SINTERCARD: CommandId = CommandId(297);
     /// `sinterstore`
-    pub const SINTERSTORE: CommandId = CommandId(275);
+    pub const SINTERSTORE: CommandId = CommandId(298);
     /// `sismember`
-    pub const SISMEMBER: CommandId = CommandId(276);
+    pub const SISMEMBER: CommandId = CommandId(299);
     /// `slaveof`
-    pub const SLAVEOF: CommandId = CommandId(277);
+    pub const SLAVEOF: CommandId = CommandId(300);
     /// `slotshashkey`
-    pub const SLOTSHASHKEY: CommandId = CommandId(278);
+    pub const SLOTSHASHKEY: CommandId = CommandId(301);
     /// `slotsinfo`
-    pub const SLOTSINFO: CommandId = CommandId(279);
+    pub const SLOTSINFO: CommandId = CommandId(302);
     /// `slotsmapping`
-    pub const SLOTSMAPPING: CommandId = CommandId(280);
+    pub const SLOTSMAPPING: CommandId = CommandId(303);
     /// `slowlog`
-    pub const SLOWLOG: CommandId = CommandId(281);
+    pub const SLOWLOG: CommandId = CommandId(304);
     /// `slowlog|get`
-    pub const SLOWLOG_GET: CommandId = CommandId(282);
+    pub const SLOWLOG_GET: CommandId = CommandId(305);
     /// `slowlog|help`
-    pub const SLOWLOG_HELP: CommandId = CommandId(283);
+    pub const SLOWLOG_HELP: CommandId = CommandId(306);
     /// `slowlog|len`
-    pub const SLOWLOG_LEN: CommandId = CommandId(284);
+    pub const SLOWLOG_LEN: CommandId = CommandId(307);
     /// `slowlog|reset`
-    pub const SLOWLOG_RESET: CommandId = CommandId(285);
+    pub const SLOWLOG_RESET: CommandId = CommandId(308);
     /// `smembers`
-    pub const SMEMBERS: CommandId = CommandId(286);
+    pub const SMEMBERS: CommandId = CommandId(309);
     /// `smismember`
-    pub const SMISMEMBER: CommandId = CommandId(287);
+    pub const SMISMEMBER: CommandId = CommandId(310);
     /// `smove`
-    pub const SMOVE: CommandId = CommandId(288);
+    pub const SMOVE: CommandId = CommandId(311);
     /// `sort`
-    pub const SORT: CommandId = CommandId(289);
+    pub const SORT: CommandId = CommandId(312);
     /// `sort_ro`
-    pub const SORT_RO: CommandId = CommandId(290);
+    pub const SORT_RO: CommandId = CommandId(313);
     /// `spop`
-    pub const SPOP: CommandId = CommandId(291);
+    pub const SPOP: CommandId = CommandId(314);
     /// `spublish`
-    pub const SPUBLISH: CommandId = CommandId(292);
+    pub const SPUBLISH: CommandId = CommandId(315);
     /// `srandmember`
-    pub const SRANDMEMBER: CommandId = CommandId(293);
+    pub const SRANDMEMBER: CommandId = CommandId(316);
     /// `srem`
-    pub const SREM: CommandId = CommandId(294);
+    pub const SREM: CommandId = CommandId(317);
     /// `sscan`
-    pub const SSCAN: CommandId = CommandId(295);
+    pub const SSCAN: CommandId = CommandId(318);
     /// `ssubscribe`
-    pub const SSUBSCRIBE: CommandId = CommandId(296);
+    pub const SSUBSCRIBE: CommandId = CommandId(319);
     /// `strlen`
-    pub const STRLEN: CommandId = CommandId(297);
+    pub const STRLEN: CommandId = CommandId(320);
     /// `subscribe`
-    pub const SUBSCRIBE: CommandId = CommandId(298);
+    pub const SUBSCRIBE: CommandId = CommandId(321);
     /// `substr`
-    pub const SUBSTR: CommandId = CommandId(299);
+    pub const SUBSTR: CommandId = CommandId(322);
     /// `sunion`
-    pub const SUNION: CommandId = CommandId(300);
+    pub const SUNION: CommandId = CommandId(323);
     /// `sunionstore`
-    pub const SUNIONSTORE: CommandId = CommandId(301);
+    pub const SUNIONSTORE: CommandId = CommandId(324);
     /// `sunsubscribe`
-    pub const SUNSUBSCRIBE: CommandId = CommandId(302);
+    pub const SUNSUBSCRIBE: CommandId = CommandId(325);
     /// `swapdb`
-    pub const SWAPDB: CommandId = CommandId(303);
+    pub const SWAPDB: CommandId = CommandId(326);
     /// `sync`
-    pub const SYNC: CommandId = CommandId(304);
+    pub const SYNC: CommandId = CommandId(327);
     /// `time`
-    pub const TIME: CommandId = CommandId(305);
+    pub const TIME: CommandId = CommandId(328);
     /// `touch`
-    pub const TOUCH: CommandId = CommandId(306);
+    pub const TOUCH: CommandId = CommandId(329);
     /// `ttl`
-    pub const TTL: CommandId = CommandId(307);
+    pub const TTL: CommandId = CommandId(330);
     /// `type`
-    pub const TYPE: CommandId = CommandId(308);
+    pub const TYPE: CommandId = CommandId(331);
     /// `unlink`
-    pub const UNLINK: CommandId = CommandId(309);
+    pub const UNLINK: CommandId = CommandId(332);
     /// `unsubscribe`
-    pub const UNSUBSCRIBE: CommandId = CommandId(310);
+    pub const UNSUBSCRIBE: CommandId = CommandId(333);
     /// `unwatch`
-    pub const UNWATCH: CommandId = CommandId(311);
+    pub const UNWATCH: CommandId = CommandId(334);
+    /// `vadd`
+    pub const VADD: CommandId = CommandId(335);
+    /// `vcard`
+    pub const VCARD: CommandId = CommandId(336);
+    /// `vdim`
+    pub const VDIM: CommandId = CommandId(337);
+    /// `vemb`
+    pub const VEMB: CommandId = CommandId(338);
+    /// `vgetattr`
+    pub const VGETATTR: CommandId = CommandId(339);
+    /// `vinfo`
+    pub const VINFO: CommandId = CommandId(340);
+    /// `vismember`
+    pub const VISMEMBER: CommandId = CommandId(341);
+    /// `vlinks`
+    pub const VLINKS: CommandId = CommandId(342);
+    /// `vrandmember`
+    pub const VRANDMEMBER: CommandId = CommandId(343);
+    /// `vrem`
+    pub const VREM: CommandId = CommandId(344);
+    /// `vsetattr`
+    pub const VSETATTR: CommandId = CommandId(345);
+    /// `vsim`
+    pub const VSIM: CommandId = CommandId(346);
     /// `wait`
-    pub const WAIT: CommandId = CommandId(312);
+    pub const WAIT: CommandId = CommandId(347);
     /// `waitaof`
-    pub const WAITAOF: CommandId = CommandId(313);
+    pub const WAITAOF: CommandId = CommandId(348);
     /// `watch`
-    pub const WATCH: CommandId = CommandId(314);
+    pub const WATCH: CommandId = CommandId(349);
     /// `xack`
-    pub const XACK: CommandId = CommandId(315);
+    pub const XACK: CommandId = CommandId(350);
     /// `xadd`
-    pub const XADD: CommandId = CommandId(316);
+    pub const XADD: CommandId = CommandId(351);
     /// `xautoclaim`
-    pub const XAUTOCLAIM: CommandId = CommandId(317);
+    pub const XAUTOCLAIM: CommandId = CommandId(352);
     /// `xclaim`
-    pub const XCLAIM: CommandId = CommandId(318);
+    pub const XCLAIM: CommandId = CommandId(353);
     /// `xdel`
-    pub const XDEL: CommandId = CommandId(319);
+    pub const XDEL: CommandId = CommandId(354);
     /// `xgroup`
-    pub const XGROUP: CommandId = CommandId(320);
+    pub const XGROUP: CommandId = CommandId(355);
     /// `xgroup|create`
-    pub const XGROUP_CREATE: CommandId = CommandId(321);
+    pub const XGROUP_CREATE: CommandId = CommandId(356);
     /// `xgroup|createconsumer`
-    pub const XGROUP_CREATECONSUMER: CommandId = CommandId(322);
+    pub const XGROUP_CREATECONSUMER: CommandId = CommandId(357);
     /// `xgroup|delconsumer`
-    pub const XGROUP_DELCONSUMER: CommandId = CommandId(323);
+    pub const XGROUP_DELCONSUMER: CommandId = CommandId(358);
     /// `xgroup|destroy`
-    pub const XGROUP_DESTROY: CommandId = CommandId(324);
+    pub const XGROUP_DESTROY: CommandId = CommandId(359);
     /// `xgroup|help`
-    pub const XGROUP_HELP: CommandId = CommandId(325);
+    pub const XGROUP_HELP: CommandId = CommandId(360);
     /// `xgroup|setid`
-    pub const XGROUP_SETID: CommandId = CommandId(326);
+    pub const XGROUP_SETID: CommandId = CommandId(361);
     /// `xinfo`
-    pub const XINFO: CommandId = CommandId(327);
+    pub const XINFO: CommandId = CommandId(362);
     /// `xinfo|consumers`
-    pub const XINFO_CONSUMERS: CommandId = CommandId(328);
+    pub const XINFO_CONSUMERS: CommandId = CommandId(363);
     /// `xinfo|groups`
-    pub const XINFO_GROUPS: CommandId = CommandId(329);
+    pub const XINFO_GROUPS: CommandId = CommandId(364);
     /// `xinfo|help`
-    pub const XINFO_HELP: CommandId = CommandId(330);
+    pub const XINFO_HELP: CommandId = CommandId(365);
     /// `xinfo|stream`
-    pub const XINFO_STREAM: CommandId = CommandId(331);
+    pub const XINFO_STREAM: CommandId = CommandId(366);
     /// `xlen`
-    pub const XLEN: CommandId = CommandId(332);
+    pub const XLEN: CommandId = CommandId(367);
     /// `xpending`
-    pub const XPENDING: CommandId = CommandId(333);
+    pub const XPENDING: CommandId = CommandId(368);
     /// `xrange`
-    pub const XRANGE: CommandId = CommandId(334);
+    pub const XRANGE: CommandId = CommandId(369);
     /// `xread`
-    pub const XREAD: CommandId = CommandId(335);
+    pub const XREAD: CommandId = CommandId(370);
     /// `xreadgroup`
-    pub const XREADGROUP: CommandId = CommandId(336);
+    pub const XREADGROUP: CommandId = CommandId(371);
     /// `xrevrange`
-    pub const XREVRANGE: CommandId = CommandId(337);
+    pub const XREVRANGE: CommandId = CommandId(372);
     /// `xsetid`
-    pub const XSETID: CommandId = CommandId(338);
+    pub const XSETID: CommandId = CommandId(373);
     /// `xtrim`
-    pub const XTRIM: CommandId = CommandId(339);
+    pub const XTRIM: CommandId = CommandId(374);
     /// `zadd`
-    pub const ZADD: CommandId = CommandId(340);
+    pub const ZADD: CommandId = CommandId(375);
     /// `zcard`
-    pub const ZCARD: CommandId = CommandId(341);
+    pub const ZCARD: CommandId = CommandId(376);
     /// `zcount`
-    pub const ZCOUNT: CommandId = CommandId(342);
+    pub const ZCOUNT: CommandId = CommandId(377);
     /// `zdiff`
-    pub const ZDIFF: CommandId = CommandId(343);
+    pub const ZDIFF: CommandId = CommandId(378);
     /// `zdiffstore`
-    pub const ZDIFFSTORE: CommandId = CommandId(344);
+    pub const ZDIFFSTORE: CommandId = CommandId(379);
     /// `zincrby`
-    pub const ZINCRBY: CommandId = CommandId(345);
+    pub const ZINCRBY: CommandId = CommandId(380);
     /// `zinter`
-    pub const ZINTER: CommandId = CommandId(346);
+    pub const ZINTER: CommandId = CommandId(381);
     /// `zintercard`
-    pub const ZINTERCARD: CommandId = CommandId(347);
+    pub const ZINTERCARD: CommandId = CommandId(382);
     /// `zinterstore`
-    pub const ZINTERSTORE: CommandId = CommandId(348);
+    pub const ZINTERSTORE: CommandId = CommandId(383);
     /// `zlexcount`
-    pub const ZLEXCOUNT: CommandId = CommandId(349);
+    pub const ZLEXCOUNT: CommandId = CommandId(384);
     /// `zmpop`
-    pub const ZMPOP: CommandId = CommandId(350);
+    pub const ZMPOP: CommandId = CommandId(385);
     /// `zmscore`
-    pub const ZMSCORE: CommandId = CommandId(351);
+    pub const ZMSCORE: CommandId = CommandId(386);
     /// `zpopmax`
-    pub const ZPOPMAX: CommandId = CommandId(352);
+    pub const ZPOPMAX: CommandId = CommandId(387);
     /// `zpopmin`
-    pub const ZPOPMIN: CommandId = CommandId(353);
+    pub const ZPOPMIN: CommandId = CommandId(388);
     /// `zrandmember`
-    pub const ZRANDMEMBER: CommandId = CommandId(354);
+    pub const ZRANDMEMBER: CommandId = CommandId(389);
     /// `zrange`
-    pub const ZRANGE: CommandId = CommandId(355);
+    pub const ZRANGE: CommandId = CommandId(390);
     /// `zrangebylex`
-    pub const ZRANGEBYLEX: CommandId = CommandId(356);
+    pub const ZRANGEBYLEX: CommandId = CommandId(391);
     /// `zrangebyscore`
-    pub const ZRANGEBYSCORE: CommandId = CommandId(357);
+    pub const ZRANGEBYSCORE: CommandId = CommandId(392);
     /// `zrangestore`
-    pub const ZRANGESTORE: CommandId = CommandId(358);
+    pub const ZRANGESTORE: CommandId = CommandId(393);
     /// `zrank`
-    pub const ZRANK: CommandId = CommandId(359);
+    pub const ZRANK: CommandId = CommandId(394);
     /// `zrem`
-    pub const ZREM: CommandId = CommandId(360);
+    pub const ZREM: CommandId = CommandId(395);
     /// `zremrangebylex`
-    pub const ZREMRANGEBYLEX: CommandId = CommandId(361);
+    pub const ZREMRANGEBYLEX: CommandId = CommandId(396);
     /// `zremrangebyrank`
-    pub const ZREMRANGEBYRANK: CommandId = CommandId(362);
+    pub const ZREMRANGEBYRANK: CommandId = CommandId(397);
     /// `zremrangebyscore`
-    pub const ZREMRANGEBYSCORE: CommandId = CommandId(363);
+    pub const ZREMRANGEBYSCORE: CommandId = CommandId(398);
     /// `zrevrange`
-    pub const ZREVRANGE: CommandId = CommandId(364);
+    pub const ZREVRANGE: CommandId = CommandId(399);
     /// `zrevrangebylex`
-    pub const ZREVRANGEBYLEX: CommandId = CommandId(365);
+    pub const ZREVRANGEBYLEX: CommandId = CommandId(400);
     /// `zrevrangebyscore`
-    pub const ZREVRANGEBYSCORE: CommandId = CommandId(366);
+    pub const ZREVRANGEBYSCORE: CommandId = CommandId(401);
     /// `zrevrank`
-    pub const ZREVRANK: CommandId = CommandId(367);
+    pub const ZREVRANK: CommandId = CommandId(402);
     /// `zscan`
-    pub const ZSCAN: CommandId = CommandId(368);
+    pub const ZSCAN: CommandId = CommandId(403);
     /// `zscore`
-    pub const ZSCORE: CommandId = CommandId(369);
+    pub const ZSCORE: CommandId = CommandId(404);
     /// `zunion`
-    pub const ZUNION: CommandId = CommandId(370);
+    pub const ZUNION: CommandId = CommandId(405);
     /// `zunionstore`
-    pub const ZUNIONSTORE: CommandId = CommandId(371);
+    pub const ZUNIONSTORE: CommandId = CommandId(406);
 }

@@ -137,6 +137,8 @@ pub(super) struct Backend {
     /// The topology has no more use for it; it goes when nothing is in flight.
     pub(super) retired: bool,
     pub(super) role: Role,
+    /// What it sends does not count as uses of keys, where the server knows CLIENT NO-TOUCH.
+    pub(super) no_touch: bool,
     pub(super) protocol: Protocol,
     /// The session that it is lent to, where it is dedicated; or none.
     pub(super) lessee: u32,
@@ -214,6 +216,7 @@ impl Backend {
             retired: false,
             role: Role::Shared,
             protocol: lane.protocol,
+            no_touch: lane.no_touch,
             lessee: NO_INDEX,
             slot: 0,
             client_id: 0,

@@ -91,6 +91,7 @@ impl Engine {
         // Its timer may be that of a wait without an end.
         self.backend_timer(backend);
         self.select_on(lease, lane.database);
+        self.leave_untouched_on(lease.backend, lane.no_touch);
         self.leases.sessions.insert(session);
         Ok(lease)
     }
@@ -103,6 +104,20 @@ impl Engine {
             target.database = database;
             let number = database.to_string();
             self.push_swallowed(lease.backend, ids::SELECT, &[b"SELECT", number.as_bytes()]);
+        }
+    }
+
+    /// What is sent next on a connection that only one session has counts as uses of keys, or does not.
+    pub(super) fn leave_untouched_on(&mut self, backend: u32, no_touch: bool) {
+        let target = &mut self.backends[backend as usize];
+        if target.no_touch == no_touch || !target.takes_requests() {
+            return;
+        }
+        target.no_touch = no_touch;
+        // Otherwise the handshake does it.
+        if matches!(target.state, State::Ready | State::Handshake(_)) {
+            let word: &[u8] = if no_touch { b"ON" } else { b"OFF" };
+            self.push_swallowed(backend, ids::CLIENT_NO_TOUCH, &[b"CLIENT", b"NO-TOUCH", word]);
         }
     }
 

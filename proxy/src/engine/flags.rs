@@ -41,6 +41,8 @@ impl Flags {
     pub(super) const WATCHED: Self = Self(1 << 16);
     /// It monitors, or has asked to.
     pub(super) const MONITOR: Self = Self(1 << 17);
+    /// CLIENT NO-TOUCH ON.
+    pub(super) const NO_TOUCH: Self = Self(1 << 23);
 
     /// CLIENT CACHING was said, which is about the next request.
     pub(super) const CACHING: Self = Self(1 << 22);
@@ -122,6 +124,7 @@ mod tests {
             Flags::REPLY_SKIP,
             Flags::KILLS,
             Flags::NO_EVICT,
+            Flags::NO_TOUCH,
             Flags::RUNNING,
             Flags::MULTI,
             Flags::HALF_OUT,

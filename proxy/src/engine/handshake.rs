@@ -86,13 +86,17 @@ fn greet(target: &mut Backend, auth: &[u8], name: &[u8]) -> u8 {
         greeting.extend_from_slice(&target.tracking);
         count += 1;
     }
+    if target.no_touch {
+        write::request(greeting, &[b"CLIENT", b"NO-TOUCH", b"ON"]);
+        count += 1;
+    }
     count
 }
 
 /// How many replies are missing when that of the fence is next.
 fn fence_place(target: &Backend) -> u8 {
     let asks_more = matches!(target.role, Role::Dedicated | Role::Tracker);
-    1 + u8::from(target.database != 0) + u8::from(asks_more)
+    1 + u8::from(target.database != 0) + u8::from(asks_more) + u8::from(target.no_touch)
 }
 
 /// What the server calls the connection, as CLIENT ID answers.
@@ -136,7 +140,8 @@ impl Engine {
                 Some(fence) => self.pass_fence(backend, &fence),
                 None => Err(refusal(&reply)),
             }
-        } else if matches!(reply[0], b'+' | b'%') {
+        } else if matches!(reply[0], b'+' | b'%') || (missing == 1 && target.no_touch) {
+            // A server before 7.2 does not know CLIENT NO-TOUCH; what it is asked for is no less true for that.
             Ok(())
         } else if let Some(id) = client_id(&reply) {
             target.client_id = id;

@@ -143,6 +143,7 @@ impl Engine {
         let target = &mut self.sessions[session as usize];
         target.read_from_replicas(None);
         target.select(0);
+        target.leave_untouched(false);
         target.speak(Protocol::Resp2);
         if let Some(identity) = &mut target.identity {
             identity.name.clear();

@@ -1,7 +1,7 @@
-//! Which of a server's connections a session's requests take: by database and by protocol.
+//! Which of a server's connections a session's requests take: by database, by protocol, and by CLIENT NO-TOUCH.
 //!
 //! A server answers in the protocol of the connection, so that sessions in RESP3 have connections of their own, made
-//! when the first of them needs one. What is common has a row of shortcuts from slot to connection.
+//! when the first of them needs one. So have those whose requests are not to count as uses of their keys. What is common has a row of shortcuts from slot to connection.
 
 use super::NO_INDEX;
 use super::session::{Flags, Session};
@@ -13,6 +13,8 @@ use crate::slots::SLOT_COUNT;
 pub(super) struct Lane {
     pub(super) database: u16,
     pub(super) protocol: Protocol,
+    /// Requests do not count as uses of their keys: CLIENT NO-TOUCH is on.
+    pub(super) no_touch: bool,
     /// The session whose own connections these are, because it tracks; or none.
     pub(super) tracker: u32,
 }
@@ -31,16 +33,25 @@ impl Row {
 }
 
 impl Lane {
+    /// How many tables of shared connections a server has, see [`Lane::table`].
+    pub(super) const TABLES: usize = 4;
+
     /// That of the proxy's own requests: answers in RESP2.
     pub(super) fn own(database: u16) -> Self {
-        Self { database, protocol: Protocol::Resp2, tracker: NO_INDEX }
+        Self { database, protocol: Protocol::Resp2, no_touch: false, tracker: NO_INDEX }
+    }
+
+    /// Which of a server's tables of shared connections has the lane's.
+    #[inline]
+    pub(super) fn table(self) -> usize {
+        self.protocol as usize + 2 * usize::from(self.no_touch)
     }
 
     /// The row of shortcuts of all sessions that have this lane.
     #[inline]
     pub(super) fn row(self) -> Row {
         match self {
-            Self { database: 0, protocol, tracker: NO_INDEX } => {
+            Self { database: 0, protocol, no_touch: false, tracker: NO_INDEX } => {
                 Row(protocol as u16 * SLOT_COUNT as u16)
             }
             _ => Row::NONE,
@@ -56,6 +67,7 @@ impl Session {
         Lane {
             database: self.database,
             protocol: self.protocol,
+            no_touch: self.flags.has(Flags::NO_TOUCH),
             tracker: tracking.map_or(NO_INDEX, |tracking| tracking.session()),
         }
     }
@@ -86,6 +98,16 @@ impl Session {
             true => Row::NONE,
             false => self.lane().row(),
         };
+    }
+
+    /// CLIENT NO-TOUCH: requests do not count as uses of their keys from now on; or do again.
+    pub(super) fn leave_untouched(&mut self, on: bool) {
+        if on {
+            self.flags.set(Flags::NO_TOUCH);
+        } else {
+            self.flags.unset(Flags::NO_TOUCH);
+        }
+        self.choose_row();
     }
 
     /// Takes another protocol.

@@ -69,6 +69,7 @@ impl Engine {
                 Ok(out)
             }
             Local::ClientNoEvict => self.no_evict(session, request),
+            Local::ClientNoTouch => return self.no_touch(session, id, request),
             Local::ClientReply => return self.client_reply(session, id, request),
             Local::AclWhoAmI
             | Local::AclUsers
@@ -228,6 +229,22 @@ impl Engine {
             _ => return Err(SYNTAX.into()),
         }
         ok()
+    }
+
+    fn no_touch(&mut self, session: u32, id: CommandId, request: &Request<'_>) -> Flow {
+        let on = match &request.arg(2).to_ascii_lowercase()[..] {
+            b"on" => true,
+            b"off" => false,
+            _ => return self.reject(session, id, SYNTAX),
+        };
+        // Other connections are taken from here on, and must not overtake.
+        if self.sessions[session as usize].flags.has(Flags::NO_TOUCH) != on
+            && let Some(flow) = self.wait_until_quiet(session)
+        {
+            return flow;
+        }
+        self.sessions[session as usize].leave_untouched(on);
+        self.answer(session, id, ok())
     }
 
     fn client_reply(&mut self, session: u32, id: CommandId, request: &Request<'_>) -> Flow {

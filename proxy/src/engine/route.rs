@@ -57,7 +57,7 @@ pub(super) struct Server {
     group: u32,
     pub(super) replica: bool,
     /// By protocol; then by database and place: `database * parallel + slot % parallel`.
-    backends: [Vec<u32>; 2],
+    backends: [Vec<u32>; Lane::TABLES],
     /// The connection that waits for the server's replicas, and does nothing else.
     waiter: u32,
     /// The connection that hears for all sessions; masters have one once it is needed.
@@ -423,7 +423,7 @@ impl Engine {
         };
         let one_of = if parallel == 1 { 0 } else { usize::from(slot) % parallel };
         let place = usize::from(lane.database) * parallel + one_of;
-        match entry.backends[lane.protocol as usize].get(place) {
+        match entry.backends[lane.table()].get(place) {
             Some(&backend) if backend != NONE => backend,
             _ => self.make_backend(server, lane, place),
         }
@@ -433,7 +433,7 @@ impl Engine {
     fn make_backend(&mut self, server: u16, lane: Lane, place: usize) -> u32 {
         let index = self.insert_backend(server, lane);
         let backends = &mut self.routes.servers[usize::from(server)].backends;
-        let backends = &mut backends[lane.protocol as usize];
+        let backends = &mut backends[lane.table()];
         if backends.len() <= place {
             backends.resize(place + 1, NONE);
         }

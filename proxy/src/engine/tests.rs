@@ -489,3 +489,31 @@ fn what_clients_ask_while_they_are_paused_runs_afterwards_in_its_order() {
         rig.engine.audit().expect("healthy");
     }
 }
+
+#[test]
+fn a_session_with_no_touch_has_other_connections_and_an_older_server_is_no_obstacle() {
+    let mut rig = Rig::new(settings());
+    let plain = rig.backend("a:1", 0);
+    rig.ask("*1 $4 PING *3 $6 CLIENT $8 NO-TOUCH $2 ON *2 $3 GET $1 k ");
+    assert_eq!(rig.replies(), "+PONG\r\n+OK\r\n");
+    let is_other = |rig: &Rig| {
+        let mut all = rig.engine.backends.iter();
+        all.find(|(_, backend)| backend.no_touch).map(|(index, _)| index as u32)
+    };
+    let other = is_other(&rig).expect("a connection of its own");
+    assert_ne!(other, plain);
+    rig.engine.on_backend_open(other);
+    let greeting = String::from_utf8(rig.sent(other)).expect("text");
+    assert!(
+        greeting.ends_with("*3\r\n$6\r\nCLIENT\r\n$8\r\nNO-TOUCH\r\n$2\r\nON\r\n"),
+        "{greeting}"
+    );
+    let refused = b"+OK\r\n$-1\r\n-ERR unknown subcommand 'NO-TOUCH'. Try CLIENT HELP.\r\n";
+    rig.engine.on_backend_bytes(other, refused);
+    assert_eq!(rig.sent(other), b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n");
+    rig.engine.on_backend_bytes(other, b"$1\r\n1\r\n");
+    assert_eq!(rig.replies(), "$1\r\n1\r\n");
+    rig.ask("*3 $6 CLIENT $8 NO-TOUCH $3 OFF *2 $3 GET $1 k ");
+    assert_eq!(rig.sent(plain), b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n");
+    assert_eq!(rig.sent(other), b"");
+}

@@ -60,7 +60,8 @@ fn an_unknown_subcommand_is_refused_in_redis_s_words() {
         return;
     };
     let mut rng = fastrand::Rng::with_seed(2);
-    for container in COMMANDS.iter().filter(|command| command.container()) {
+    let known = redis.commands();
+    for container in COMMANDS.iter().filter(|c| c.container() && known.contains(c.name)) {
         for len in [0, 1, 5, 127, 128, 129, 200] {
             let subcommand = noise(&mut rng, len);
             let call = Call::new(&[container.name.as_bytes(), &subcommand, b"arg"]);
@@ -75,10 +76,10 @@ fn a_wrong_number_of_arguments_is_refused_in_redis_s_words() {
     let Some(mut redis) = Redis::start_of_the_table_s_version() else {
         return;
     };
+    let known = redis.commands();
     let mut refused = 0;
     for command in &COMMANDS {
-        let added = crate::classes::ADDED.iter().any(|added| added.name == command.name);
-        if added {
+        if !known.contains(command.name) {
             continue;
         }
         let name: Vec<&str> = command.name.split('|').collect();

@@ -4,6 +4,7 @@ use crate::facts;
 use crate::server::{Client, Value};
 use codis_proxy::command::REDIS_VERSION;
 use codis_proxy::resp::Protocol;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
@@ -59,6 +60,12 @@ impl Redis {
     /// Lets the server answer in this protocol from now on.
     pub(crate) fn speak(&mut self, protocol: Protocol) {
         self.ask(&["HELLO", &protocol.version().to_string()]);
+    }
+
+    /// The names of all its commands. The table has more: those of newer servers, and Codis's.
+    pub(crate) fn commands(&mut self) -> BTreeSet<String> {
+        let list = self.ask(&["COMMAND", "LIST"]);
+        list.items().iter().map(|name| name.text().to_owned()).collect()
     }
 
     /// One request and its reply.

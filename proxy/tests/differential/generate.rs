@@ -4,6 +4,8 @@ use crate::arguments::Arguments;
 use crate::compare::Comparison;
 use crate::families::TEMPLATES;
 use crate::grammar::{Part, parse};
+use std::collections::BTreeSet;
+
 use codis_proxy::command::{self, COMMANDS, CommandId, Route};
 use codis_proxy::resp::{Request, Span};
 use codis_proxy::slots::slot;
@@ -23,6 +25,14 @@ pub struct Call {
 }
 
 impl Call {
+    /// Whether it asks for what servers say about themselves, which each version says in its own way.
+    pub fn asks_for_words(&self) -> bool {
+        let is = |at: usize, word: &str| {
+            self.args.get(at).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
+        };
+        is(0, "COMMAND") || is(1, "HELP")
+    }
+
     /// Of these arguments, compared byte for byte.
     pub fn exact<A: AsRef<[u8]>>(args: &[A]) -> Self {
         let args = args.iter().map(|arg| arg.as_ref().to_vec()).collect();
@@ -89,17 +99,20 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// All templates whose commands the proxy supports; the names of the other commands are printed.
-    pub fn new() -> Self {
+    /// All templates whose commands the proxy supports and the server knows; the names of what the proxy does not
+    /// support are printed.
+    pub fn new(known: &BTreeSet<String>) -> Self {
         let all = TEMPLATES.iter().map(|line| Template::read(line));
+        let all = all.filter(|template| template.names().iter().all(|name| is_known(known, name)));
         let (templates, out): (Vec<_>, Vec<_>) =
             all.partition(|template| template.unsupported().is_none());
         let out: Vec<String> = out.iter().filter_map(Template::unsupported).collect();
         if !out.is_empty() {
             println!("not supported, and so not compared: {}", out.join(", "));
         }
-        let wild =
-            (0..COMMANDS.len() as u16).map(CommandId).filter(|id| is_harmless(*id)).collect();
+        let wild = (0..COMMANDS.len() as u16).map(CommandId);
+        let wild = wild.filter(|id| is_harmless(*id) && is_known(known, id.command().name));
+        let wild = wild.collect();
         Self { templates, wild }
     }
 
@@ -150,6 +163,11 @@ impl Generator {
         }
         Call { args, comparison: Comparison::Shape }
     }
+}
+
+/// Whether a server of these commands knows this one, or it is one that nobody knows.
+fn is_known(known: &BTreeSet<String>, name: &str) -> bool {
+    known.contains(name) || COMMANDS.iter().all(|command| command.name != name)
 }
 
 /// Whether a command does nothing bad with any arguments: it is about keys, and neither waits nor runs a script.

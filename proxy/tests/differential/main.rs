@@ -39,8 +39,8 @@ fn the_proxy_answers_as_one_redis_does() {
     let commands = number("CODIS_DIFFERENTIAL_COMMANDS").map_or(COMMANDS, |n| n as usize);
     println!("{commands} commands with CODIS_DIFFERENTIAL_SEED={first}");
 
-    let generator = generate::Generator::new();
     let mut world = world::World::start();
+    let generator = generate::Generator::new(&world.commands());
     let mut differences = Vec::new();
     let mut done = 0;
     for seed in first.. {

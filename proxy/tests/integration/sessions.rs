@@ -1,7 +1,7 @@
 //! What a client says about its own connection: who it is, which database, which replies it wants.
 
 use crate::cluster::{Cluster, Pair};
-use codis_testbed::{Redis, Value, encode, eventually};
+use codis_testbed::{Redis, RedisOptions, Value, encode, eventually};
 use std::time::Duration;
 
 fn with_passwords() -> Pair {
@@ -288,4 +288,58 @@ fn client_pause_stops_the_clients_of_all_shards_until_it_is_over_or_ended() {
     }
     assert_eq!(operator.run("CLIENT PAUSE 50"), Value::ok());
     assert_eq!(client.run("GET {a}"), Value::bulk("1"), "it ends by itself");
+}
+
+/// How often the key has been used, as a server that keeps exact counts knows it.
+fn uses(client: &mut codis_testbed::Client, key: &str) -> i64 {
+    client.call(&["OBJECT", "FREQ", key]).integer()
+}
+
+#[test]
+fn what_a_client_with_no_touch_asks_for_counts_as_no_use_where_the_server_knows_that() {
+    let servers = || {
+        let args = ["--maxmemory-policy", "allkeys-lfu", "--lfu-log-factor", "0"];
+        let args = args.map(str::to_owned).to_vec();
+        Redis::start_with(RedisOptions { args, ..RedisOptions::default() })
+    };
+    let cluster = Cluster::over(vec![servers(), servers()], |options| options);
+    let mut plain = cluster.client();
+    // Servers before 7.2 do not.
+    let is_known = cluster.backends[0].client().run("CLIENT NO-TOUCH OFF") == Value::ok();
+    for protocol in ["HELLO 2", "HELLO 3"] {
+        let mut client = cluster.client();
+        client.run(protocol);
+        assert_eq!(plain.run("MSET a{1} x b{1} x list{1} x"), Value::ok());
+        assert_eq!(plain.run("DEL list{1}"), Value::Integer(1));
+        for (setup, asks) in [
+            ("PING", &["GET a{1}", "STRLEN a{1}"][..]),
+            ("PING", &["MULTI", "GET a{1}", "GET a{1}", "EXEC"]),
+            // The transaction has a connection of its own.
+            ("WATCH b{1}", &["MULTI", "GET a{1}", "GET a{1}", "EXEC"]),
+        ] {
+            for (mode, counts) in [("ON", !is_known), ("OFF", true)] {
+                assert_eq!(client.run(&format!("CLIENT NO-TOUCH {mode}")), Value::ok());
+                let shown = plain.run("CLIENT LIST").text();
+                let shown = shown.lines().any(|line| line.contains("flags=T "));
+                assert_eq!(shown, mode == "ON");
+                let before = uses(&mut plain, "a{1}");
+                assert!(client.run(setup).error().is_none());
+                for ask in asks {
+                    assert!(client.run(ask).error().is_none(), "{ask}");
+                }
+                let more = uses(&mut plain, "a{1}") - before;
+                assert_eq!(more, if counts { 2 } else { 0 }, "{protocol} {setup} {mode} {asks:?}");
+            }
+        }
+        assert_eq!(client.run("CLIENT NO-TOUCH ON"), Value::ok());
+        assert_eq!(client.run("RESET"), Value::Simple(b"RESET".to_vec()));
+        let before = uses(&mut plain, "a{1}");
+        assert_eq!(client.run("GET a{1}"), Value::bulk("x"));
+        assert_eq!(uses(&mut plain, "a{1}") - before, 1);
+    }
+    let refused = plain.run("CLIENT NO-TOUCH MAYBE");
+    assert_eq!(refused, Value::Error(b"ERR syntax error".to_vec()));
+    let in_transaction =
+        ["MULTI", "CLIENT NO-TOUCH ON", "GET a{1}", "EXEC"].map(|ask| plain.run(ask));
+    assert_eq!(in_transaction[3], Value::Array(vec![Value::ok(), Value::bulk("x")]));
 }

@@ -68,7 +68,7 @@ fn users_may_do_what_a_redis_server_would_let_them_do() {
         "SET {app:}1 1",
         "EXEC",
         "?ACL CAT",
-        "?ACL CAT hash",
+        "?ACL CAT bitmap",
         "ACL CAT nosuch",
         "ACL CAT a b",
         "?ACL USERS",

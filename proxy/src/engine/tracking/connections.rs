@@ -29,6 +29,7 @@ impl Engine {
             None => self.make_tracker(session, server, lane),
         };
         self.select_on_tracker(backend, lane.database);
+        self.leave_untouched_on(backend, lane.no_touch);
         backend
     }
 
