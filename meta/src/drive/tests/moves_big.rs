@@ -140,3 +140,32 @@ async fn a_big_key_that_the_target_has_already_is_dropped_on_the_source() {
     assert_eq!(contents(&from), Contents::new());
     no_hidden_keys(&to);
 }
+
+/// Servers from Redis 7.4 on have this; the test says where it had nothing to look at.
+#[tokio::test(flavor = "multi_thread")]
+async fn times_to_live_of_fields_move_with_small_hashes_and_big_ones() {
+    let (from, to) = (redis(), redis());
+    if from.client().run("HPEXPIRE hash 1 FIELDS 1 field").error().is_some() {
+        println!("not looked at: the server knows no times to live of fields");
+        return;
+    }
+    let fill = "for i = 1, tonumber(ARGV[1]) do redis.call('HSET', KEYS[1], i, 'value') end";
+    for (key, elements) in [("small", "20"), ("big", "5000")] {
+        assert!(from.client().call(&["EVAL", fill, "1", key, elements]).error().is_none());
+        let expire = format!("HPEXPIREAT {key} 33000000000000 FIELDS 3 3 5 7");
+        assert_eq!(from.client().run(&expire).items().len(), 3);
+    }
+    let ask = |server: &Redis, key: &str| {
+        server.client().run(&format!("HPEXPIRETIME {key} FIELDS 5 3 4 5 7 gone"))
+    };
+    let before = ["small", "big"].map(|key| ask(&from, key));
+    let meta = with_low_limits(&[&from], &[&to]).await;
+    let _drive = meta.drive("");
+    queue(&meta, 0, 1023, 2).await;
+    at_rest(&meta).await;
+    assert_eq!(["small", "big"].map(|key| ask(&to, key)), before);
+    assert_eq!(before[0].items()[0], Value::Integer(33_000_000_000_000));
+    assert_eq!(to.client().run("HLEN big"), Value::Integer(5000));
+    assert_eq!(contents(&from), Contents::new());
+    no_hidden_keys(&to);
+}
