@@ -24,7 +24,7 @@ redis.call('ZADD', 'zset', '-inf', 'low', 'inf', 'high', '1e300', 'far', '-0.1',
 redis.call('HSET', 'hash', 'large', string.rep('x', 600000), 'empty', '')
 redis.call('XGROUP', 'CREATE', 'stream', 'one', '0')
 redis.call('XGROUP', 'CREATE', 'stream', 'two', '5-1')
-redis.call('XGROUP', 'CREATECONSUMER', 'stream', 'two', 'idle')
+redis.call('XREADGROUP', 'GROUP', 'two', 'idle', 'COUNT', 1, 'STREAMS', 'stream', '0')
 redis.call('XREADGROUP', 'GROUP', 'one', 'alice', 'COUNT', 700, 'STREAMS', 'stream', '>')
 redis.call('XREADGROUP', 'GROUP', 'one', 'bob', 'COUNT', 50, 'STREAMS', 'stream', '>')
 redis.call('XCLAIM', 'stream', 'one', 'bob', 0, '3-1', 'RETRYCOUNT', 9)

@@ -188,16 +188,33 @@ impl<M: Member, S: Servers, N: Net> Copying<'_, '_, M, S, N> {
         if let Some(count) = group.entries_read {
             make.extend(request(&["ENTRIESREAD", &count.to_string()]));
         }
-        let mut writes = vec![make];
-        for consumer in consumers {
-            let fields = Fields::of(Some(consumer));
-            let name = fields.as_ref().and_then(|fields| fields.get("name")?.bytes());
-            let name = name.ok_or_else(|| self.garbled("XINFO"))?;
-            let mut make = request(&["XGROUP", "CREATECONSUMER"]);
-            make.extend([self.hidden.to_vec(), group.name.clone(), name.to_vec()]);
-            writes.push(make);
+        self.write_all(vec![make]).await?;
+        let name =
+            |consumer: Value| Some(Fields::of(Some(consumer))?.get("name")?.bytes()?.to_vec());
+        let names: Option<Vec<Vec<u8>>> = consumers.into_iter().map(name).collect();
+        let names = names.ok_or_else(|| self.garbled("XINFO"))?;
+        self.consumers(&group.name, &names).await
+    }
+
+    async fn consumers(&mut self, group: &[u8], names: &[Vec<u8>]) -> Result<(), Trouble> {
+        let create = |name: &Vec<u8>| {
+            let mut create = request(&["XGROUP", "CREATECONSUMER"]);
+            create.extend([self.hidden.to_vec(), group.to_vec(), name.clone()]);
+            create
+        };
+        let created = self.write_all(names.iter().map(create).collect()).await;
+        if !matches!(created, Err(Trouble::Refused { .. })) {
+            return created;
         }
-        self.write_all(writes).await
+        // Before Redis 6.2 a consumer comes into being by asking for what it has pending.
+        let ask = |name: &Vec<u8>| {
+            let mut ask = request(&["XREADGROUP", "GROUP"]);
+            ask.extend([group.to_vec(), name.clone()]);
+            ask.extend(request(&["COUNT", "1", "STREAMS"]));
+            ask.extend([self.hidden.to_vec(), b"0".to_vec()]);
+            ask
+        };
+        self.write_all(names.iter().map(ask).collect()).await
     }
 
     fn claim(&self, pending: &Pending) -> Request {
