@@ -13,9 +13,10 @@
 #
 # - Random commands to the proxy and to one Redis, replies compared: CODIS_DIFFERENTIAL_COMMANDS says how many (a million),
 #   CODIS_DIFFERENTIAL_SEED repeats a run.
+# - The same with other servers behind the proxy: CODIS_TEST_SERVERS names their programs. Without it, nothing is done.
 # - Client libraries from their registries, as clients/README.md says.
 #
-# `scripts/soak.sh faults`, `simulation`, `moves`, `differential`, `check`, `planted` or `clients` runs one of them alone.
+# `scripts/soak.sh faults`, `simulation`, `moves`, `differential`, `servers`, `check`, `planted` or `clients` runs one of them alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -46,6 +47,14 @@ differential() {
         cargo test --locked --release -p codis-proxy --test differential -- --nocapture
 }
 
+servers() {
+    local server
+    for server in ${CODIS_TEST_SERVERS:-}; do
+        echo "== $("$server" --version)"
+        CODIS_TEST_SERVER=$server differential
+    done
+}
+
 check() {
     scripts/install.sh redis-server=redis-server
     cargo build --locked --release --workspace --bins
@@ -68,12 +77,13 @@ faults) faults ;;
 simulation) simulation ;;
 moves) moves ;;
 differential) differential ;;
+servers) servers ;;
 check) check ;;
 planted) planted ;;
 clients) scripts/clients.sh ;;
-all) faults && simulation && moves && differential && check && planted && scripts/clients.sh ;;
+all) faults && simulation && moves && differential && servers && check && planted && scripts/clients.sh ;;
 *)
-    echo "usage: scripts/soak.sh [faults|simulation|moves|differential|check|planted|clients]" >&2
+    echo "usage: scripts/soak.sh [faults|simulation|moves|differential|servers|check|planted|clients]" >&2
     exit 2
     ;;
 esac

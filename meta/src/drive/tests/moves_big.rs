@@ -146,7 +146,7 @@ async fn a_big_key_that_the_target_has_already_is_dropped_on_the_source() {
 async fn times_to_live_of_fields_move_with_small_hashes_and_big_ones() {
     let (from, to) = (redis(), redis());
     if from.client().run("HPEXPIRE hash 1 FIELDS 1 field").error().is_some() {
-        println!("not looked at: the server knows no times to live of fields");
+        tracing::info!("not looked at: the server knows no times to live of fields");
         return;
     }
     let fill = "for i = 1, tonumber(ARGV[1]) do redis.call('HSET', KEYS[1], i, 'value') end";
