@@ -443,6 +443,10 @@ impl Engine {
             && target.is_drained()
         {
             target.flags.set(Flags::DEAD);
+            if self.draining {
+                // Its client has not said that it sends no more.
+                target.flags.set(Flags::CLOSING);
+            }
             target.release(&mut self.pool);
             self.effects.push(Effect::CloseClient { session });
         }

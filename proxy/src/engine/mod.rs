@@ -348,13 +348,19 @@ impl Engine {
         }
     }
 
-    /// Reads no more requests from anyone; every session is closed when its replies are out.
+    /// Reads no more requests from anyone; every session is closed when its replies are out. One that waits at a server
+    /// is let go there first, so that nothing is popped for a client that is gone.
     pub fn drain(&mut self) {
         self.draining = true;
         let sessions: Vec<u32> = self.sessions.iter().map(|(index, _)| index as u32).collect();
         for session in sessions {
-            if !self.sessions[session as usize].flags.has(Flags::DEAD | Flags::GONE) {
-                self.close_when_drained(session);
+            let target = &self.sessions[session as usize];
+            if target.flags.has(Flags::DEAD | Flags::GONE) {
+                continue;
+            }
+            match target.stall {
+                Stall::Blocked => self.on_client_eof(session),
+                _ => self.close_when_drained(session),
             }
         }
     }

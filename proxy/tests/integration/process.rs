@@ -94,6 +94,25 @@ fn sigterm_answers_what_is_in_flight_and_ends_with_0() {
 }
 
 #[test]
+fn sigterm_lets_go_of_waits_so_that_nothing_is_popped_for_a_client_that_is_gone() {
+    let mut cluster = Cluster::start();
+    let key = cluster.key_on(0, "list");
+    let mut waiting = cluster.client();
+    waiting.send(encode(&["BLPOP", &key, "0"]));
+    let mut server = cluster.backends[0].client();
+    eventually("it waits at the server", || {
+        server.run("INFO clients").text().contains("blocked_clients:1\r\n")
+    });
+    cluster.proxy().process().terminate();
+    assert_eq!(waiting.read(), Value::NullArray);
+    assert!(waiting.is_closed());
+    assert_eq!(server.call(&["RPUSH", &key, "element"]), Value::Integer(1));
+    assert_eq!(server.call(&["LLEN", &key]), Value::Integer(1));
+    let status = cluster.proxy().process_mut().wait();
+    assert_eq!(status.code(), Some(0), "{}", cluster.proxy().process().printed());
+}
+
+#[test]
 fn sigterm_ends_the_proxy_even_when_a_server_never_answers() {
     let mut cluster = Cluster::with(|options| options.set("shutdown_timeout = \"500ms\""));
     let key = cluster.key_on(0, "k");

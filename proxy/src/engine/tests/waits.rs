@@ -171,6 +171,32 @@ fn a_client_that_sends_no_more_is_given_what_there_is_and_let_go() {
 }
 
 #[test]
+fn a_proxy_that_ends_has_its_waits_let_go_before_it_closes_their_clients() {
+    for (answer, replies) in [("*-1\r\n", "*-1\r\n"), (FOUND, FOUND)] {
+        let mut rig = Rig::new(settings());
+        // What came behind the wait is answered as well, and does not wait again.
+        rig.asks(&format!("{POP}*1 $4 PING {POP}"));
+        let (own, shared) = (rig.only_dedicated("a:1"), rig.backend("a:1", 0));
+        rig.sent(own);
+        rig.engine.drain();
+        assert!(rig.turn().is_empty(), "the server has yet to let go");
+        assert_eq!(rig.words(shared), UNBLOCK);
+        rig.says(own, answer);
+        rig.turn();
+        let mut others = rig.dedicated("a:1").into_iter();
+        let second = others.find(|backend| rig.words(*backend) == POP).expect("it is sent");
+        assert_eq!(rig.words(shared), UNBLOCK, "at once");
+        rig.says(shared, ":0\r\n:1\r\n");
+        rig.says(second, "*-1\r\n");
+        let effects = rig.turn();
+        assert_eq!(rig.replies(), format!("{replies}+PONG\r\n*-1\r\n"));
+        let close = Effect::CloseClient { session: rig.session };
+        assert!(effects.into_iter().chain(rig.turn()).any(|effect| effect == close));
+        assert!(rig.engine.closes_in_order(rig.session));
+    }
+}
+
+#[test]
 fn a_client_that_goes_away_takes_its_wait_with_it() {
     let mut rig = Rig::new(settings());
     rig.asks(POP);
