@@ -55,6 +55,8 @@ pub struct ClientInfo {
     pub no_evict: bool,
     /// Whether CLIENT NO-TOUCH is on.
     pub no_touch: bool,
+    /// Whether it monitors.
+    pub monitors: bool,
     /// Whether CLIENT TRACKING is on...
     pub tracking: bool,
     /// ...with BCAST.
@@ -123,11 +125,11 @@ pub fn line(client: &ClientInfo) -> String {
     line
 }
 
-/// Redis's letters for a client: `P` subscribed, `x` in a transaction, `b` blocked, `t` tracking keys, `B` all of a prefix,
-/// `U` unix socket, `e` not to be evicted, `T` no uses of keys, `N`
-/// none of these.
+/// Redis's letters for a client: `O` monitors, `P` subscribed, `x` in a transaction, `b` blocked, `t` tracking keys,
+/// `B` all of a prefix, `U` unix socket, `e` not to be evicted, `T` no uses of keys, `N` none of these.
 fn flags(client: &ClientInfo) -> String {
     let letters = [
+        ('O', client.monitors),
         ('P', client.is_subscribed()),
         ('x', client.queued.is_some()),
         ('b', client.blocked),

@@ -90,6 +90,7 @@ impl Engine {
             subscriptions: target.subscriptions().map_or([0; 3], |held| held.counts()),
             no_evict: target.flags.has(Flags::NO_EVICT),
             no_touch: target.flags.has(Flags::NO_TOUCH),
+            monitors: target.flags.has(Flags::MONITOR),
             tracking: self.tracking(session).is_some(),
             tracking_bcast: self.tracking(session).is_some_and(|tracking| tracking.is_bcast()),
             blocked: target.stall == Stall::Blocked,

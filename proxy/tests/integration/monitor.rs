@@ -25,6 +25,8 @@ fn requests_of_all_shards_are_shown_as_redis_shows_them() {
     let cluster = Cluster::with(|options| options.shards(2));
     let mut monitors = [monitor(&cluster), monitor(&cluster)];
     // The second MONITOR administers, and is not shown to the first.
+    let list = cluster.client().run("CLIENT LIST").text();
+    assert_eq!(list.matches(" flags=O ").count(), 2, "{list}");
     let mut clients: Vec<Client> = (0..4).map(|_| cluster.client()).collect();
     for client in &mut clients {
         client.call(&["SET", "k", "a \"b\"\r\n\0"]);
