@@ -75,7 +75,8 @@ fn an_open_loop_counts_what_a_frozen_server_made_late() {
     let output = child.wait_with_output().expect("it can be waited for");
     let summary = json(&output);
     // A closed loop of 4 clients would have counted 4 slow requests. Here as many are late as were due.
-    assert!(number(&summary, "/all/max_ms") >= 1000.0, "{summary}");
+    // The first of them was due a moment after the freeze began.
+    assert!(number(&summary, "/all/max_ms") >= 900.0, "{summary}");
     assert!(number(&summary, "/all/p90_ms") >= 100.0, "{summary}");
     assert_eq!(number(&summary, "/all/replies") + number(&summary, "/unsent"), 4000.0);
 }
