@@ -75,8 +75,9 @@ impl Dialer {
 /// that it is checked by is named.
 #[must_use]
 pub fn with_tls_hint(said: String, key: &str) -> String {
-    // The first bytes of a TLS alert, read as a frame of HTTP/2.
-    match said.contains("frame with invalid size") {
+    // The first bytes of a TLS alert, read as a frame of HTTP/2; or it has closed before the alert could be read.
+    let signs = ["frame with invalid size", "stream closed because of a broken pipe"];
+    match signs.iter().any(|sign| said.contains(sign)) {
         true => {
             format!("{said}: it may speak TLS alone, name the authority of its certificate ({key})")
         }
