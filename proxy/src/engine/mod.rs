@@ -358,9 +358,10 @@ impl Engine {
             if target.flags.has(Flags::DEAD | Flags::GONE) {
                 continue;
             }
-            match target.stall {
-                Stall::Blocked => self.on_client_eof(session),
-                _ => self.close_when_drained(session),
+            // What is half done - a wait, the replies of a transaction - is brought to its end.
+            match target.own.is_some() {
+                true => self.on_client_eof(session),
+                false => self.close_when_drained(session),
             }
         }
     }

@@ -197,6 +197,21 @@ fn a_proxy_that_ends_has_its_waits_let_go_before_it_closes_their_clients() {
 }
 
 #[test]
+fn a_proxy_that_ends_gives_a_transaction_all_its_replies() {
+    let mut rig = Rig::new(settings());
+    let shared = rig.backend("a:1", 0);
+    rig.asks("*1 $5 MULTI *2 $3 GET $1 k *1 $4 PING *1 $4 EXEC ");
+    rig.sent(shared);
+    rig.engine.drain();
+    assert!(rig.turn().is_empty());
+    rig.says(shared, "+OK\r\n+QUEUED\r\n*1\r\n$1\r\n1\r\n");
+    rig.turn();
+    let queued = "+OK\r\n+QUEUED\r\n+QUEUED\r\n";
+    assert_eq!(rig.replies(), format!("{queued}*2\r\n$1\r\n1\r\n+PONG\r\n"));
+    assert_eq!(rig.turn(), [Effect::CloseClient { session: rig.session }]);
+}
+
+#[test]
 fn a_client_that_goes_away_takes_its_wait_with_it() {
     let mut rig = Rig::new(settings());
     rig.asks(POP);
