@@ -137,6 +137,7 @@ pub(super) struct Backend {
     /// The topology has no more use for it; it goes when nothing is in flight.
     pub(super) retired: bool,
     pub(super) role: Role,
+    pub(super) greeted: Greeted,
     /// What it sends does not count as uses of keys, where the server knows CLIENT NO-TOUCH.
     pub(super) no_touch: bool,
     pub(super) protocol: Protocol,
@@ -198,6 +199,15 @@ pub(super) struct Backend {
     pub(super) counters: Counters,
 }
 
+/// What of a handshake has to be told from the rest of its replies.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Greeted {
+    /// How many replies are missing when that of the fence is next.
+    pub(super) fence: u8,
+    /// The last reply is that to CLIENT NO-TOUCH.
+    pub(super) no_touch: bool,
+}
+
 impl Backend {
     pub(super) fn new(
         serial: u64,
@@ -216,6 +226,7 @@ impl Backend {
             retired: false,
             role: Role::Shared,
             protocol: lane.protocol,
+            greeted: Greeted::default(),
             no_touch: lane.no_touch,
             lessee: NO_INDEX,
             slot: 0,

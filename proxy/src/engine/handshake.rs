@@ -8,7 +8,7 @@
 //! ahead of the topology that its requests were routed by.
 
 use super::Engine;
-use super::backend::{Backend, Role, State};
+use super::backend::{Backend, Greeted, Role, State};
 use crate::resp::request::strict_integer;
 use crate::resp::{Protocol, write};
 use codis_proto::FENCE_KEY;
@@ -125,6 +125,8 @@ impl Engine {
             return;
         }
         let missing = greet(target, auth, name.as_bytes());
+        // What the connection is for may change while the replies come.
+        target.greeted = Greeted { fence: fence_place(target), no_touch: target.no_touch };
         target.state = State::Handshake(missing);
         target.alive_us = self.now_us;
         self.mark_dirty(backend);
@@ -135,12 +137,12 @@ impl Engine {
         let target = &mut self.backends[backend as usize];
         let mut reply = std::mem::take(&mut target.partial);
         reply.extend_from_slice(bytes);
-        let passed = if missing == fence_place(target) {
+        let passed = if missing == target.greeted.fence {
             match Fence::read(&reply) {
                 Some(fence) => self.pass_fence(backend, &fence),
                 None => Err(refusal(&reply)),
             }
-        } else if matches!(reply[0], b'+' | b'%') || (missing == 1 && target.no_touch) {
+        } else if matches!(reply[0], b'+' | b'%') || (missing == 1 && target.greeted.no_touch) {
             // A server before 7.2 does not know CLIENT NO-TOUCH; what it is asked for is no less true for that.
             Ok(())
         } else if let Some(id) = client_id(&reply) {
