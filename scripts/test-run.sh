@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Tests `make run`: it serves, and whatever ends it leaves no process and no file behind.
-# CODIS_PROXY_BINARY and CODIS_ADMIN_BINARY name the programs, so that nothing is built here.
+# CODIS_LOADTEST_BINARY names the program that starts it, with the others beside it, so that nothing is built here.
 set -euo pipefail
 set -m # each `make run` in a process group of its own, as in a terminal
 cd "$(dirname "$0")/.."
 
-: "${CODIS_PROXY_BINARY:?names the proxy to run}"
-: "${CODIS_ADMIN_BINARY:?names codis-admin}"
-export CODIS_PROXY_BINARY CODIS_ADMIN_BINARY
+: "${CODIS_LOADTEST_BINARY:?names codis-loadtest}"
+export CODIS_LOADTEST_BINARY
+admin=$(dirname "$CODIS_LOADTEST_BINARY")/codis-admin
 # Make's own settings of an outer make must not reach the inner one.
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
@@ -71,11 +71,11 @@ start() {
     make_pid=$!
     eventually "make run is ready" starts_or_ends
     all_is_printed || fail "it ended"
-    proxy_port=$(sed -n 's/^codis-proxy runs on 127.0.0.1:\([0-9]*\) .*/\1/p' "$output")
-    proxy_pid=$(sed -n 's/^codis-proxy runs on .*(process \([0-9]*\))/\1/p' "$output")
-    mapfile -t redis_ports < <(sed -n 's/.* live on Redis 127.0.0.1:\([0-9]*\) .*/\1/p' "$output")
+    proxy_port=$(sed -n 's/^proxy *127.0.0.1:\([0-9]*\) .*/\1/p' "$output")
+    proxy_pid=$(sed -n 's/^proxy .*, process \([0-9]*\))/\1/p' "$output")
+    mapfile -t redis_ports < <(sed -n 's/^ *server [0-9]* 127.0.0.1:\([0-9]*\) .*/\1/p' "$output")
     [ ${#redis_ports[@]} -eq 2 ] || fail "two servers should be named"
-    "$CODIS_ADMIN_BINARY" "--meta=127.0.0.1:$CODIS_RUN_META_PORT" status >"$scratch/status" 2>&1 ||
+    "$admin" "--meta=127.0.0.1:$CODIS_RUN_META_PORT" status >"$scratch/status" 2>&1 ||
         fail "codis-admin status: $(cat "$scratch/status")"
     local key
     for key in a b c d e f; do
@@ -99,7 +99,7 @@ nothing_is_left() {
     echo "ok: $case"
 }
 
-# The script is make's only child.
+# The script, and then the program in its place, is make's only child.
 script_pid() { tr -d ' ' <"/proc/$make_pid/task/$make_pid/children"; }
 
 start "Ctrl-C ends all of it"
@@ -121,12 +121,12 @@ nothing_is_left
 start "a server that dies is reported and ends all of it"
 redis-cli -p "${redis_ports[1]}" SHUTDOWN NOSAVE >/dev/null 2>&1 || true
 nothing_is_left
-grep -q "error: redis-server on port ${redis_ports[1]} ended" "$output" || fail "the server is not named"
+grep -q "error: server 2: it ended" "$output" || fail "the server is not named"
 
 start "a proxy that dies is reported and ends all of it"
 kill -KILL "$proxy_pid"
 nothing_is_left
-grep -q "error: codis-proxy ended" "$output" || fail "the proxy is not named"
+grep -q "error: proxy 1: it ended" "$output" || fail "the proxy is not named"
 
 case="a port that is taken"
 taken=$(free_port)

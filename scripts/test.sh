@@ -14,5 +14,5 @@ ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
 # All at once, and not crate by crate: tests of one run the programs of another, which are built with it.
 cargo test --locked --workspace
 built=${CARGO_TARGET_DIR:-target}/debug
-CODIS_PROXY_BINARY=$built/codis-proxy CODIS_ADMIN_BINARY=$built/codis-admin scripts/test-run.sh
+CODIS_LOADTEST_BINARY=$built/codis-loadtest scripts/test-run.sh
 if [ -x bench/instructions.sh ]; then bench/instructions.sh; fi

@@ -28,8 +28,15 @@ pub struct Adapter {
     pub args: Vec<String>,
     /// What stands for one server in its configuration.
     pub server: String,
+    /// The name of the file with its configuration: some tell its language by that.
+    #[serde(default = "plain")]
+    pub file: String,
     /// Its configuration.
     pub config: String,
+}
+
+fn plain() -> String {
+    "config".to_owned()
 }
 
 /// A peer's arguments and configuration, filled in.

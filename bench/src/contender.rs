@@ -128,7 +128,7 @@ pub fn start(kind: &Kind, backends: &[Redis], place: Place) -> Contender {
 fn start_peer(adapter: &Adapter, backends: &[String], place: Place) -> (u16, Running) {
     let folder = TempDir::with_prefix("codis-bench-").expect("a temporary folder can be made");
     let filled = adapter.fill(backends, place.threads, folder.path());
-    std::fs::write(folder.path().join("config"), &filled.config)
+    std::fs::write(folder.path().join(&adapter.file), &filled.config)
         .expect("the folder can be written");
     let output = folder.path().join("output");
     let mut process = match place.core {

@@ -4,7 +4,7 @@ use super::Failure;
 use crate::cluster::{Addresses, Cluster, ClusterOptions, Ports, Programs};
 use clap::Args;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -14,6 +14,7 @@ use std::time::Duration;
 const EXAMPLES: &str = "\
 Examples:
   codis-loadtest cluster
+  codis-loadtest cluster --members 0 --proxy-port 19000
   codis-loadtest cluster --members 3 --proxies 2 --groups 3 --replicas 1
   codis-loadtest cluster --json | jq -r '.proxies[].address'
 
@@ -24,8 +25,8 @@ Exit codes: 0 ended by a signal, 1 something did not start or ended by itself, 2
 /// The parts of a cluster, on any command line that starts one.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Parts {
-    /// Members of the metadata group
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=9))]
+    /// Members of the metadata group; with 0, the first proxy has one inside
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(..=9))]
     members: u32,
     /// Proxies
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
@@ -109,7 +110,7 @@ pub(super) fn execute(options: &Options) -> Result<ExitCode, Failure> {
     if options.json {
         println!("{}", serde_json::to_string(&addresses).map_err(Failure::of)?);
     } else {
-        print!("{}", text(&addresses, &cluster.admin_program().display().to_string()));
+        print!("{}{}", taken(&ports, &addresses), text(&addresses, cluster.admin_program()));
     }
     while !stopped.load(Relaxed) {
         let ended = cluster.nodes().find_map(|node| Some((node.name().to_owned(), node.end()?)));
@@ -133,9 +134,35 @@ pub(super) fn stopped_by_signals() -> Result<Arc<AtomicBool>, Failure> {
     Ok(stopped)
 }
 
-fn text(addresses: &Addresses, admin: &str) -> String {
+/// A line for each port that was wished for and is another program's.
+fn taken(ports: &Ports, addresses: &Addresses) -> String {
+    let first = addresses.proxies.first();
+    let parts = [
+        (ports.proxy, "the proxy", first.map(|proxy| proxy.address.as_str())),
+        (ports.admin, "its admin port", first.map(|proxy| proxy.admin.as_str())),
+        (ports.member, "the metadata group", addresses.members.first().map(String::as_str)),
+    ];
     let mut out = String::new();
-    // A string can always be written to.
+    for (wished, what, given) in parts {
+        if let (Some(wished), Some(given)) = (wished, given)
+            && port_of(given) != wished.to_string()
+        {
+            // A string can always be written to.
+            let _ = writeln!(
+                out,
+                "port {wished} is taken by another program: {what} listens on {given}"
+            );
+        }
+    }
+    out
+}
+
+fn port_of(address: &str) -> &str {
+    address.rsplit(':').next().unwrap_or_default()
+}
+
+fn text(addresses: &Addresses, admin: &Path) -> String {
+    let mut out = String::new();
     for proxy in &addresses.proxies {
         let process = proxy.process.unwrap_or_default();
         let _ = writeln!(
@@ -160,8 +187,56 @@ fn text(addresses: &Addresses, admin: &str) -> String {
             let _ = writeln!(out, "  server {number} {server} ({role})");
         }
     }
-    let _ = writeln!(out, "files in {}\n", addresses.folder.display());
-    let _ = writeln!(out, "{admin} --meta={} status", addresses.members.join(","));
-    let _ = writeln!(out, "Ctrl-C ends all of it.");
+    let _ = writeln!(out, "files in {}", addresses.folder.display());
+    if let Some(proxy) = addresses.proxies.first() {
+        out += &what_to_try(port_of(&proxy.address), &proxy.admin, addresses, admin);
+    }
+    out += "\nCtrl-C ends all of it.\n";
     out
+}
+
+fn what_to_try(port: &str, pages: &str, addresses: &Addresses, admin: &Path) -> String {
+    let (members, admin) = (addresses.members.join(","), admin.display());
+    let last = addresses.groups.len();
+    format!(
+        "
+What to try, in another terminal:
+  redis-cli -p {port} SET hello world
+  redis-cli -p {port} MGET hello a b c
+  redis-cli -p {port} SLOWLOG GET
+  redis-benchmark -p {port} -q -t get,set -P 16 -r 100000
+  curl http://{pages}/metrics
+
+  export CODIS_META={members}
+  {admin} status
+  {admin} group list
+  {admin} slots migrate --beg 0 --end 15 --gid {last} --wait
+  {admin} slots status
+  {admin} proxy list
+"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Addresses, Ports, taken};
+    use crate::cluster::ProxyAddress;
+
+    #[test]
+    fn a_port_that_was_taken_is_named_with_the_one_in_its_place() {
+        let proxy = ProxyAddress {
+            address: "127.0.0.1:20000".to_owned(),
+            admin: "127.0.0.1:11080".to_owned(),
+            process: None,
+        };
+        let members = vec!["127.0.0.1:18080".to_owned()];
+        let addresses =
+            Addresses { folder: "/f".into(), proxies: vec![proxy], members, groups: Vec::new() };
+        let wished = Ports { proxy: Some(19000), admin: Some(11080), member: None };
+        let said = taken(&wished, &addresses);
+        assert_eq!(
+            said,
+            "port 19000 is taken by another program: the proxy listens on 127.0.0.1:20000\n"
+        );
+    }
 }

@@ -32,17 +32,25 @@ pub(super) fn member_config(product: &str, folder: &Path, port: u16, all: &[u16]
     )
 }
 
-/// The configuration of a proxy.
+/// Lines of a proxy's configuration that give it a member of its own.
+pub(super) fn inner_member(address: &str, folder: &Path) -> String {
+    format!(
+        "[meta]\nembedded = true\nadmin_addr = {address:?}\ndata_dir = {:?}\n",
+        folder.join("data")
+    )
+}
+
+/// The configuration of a proxy; `meta` are its lines about the metadata group, and come last, as they may begin a table.
 pub(super) fn proxy_config(
     options: &ClusterOptions,
     folder: &Path,
     port: u16,
     admin: u16,
-    members: &[String],
+    meta: &str,
 ) -> String {
     format!(
         "{}\nproduct_name = {:?}\nproto_type = \"tcp4\"\nproxy_addr = \"{}\"\nadmin_addr = \"{}\"\n\
-         data_dir = {:?}\nmeta_addr = {members:?}\n",
+         data_dir = {:?}\n{meta}",
         options.proxy_config,
         options.product,
         local(port),

@@ -29,7 +29,7 @@ const REGISTRATION_PATIENCE: Duration = Duration::from_secs(60);
 /// What a [`Cluster`] is made of.
 #[derive(Debug, Clone)]
 pub struct ClusterOptions {
-    /// Members of the metadata group.
+    /// Members of the metadata group that are processes of their own; with 0 the first proxy has one inside.
     pub members: usize,
     /// Proxies.
     pub proxies: usize,
@@ -113,11 +113,12 @@ pub struct Cluster {
     // In the order in which they end, the folder last.
     /// Proxy `i` is `proxies[i - 1]` in words.
     pub proxies: Vec<Node>,
-    /// Members of the metadata group.
+    /// Members of the metadata group; none where it is inside the first proxy.
     pub members: Vec<Node>,
     /// The servers of all groups: of each its master and then its replicas, as it was at the beginning.
     pub servers: Vec<Node>,
     admin_pages: Vec<String>,
+    member_addresses: Vec<String>,
     servers_each: usize,
     programs: Programs,
     folder: Folder,
@@ -173,12 +174,17 @@ impl Cluster {
             members: Vec::new(),
             servers: Vec::new(),
             admin_pages: Vec::new(),
+            member_addresses: Vec::new(),
             servers_each: 1 + options.replicas,
             programs: options.programs.clone(),
             folder,
         };
         cluster.start_servers(options)?;
-        cluster.start_members(options)?;
+        if options.members == 0 {
+            cluster.start_proxy_with_member(options)?;
+        } else {
+            cluster.start_members(options)?;
+        }
         cluster.make_groups(options)?;
         cluster.start_proxies(options)?;
         cluster.wait_for_proxies()?;
@@ -200,6 +206,7 @@ impl Cluster {
     fn start_members(&mut self, options: &ClusterOptions) -> Result<(), ClusterError> {
         let ports: Vec<u16> =
             (0..options.members).map(|i| wished(options.ports.member, i)).collect();
+        self.member_addresses = ports.iter().map(|port| local(*port)).collect();
         for (number, port) in (1..).zip(&ports) {
             let folder = self.folder.subfolder(&format!("meta-{number}"))?;
             let text = files::member_config(&options.product, &folder, *port, &ports);
@@ -230,21 +237,36 @@ impl Cluster {
         Ok(())
     }
 
+    /// The first proxy, which has the only member of the metadata group inside.
+    fn start_proxy_with_member(&mut self, options: &ClusterOptions) -> Result<(), ClusterError> {
+        let member = local(wished(options.ports.member, 0));
+        self.member_addresses = vec![member.clone()];
+        let folder = self.folder.subfolder("meta-1")?;
+        self.start_proxy(options, &files::inner_member(&member, &folder))?;
+        self.proxies.iter_mut().try_for_each(Node::wait_until_it_listens)
+    }
+
     fn start_proxies(&mut self, options: &ClusterOptions) -> Result<(), ClusterError> {
-        let members = self.member_addresses();
-        for i in 0..options.proxies {
-            let number = i + 1;
-            let folder = self.folder.subfolder(&format!("proxy-{number}"))?;
-            let (port, admin) = (wished(options.ports.proxy, i), wished(options.ports.admin, i));
-            let text = files::proxy_config(options, &folder, port, admin, &members);
-            let config = write(&folder, "proxy.toml", &text)?;
-            let args = vec![format!("--ncpu={}", options.shards), "-c".to_owned(), config];
-            let (name, log) = (format!("proxy {number}"), folder.join("log"));
-            let program = &options.programs.proxy;
-            self.proxies.push(Node::launch(name, local(port), program, args, log)?);
-            self.admin_pages.push(local(admin));
+        let meta = format!("meta_addr = {:?}\n", self.member_addresses);
+        while self.proxies.len() < options.proxies {
+            self.start_proxy(options, &meta)?;
         }
         self.proxies.iter_mut().try_for_each(Node::wait_until_it_listens)
+    }
+
+    /// The next proxy; `meta` are the lines about the metadata group.
+    fn start_proxy(&mut self, options: &ClusterOptions, meta: &str) -> Result<(), ClusterError> {
+        let (i, number) = (self.proxies.len(), self.proxies.len() + 1);
+        let folder = self.folder.subfolder(&format!("proxy-{number}"))?;
+        let (port, admin) = (wished(options.ports.proxy, i), wished(options.ports.admin, i));
+        let text = files::proxy_config(options, &folder, port, admin, meta);
+        let config = write(&folder, "proxy.toml", &text)?;
+        let args = vec![format!("--ncpu={}", options.shards), "-c".to_owned(), config];
+        let (name, log) = (format!("proxy {number}"), folder.join("log"));
+        let program = &options.programs.proxy;
+        self.proxies.push(Node::launch(name, local(port), program, args, log)?);
+        self.admin_pages.push(local(admin));
+        Ok(())
     }
 
     /// Proxies take connections before they have registered.
@@ -263,7 +285,7 @@ impl Cluster {
     /// The operator of this cluster.
     #[must_use]
     pub fn operator(&self) -> Admin {
-        Admin::new(&self.programs.admin, &self.member_addresses())
+        Admin::new(&self.programs.admin, &self.member_addresses)
     }
 
     /// Runs a command of codis-admin; what it printed.
@@ -292,10 +314,6 @@ impl Cluster {
         self.proxies.iter().map(|proxy| proxy.address().to_owned()).collect()
     }
 
-    fn member_addresses(&self) -> Vec<String> {
-        self.members.iter().map(|member| member.address().to_owned()).collect()
-    }
-
     /// Where everything is.
     #[must_use]
     pub fn addresses(&self) -> Addresses {
@@ -313,7 +331,7 @@ impl Cluster {
         Addresses {
             folder: self.folder.path().to_owned(),
             proxies: self.proxies.iter().zip(&self.admin_pages).map(proxy).collect(),
-            members: self.member_addresses(),
+            members: self.member_addresses.clone(),
             groups: groups.iter().enumerate().map(group).collect(),
         }
     }

@@ -144,7 +144,10 @@ fn victim(kind: &str, number: &str, size: Size) -> Result<Victim, String> {
 
 fn within(kind: &str, number: &str, count: usize) -> Result<usize, String> {
     let number = number.parse().ok().filter(|number| (1..=count).contains(number));
-    number.ok_or_else(|| format!("there is no such {kind}: this cluster has 1 to {count}"))
+    number.ok_or_else(|| match count {
+        0 => format!("there is no {kind} in this cluster"),
+        _ => format!("there is no such {kind}: this cluster has 1 to {count}"),
+    })
 }
 
 impl fmt::Display for Victim {
