@@ -147,6 +147,7 @@ impl World {
                 let key = self.rng.usize(..self.plan.keys.len());
                 let place = self.plan.keys[key].place.clone();
                 if self.servers[server].data.remove(&place).is_some() {
+                    self.wake_server(server);
                     self.tell(|| format!("server {server} evicts {}", place.1.escape_ascii()));
                 }
             }

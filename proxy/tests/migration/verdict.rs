@@ -132,6 +132,8 @@ impl World {
         for node in &self.nodes {
             node.engine.audit()?;
         }
+        self.check_caches()?;
+        self.check_streams()?;
         for (key, value) in self.truths() {
             self.histories.now(&key.place, What::Ends(value), self.now);
         }

@@ -31,10 +31,16 @@ pub(crate) enum Bug {
     WrongServer,
     /// A question to the control thread is never answered.
     NoAnswer,
+    /// A server runs a part of a transaction.
+    HalfExecuted,
+    /// A server runs a transaction whatever has happened to the watched key.
+    WatchForgotten,
+    /// A server gives one element to two that wait.
+    GivenTwice,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::SwappedReplies,
         Self::MissingReply,
         Self::SentTwice,
@@ -47,6 +53,9 @@ impl Bug {
         Self::WrongDatabase,
         Self::WrongServer,
         Self::NoAnswer,
+        Self::HalfExecuted,
+        Self::WatchForgotten,
+        Self::GivenTwice,
     ];
 }
 

@@ -253,6 +253,7 @@ impl World {
 
     fn migrated(&mut self, server: usize, blocked: Blocked, outcome: Reply) {
         let Blocked { wire, script, .. } = blocked;
+        self.invalidate(server, None);
         match script {
             None => self.answer(wire, &outcome),
             Some((running, database)) => {

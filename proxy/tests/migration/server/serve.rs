@@ -34,6 +34,8 @@ impl World {
         if target.frozen || target.down || target.run.blocked.is_some() {
             return;
         }
+        self.end_turn(server);
+        let target = &mut self.servers[server];
         while let Some(wire) = target.run.backlog.pop_front() {
             target.run.last_id += 1;
             target.run.accepted.insert(target.run.last_id, wire);
@@ -71,18 +73,27 @@ impl World {
             None => self.kill(wire),
             Some((request, length)) => {
                 self.wires[wire].input.drain(..length);
-                let now_ms = self.now_ms();
-                self.servers[server].data.expire(now_ms);
                 let near = self.wires[wire].near;
                 self.tell(|| format!("server {server} runs for {near:?}: {}", shown(&request)));
                 self.note_late(server, wire, &request);
-                if let Some(reply) = self.take_request(server, wire, &request) {
+                let reply = self.take_request(server, wire, &request);
+                self.invalidate(server, Some(wire));
+                if let Some(reply) = reply {
                     self.answer(wire, &reply);
                 }
                 self.serve_waiting(server);
+                self.invalidate(server, None);
                 self.wake_server(server);
             }
         }
+    }
+
+    /// What a server does by itself between requests.
+    pub(crate) fn end_turn(&mut self, server: usize) {
+        let now_ms = self.now_ms();
+        self.servers[server].data.expire(now_ms);
+        self.invalidate(server, None);
+        self.tell_all(server);
     }
 
     /// A proxy has given a connection up, and what it had sent runs all the same. Its client was told that nobody knows; but it may
@@ -100,9 +111,13 @@ impl World {
     pub(crate) fn answer(&mut self, wire: usize, reply: &Reply) {
         let target = &mut self.wires[wire];
         if !target.killed {
-            reply.encode(&mut target.back);
+            match target.client.resp3 {
+                true => reply.encode3(&mut target.back),
+                false => reply.encode(&mut target.back),
+            }
             self.wake_returning(wire);
             self.tell(|| format!("  answered on {wire}: {reply:?}"));
+            self.push_behind_answer(wire);
         }
     }
 
@@ -158,7 +173,7 @@ impl World {
                 return self.script(server, wire, &name, args);
             }
             (b"WAIT", _) => return self.wait_for_replica(server, wire, args),
-            (b"BLPOP", _) => return self.begin_to_wait(server, wire, args),
+            (b"BLPOP" | b"BLMOVE" | b"XREAD", _) => return self.begin_to_wait(server, wire, args),
             _ => {}
         }
         Some(self.simple(server, wire, args))
@@ -184,11 +199,12 @@ impl World {
         }
         let replies = requests.iter().map(|request| {
             let is_script = request[0].eq_ignore_ascii_case(b"EVAL");
-            if is_script {
-                self.script_at_once(server, wire, request)
-            } else {
-                self.simple(server, wire, request)
-            }
+            let reply = match is_script {
+                true => self.script_at_once(server, wire, request),
+                false => self.simple(server, wire, request),
+            };
+            self.invalidate(server, Some(wire));
+            reply
         });
         Reply::Array(replies.collect())
     }
@@ -209,8 +225,12 @@ impl World {
                 }
                 _ => Reply::Error("ERR DB index is out of range".into()),
             },
+            b"HELLO" => {
+                client.resp3 = args.get(1).is_some_and(|version| version == b"3");
+                Reply::Map(vec![Reply::bulk("server"), Reply::bulk("redis")])
+            }
             b"CLIENT" => self.client_command(server, wire, args),
-            b"BLPOP" => self.pop_at_once(server, wire, args),
+            b"BLPOP" | b"BLMOVE" => self.try_at_once(server, wire, args),
             b"INFO" => Reply::bulk(self.info(server)),
             b"COMMAND" => {
                 let about = |name: &Vec<u8>| {
@@ -221,7 +241,9 @@ impl World {
             }
             _ => {
                 let database = client.database;
-                self.on_data(server, wire, database, args)
+                let reply = self.on_data(server, wire, database, args);
+                self.remember_reads(server, wire, args);
+                reply
             }
         }
     }
@@ -291,6 +313,7 @@ impl World {
                 Reply::ok()
             }
             b"ID" => Reply::Int(client.id),
+            b"TRACKING" => self.begin_to_track(wire, args),
             b"LIST" => {
                 let line = |(id, wire): (&i64, &usize)| {
                     let client = &self.wires[*wire].client;
