@@ -37,6 +37,8 @@ pub(crate) struct Client {
     last_reply: u64,
     /// The key that it watches, until it has said EXEC.
     pub(crate) watches: Option<Key>,
+    /// What that key holds, and it thinks about it.
+    pub(crate) saw: Option<Reply>,
     /// It has said its last word, and reads on.
     hung_up: bool,
     /// It does nothing but SCAN.
@@ -120,6 +122,7 @@ impl Client {
             replies: 0,
             last_reply: 0,
             watches: None,
+            saw: None,
             hung_up: false,
             walk: (plan.clients..plan.clients + plan.walkers).contains(&number).then(Walk::default),
             reader: reads.map(|stream| Reader::new(plan.streams[stream].clone())),
@@ -132,7 +135,7 @@ impl Client {
     pub(crate) fn is_done(&self) -> bool {
         let walks = self.walk.as_ref().is_some_and(|walk| !walk.over);
         let reads = self.reader.as_ref().is_some_and(|reader| !reader.over);
-        self.left == 0 && self.asked.is_empty() && !walks && !reads
+        self.left == 0 && self.asked.is_empty() && self.saw.is_none() && !walks && !reads
     }
 
     pub(crate) fn speaks(&self) -> Speaks {
@@ -174,12 +177,20 @@ impl World {
             }
             return;
         }
-        if self.clients[client].watches.is_none()
-            && self.clients[client].asked.len() < self.clients[client].window
-            && self.clients[client].left > 0
-        {
+        if let Some(saw) = self.clients[client].saw.take() {
+            return self.swap(client, &saw);
+        }
+        for _ in 0..self.rng.usize(1..=self.clients[client].window) {
+            if !self.may_ask(client) {
+                return;
+            }
             self.ask_something(client);
         }
+    }
+
+    fn may_ask(&self, client: usize) -> bool {
+        let target = &self.clients[client];
+        target.watches.is_none() && target.asked.len() < target.window && target.left > 0
     }
 
     fn open_session(&mut self, client: usize) {
@@ -224,6 +235,7 @@ impl World {
         target.received.clear();
         target.asked.clear();
         target.watches = None;
+        target.saw = None;
         target.hung_up = false;
         target.cache.forget();
     }

@@ -35,6 +35,8 @@ pub(crate) enum What {
     All(Vec<What>),
     /// It is of the second list of a pair, not of the first.
     OfSecond(Box<What>),
+    /// What is there when all is over, in both lists of a pair.
+    EndsBoth(Option<Value>, Option<Value>),
     /// The first element of a pair's first list, if there was one, has become the last of its second.
     Transfer(Option<Option<Vec<u8>>>),
     /// The key comes to its end, if it still has one.
@@ -84,6 +86,9 @@ impl What {
     /// What it makes of a key, or a pair of keys. `None`: it cannot have seen what it saw.
     fn then(&self, (first, second): &State) -> Option<State> {
         match self {
+            Self::EndsBoth(one, two) => {
+                (one == first && two == second).then(|| (first.clone(), second.clone()))
+            }
             Self::OfSecond(what) => Some((first.clone(), what.after(second)?)),
             Self::Transfer(seen) => {
                 let rest = Self::Pop(seen.clone()).after(first)?;
@@ -184,6 +189,22 @@ impl Histories {
     /// Two lists are a pair.
     pub(crate) fn pair(&mut self, first: &Place, second: &Place) {
         self.firsts.insert(second.clone(), first.clone());
+    }
+
+    /// This is what keys hold when all is over.
+    pub(crate) fn end(&mut self, truths: &BTreeMap<Place, Option<Value>>, now: u64) {
+        for (place, value) in truths {
+            if self.firsts.contains_key(place) {
+                continue;
+            }
+            let second = self.firsts.iter().find(|(_, first)| *first == place);
+            let second = second.and_then(|(second, _)| truths.get(second).cloned());
+            let what = match second {
+                None => What::Ends(value.clone()),
+                Some(second) => What::EndsBoth(value.clone(), second),
+            };
+            self.now(place, what, now);
+        }
     }
 
     /// Where the history of a key is.
@@ -418,16 +439,14 @@ mod tests {
     fn an_element_that_was_moved_is_in_one_list_of_two_at_any_time() {
         let list = |items: &[&str]| {
             let items: Vec<Vec<u8>> = items.iter().map(|item| item.as_bytes().to_vec()).collect();
-            What::Ends((!items.is_empty()).then_some(Value::List(items)))
+            (!items.is_empty()).then_some(Value::List(items))
         };
         let history = |moved: Option<&str>, first: &[&str], second: &[&str]| {
             let moved = What::Transfer(Some(moved.map(Into::into)));
-            let second = What::OfSecond(Box::new(list(second)));
             [
                 operation(What::Push(b"x".to_vec(), None), 0, 1, None),
                 operation(moved, 2, 3, None),
-                operation(list(first), 4, 4, None),
-                operation(second, 4, 4, None),
+                operation(What::EndsBoth(list(first), list(second)), 4, 4, None),
             ]
         };
         assert!(is_explained(&history(Some("x"), &[], &["x"])));

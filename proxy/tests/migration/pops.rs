@@ -56,6 +56,8 @@ impl World {
         match reply {
             Reply::Error(words) if words.contains("may have run") => {}
             Reply::Error(_) => self.did_not_happen(asked),
+            // It may have been ended before a server has looked.
+            Reply::Nil if wait.released => self.did_not_happen(asked),
             reply => {
                 let now = self.now;
                 let (key, number) = &asked.operations[0];

@@ -168,8 +168,16 @@ impl World {
         if asked.what == Question::Watch {
             return;
         }
+        match self.rng.bool() {
+            true => self.swap(client, reply),
+            false => self.clients[client].saw = Some(reply.clone()),
+        }
+    }
+
+    /// The transaction of a compare-and-set, at once or later.
+    pub(crate) fn swap(&mut self, client: usize, saw: &Reply) {
         let Some(key) = self.clients[client].watches.take() else { return };
-        let seen = match reply {
+        let seen = match saw {
             Reply::Bulk(text) => Some(text.clone()),
             _ => None,
         };

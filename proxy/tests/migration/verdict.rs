@@ -1,6 +1,5 @@
 //! A run from the first connection to the last check.
 
-use crate::history::What;
 use crate::leader::desk::lock;
 use crate::plan::{Bug, Plan, Trouble};
 use crate::world::{Event, World};
@@ -134,9 +133,8 @@ impl World {
         }
         self.check_caches()?;
         self.check_streams()?;
-        for (key, value) in self.truths() {
-            self.histories.now(&key.place, What::Ends(value), self.now);
-        }
+        let truths = self.truths().into_iter().map(|(key, value)| (key.place, value)).collect();
+        self.histories.end(&truths, self.now);
         self.histories.check()?;
         self.check_places()
     }
