@@ -285,7 +285,8 @@ fn is_explained(history: &[Operation]) -> bool {
     // What nobody knows of and changed nothing has no part in it.
     let kept = history.iter().filter(|one| is_known(one) || !one.what.only_reads());
     let mut operations: Vec<&Operation> = kept.collect();
-    operations.sort_by_key(|one| (one.called, one.answered));
+    // Those of one moment stay in their order, as a session may ask several things at once.
+    operations.sort_by_key(|one| one.called);
     assert!(operations.len() <= 128, "a key has too many operations");
     let mask = |is: &dyn Fn(usize, &Operation) -> bool| {
         let chosen = operations.iter().enumerate().filter(|(place, one)| is(*place, one));
