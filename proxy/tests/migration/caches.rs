@@ -2,7 +2,8 @@
 //!
 //! What must be true is that nobody keeps a value that is not the key's any more, once everything that was on its way has
 //! arrived. Before that, a client without BCAST is never given a value of a key of which it keeps another one, as
-//! its server tells it of the change first. Only where a request is split may the news have to wait for the rest of the answer.
+//! its server tells it of the change first. Only where answers wait for others, behind a request that is split or among several that are
+//! under way, the news may have to wait with them.
 
 use crate::clients::{Asked, Question};
 use crate::history::What;
@@ -78,7 +79,8 @@ impl World {
             if let Some(value) = value
                 && reads(&self.histories.operation(&key.place, *number).what)
             {
-                let in_order = asked.operations.len() == 1;
+                let alone = self.clients[client].asks().next().is_none();
+                let in_order = asked.operations.len() == 1 && alone;
                 self.keep(client, &key.place, value, in_order);
             }
         }
