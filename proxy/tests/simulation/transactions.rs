@@ -32,10 +32,6 @@ impl Transaction {
         })
     }
 
-    pub(crate) fn has_keys(&self) -> bool {
-        self.watch.is_some() || self.numbers().next().is_some()
-    }
-
     /// Nothing of it may run.
     pub(crate) fn refuse(&self, asked: &mut [Asked]) {
         self.numbers().for_each(|number| asked[number].refused = true);

@@ -151,6 +151,20 @@ fn a_slot_that_is_being_read_when_all_keys_are_invalidated_is_invalidated_again_
 }
 
 #[test]
+fn what_a_session_that_is_gone_has_in_flight_is_waited_for_when_its_slot_leaves() {
+    let mut rig = Rig::tracking("");
+    rig.run("SET k 1");
+    let a = rig.tracker("a:1");
+    rig.sent(a);
+    rig.engine.on_client_closed(rig.session);
+    rig.serve();
+    rig.engine.on_topology(&Arc::new(groups(3, &["a:1", "b:1"], &[("l", ON_B), ("k", ON_B)])));
+    assert!(rig.settled().is_empty());
+    rig.engine.on_backend_bytes(a, b"+OK\r\n");
+    assert_eq!(rig.settled(), [3]);
+}
+
+#[test]
 fn watch_is_refused_while_the_sessions_connection_is_down() {
     let mut rig = Rig::tracking("");
     rig.run("GET k");

@@ -158,8 +158,10 @@ impl Script {
         let of = |name: &String| slot(name.as_bytes());
         let own = self.only.map(|name| of(&self.names[name]));
         let other = self.names.iter().find(|name| Some(of(name)) != own).cloned();
-        // The first key decides the slot, unless nothing counts any more.
-        let decided = |transaction: &Transaction| transaction.has_keys() && !transaction.spoilt;
+        // The first key decides the slot, unless nothing counts any more. (WATCH may have been refused.)
+        let decided = |transaction: &Transaction| {
+            transaction.numbers().next().is_some() && !transaction.spoilt
+        };
         match other {
             Some(other) if sheet.transactions.last().is_some_and(decided) => {
                 let key = format!("{{{other}}}");
