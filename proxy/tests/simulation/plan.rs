@@ -174,7 +174,7 @@ impl Plan {
         plan.choose_settings(rng);
         if bug == Bug::PauseIgnored {
             // It shows only where much waits behind a stall.
-            plan.requests = 250;
+            plan.requests = 1_000;
             plan.socket_bytes = 70_000;
             plan.settings.session_requests_max = 1;
         }
@@ -196,7 +196,8 @@ impl Plan {
         settings.backend_output_bytes_max = [100, 5_000, 1 << 20][rng.usize(..3)];
         settings.output_bytes_soft = [50, 3_000, 1 << 20][rng.usize(..3)];
         settings.output_bytes_hard = 64 << 20;
-        settings.input_bytes_max = if calm || large { 64 << 20 } else { 64_000 };
+        // More than what is read ahead of a client that blocks.
+        settings.input_bytes_max = if calm || large { 64 << 20 } else { 130_000 };
         settings.limits.request_bytes_max = settings.input_bytes_max;
         settings.primary_parallel = rng.usize(1..=2);
         settings.replica_parallel = rng.usize(1..=2);

@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn a_slot_that_leaves_a_server_which_it_was_never_seen_to_come_to_has_changed_twice() {
         let back = SlotState::Preparing { from: GroupIndex(1), to: GroupIndex(0) };
-        let history = self::history(&[(A, MASTERS), (back, MASTERS)]);
+        let history = history(&[(A, MASTERS), (back, MASTERS)]);
         assert!(history.changed_twice(0, 1) && history.began(0, 1));
     }
 

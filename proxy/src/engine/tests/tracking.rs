@@ -1,6 +1,6 @@
 //! Sessions that track: what they are told, and when.
 
-use super::super::backend::Role;
+use super::super::backend::{Role, State};
 use super::settle::groups;
 use super::*;
 
@@ -33,7 +33,7 @@ impl Rig {
     }
 
     /// The session's own connection to a server.
-    fn tracker(&self, address: &str) -> u32 {
+    pub(super) fn tracker(&self, address: &str) -> u32 {
         let mut found = self.engine.backends.iter().filter(|(_, backend)| {
             backend.role == Role::Tracker && &*backend.address == address && !backend.retired
         });
@@ -188,7 +188,7 @@ fn an_exec_after_the_watching_connection_was_lost_runs_nothing() {
     rig.engine.set_now(due);
     rig.engine.on_tick();
     rig.serve();
-    assert_eq!(rig.engine.backends[a as usize].state, super::super::backend::State::Ready);
+    assert_eq!(rig.engine.backends[a as usize].state, State::Ready);
     rig.replies();
     rig.run("MULTI");
     rig.run("SET k 1");

@@ -304,7 +304,10 @@ impl Engine {
         if session != NO_INDEX
             && let Some(tracking) = self.tracking(session)
         {
-            let after = tracking.last_split;
+            let after = match self.moves.holds_answer(session) {
+                true => self.sessions[session as usize].next,
+                false => tracking.last_split,
+            };
             self.push_to_session_after(session, after, bytes);
         }
     }
