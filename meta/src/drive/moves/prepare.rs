@@ -67,7 +67,7 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         if admitted.slots.iter().any(crossed) {
             return Ok(true);
         }
-        let (ready, runs) = self.look_at_targets(plan, moment, &admitted.slots).await?;
+        let (ready, runs) = self.look_at_targets(plan, moment, (&admitted.slots, &ways)).await?;
         if ready.is_empty() {
             return Ok(true);
         }
@@ -79,12 +79,12 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         Ok(true)
     }
 
-    /// Looks through every target; answers the slots that none stands in the way of.
+    /// Looks through every target; answers the slots that none stands in the way of. `ways` are those that slots are on.
     async fn look_at_targets(
         &self,
         plan: &Plan,
         moment: &Moment,
-        slots: &[SlotMove],
+        (slots, ways): (&[SlotMove], &BTreeSet<Way>),
     ) -> Result<(Vec<SlotMove>, Runs), Lost> {
         self.board.doing(plan.source.group, "looking at the target");
         let mut by_target: BTreeMap<u32, Vec<SlotMove>> = BTreeMap::new();
@@ -94,6 +94,11 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         let (mut ready, mut runs) = (Vec::new(), Runs::new());
         for (target, slots) in by_target {
             let Some(place) = plan.targets.get(&target) else { continue };
+            let rested = !ways.contains(&Way { from: plan.source.group, to: target });
+            if let Err(trouble) = self.try_pair(plan, moment, place, rested).await {
+                self.wait_with(&slots, &trouble).await?;
+                continue;
+            }
             match self.look_at_target(plan, moment, place, &slots).await {
                 Ok(looked) => {
                     runs.insert(place.address.clone(), looked.run_id);

@@ -11,6 +11,7 @@ use super::plan::{Place, Plan, SlotMove};
 use super::slot::{is_hidden, is_reserved, slot};
 use super::trouble::Trouble;
 use super::walk::{Page, Walk};
+use super::weigh::{size_requests, sizes};
 use super::{Member, Mover, Servers};
 use crate::drive::server::Marks;
 
@@ -131,17 +132,12 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         let mut weighed = Weighed::default();
         let mut asked = Page::default();
         loop {
-            let usages = asked.keys.iter().map(|key| (asked.database, memory_usage(key)));
-            let (answers, page) = walk.next(&mut link, usages.collect()).await?;
-            for (answer, key) in answers.into_iter().zip(std::mem::take(&mut asked.keys)) {
-                // Nil for one that has gone meanwhile.
-                if let Value::Error(why) = &answer {
-                    return Err(link.refused("MEMORY USAGE", why));
-                }
-                let Some(bytes) = answer.integer().and_then(|bytes| u64::try_from(bytes).ok())
-                else {
-                    continue;
-                };
+            let requests = size_requests(link.abilities, &asked);
+            let (answers, page) = walk.next(&mut link, requests).await?;
+            let keys = std::mem::take(&mut asked.keys);
+            for (bytes, key) in sizes(&link, answers)?.into_iter().zip(keys) {
+                // Those that have gone meanwhile have none.
+                let Some(bytes) = bytes else { continue };
                 weighed.keys += 1;
                 weighed.bytes += bytes;
                 if bytes > plan.rules.big_bytes {
@@ -162,10 +158,6 @@ fn unlink(page: Page) -> Option<(u32, Request)> {
     let mut request = vec![b"UNLINK".to_vec()];
     request.extend(page.keys);
     Some((page.database, request))
-}
-
-pub(super) fn memory_usage(key: &[u8]) -> Request {
-    vec![b"MEMORY".to_vec(), b"USAGE".to_vec(), key.to_vec()]
 }
 
 /// The term in the name of a hidden key.
