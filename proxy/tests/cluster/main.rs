@@ -10,6 +10,7 @@
 
 mod bed;
 mod changes;
+mod codis;
 mod dataset;
 mod encrypted;
 mod members;

@@ -31,10 +31,15 @@ pub(crate) enum Bug {
     WaitDoubled,
     /// A wait takes an element and goes on.
     ElementDropped,
+    /// Codis's own way to move keys, which overwrites, is taken after the source has been another run as well.
+    CodisForEver,
 }
 
+/// What servers of Codis ask for.
+pub(crate) const PASSWORD: &str = "secret";
+
 impl Bug {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::SourceWins,
         Self::TargetNotWalked,
         Self::NotDrained,
@@ -46,6 +51,7 @@ impl Bug {
         Self::TransactionSplit,
         Self::WaitDoubled,
         Self::ElementDropped,
+        Self::CodisForEver,
     ];
 
     /// The text of a script as a server with this bug runs it.
@@ -58,6 +64,7 @@ impl Bug {
                 ("if copy then command[", "command[#command + 1] = 'REPLACE' if copy then command[")
             }
             Self::UnknownForgotten => ("'HDEL'", "'HGET'"),
+            Self::CodisForEver => ("' began') ~= run then", "' began') == '' then"),
             _ => return text,
         };
         let changed = moves::SCRIPT.replacen(from, to, 1);
@@ -135,6 +142,8 @@ pub(crate) struct Plan {
     pub(crate) durability: &'static str,
     /// Some keys are big.
     pub(crate) big: bool,
+    /// The servers are those of Codis, and ask for a password: keys move by their own command.
+    pub(crate) codis: bool,
 }
 
 impl Plan {
@@ -182,7 +191,13 @@ impl Plan {
             big,
             walkers: rng.usize(0..=1),
             walk_us: [2_000, 20_000, 60_000][rng.usize(..3)],
+            // Drawn apart, so that it leaves the other decisions alone.
+            codis: fastrand::Rng::with_seed(seed ^ 0x2c_6e_91).u8(..5) == 0,
         };
+        if plan.codis {
+            PASSWORD.clone_into(&mut plan.settings.product_auth);
+            plan.durability = "none";
+        }
         if trouble == Trouble::Network {
             plan.faults = 12;
             plan.operations = 8;

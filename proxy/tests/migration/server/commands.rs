@@ -4,7 +4,9 @@ use super::data::{Data, Entry, Place, Value};
 use super::reply::{Reply, shown};
 
 /// Commands that a server without memory to spare refuses.
-const NEED_MEMORY: [&[u8]; 14] = [
+const NEED_MEMORY: [&[u8]; 16] = [
+    b"HMSET",
+    b"SLOTSRESTORE",
     b"SET",
     b"SETNX",
     b"INCR",
@@ -84,12 +86,14 @@ pub(crate) fn run(call: &mut Call<'_>, args: &[Vec<u8>]) -> Option<Reply> {
             b"RPUSH" | b"LRANGE" | b"LLEN" => call.list(&name, args),
             b"SADD" | b"SREM" | b"SMEMBERS" | b"SCARD" | b"SSCAN" => call.set(&name, args),
             b"HSET" | b"HGET" | b"HDEL" | b"HLEN" | b"HGETALL" | b"HSCAN" => call.hash(&name, args),
+            b"HMSET" => call.hash(b"HSET", args).map(|_| Reply::ok()),
             b"EXPIRE" | b"PEXPIRE" | b"PEXPIREAT" | b"PERSIST" | b"PTTL" | b"PEXPIRETIME"
             | b"TTL" => call.ends(&name, args),
             b"TYPE" | b"DUMP" | b"MEMORY" | b"RENAME" | b"RENAMENX" | b"DBSIZE" | b"OBJECT" => {
                 call.keys(&name, args)
             }
             b"RESTORE" | b"RESTORE-ASKING" => call.restore(args),
+            b"SLOTSRESTORE" => call.restore(&[args, &[b"REPLACE".to_vec()]].concat()),
             b"SCAN" => call.scan(args),
             _ => return None,
         };
