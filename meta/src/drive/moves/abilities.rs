@@ -39,15 +39,16 @@ impl Abilities {
     /// Reads the answer; an error is the command that is missing.
     pub(super) fn read(answer: Option<Value>) -> Result<Self, &'static str> {
         let about = answer.and_then(Value::into_items).unwrap_or_default();
-        let has = |place: usize| {
-            matches!(about.get(place), Some(Value::Array(about)) if !about.is_empty())
+        let of = |place: usize| match about.get(place) {
+            Some(Value::Array(of)) if !of.is_empty() => Some(of),
+            _ => None,
         };
+        let has = |place: usize| of(place).is_some();
         if let Some(missing) = (0..NEEDED.len()).find(|place| !has(*place)) {
             return Err(NEEDED[missing]);
         }
         let told = |number: usize| has(NEEDED.len() + number);
-        let hset = about.into_iter().nth(NEEDED.len() + 5).and_then(Value::into_items);
-        let arity = hset.and_then(|about| about.get(1).and_then(Value::integer));
+        let arity = of(NEEDED.len() + 5).and_then(|hset| hset.get(1)?.integer());
         Ok(Self {
             field_ttl: told(0),
             unlink: told(1),
@@ -57,12 +58,17 @@ impl Abilities {
         })
     }
 
+    /// The command that removes keys.
+    pub(super) fn removal(self) -> &'static str {
+        if self.unlink { "UNLINK" } else { "DEL" }
+    }
+
     /// The request in words that the server knows.
     pub(super) fn in_its_words(self, mut request: Request) -> Request {
         let fields = request.len().saturating_sub(2) / 2;
         let Some(name) = request.first_mut() else { return request };
-        if name == b"UNLINK" && !self.unlink {
-            *name = b"DEL".to_vec();
+        if name == b"UNLINK" {
+            *name = self.removal().into();
         }
         if name == b"HSET" && fields > 1 && !self.hset_of_many {
             *name = b"HMSET".to_vec();

@@ -9,7 +9,7 @@ use codis_proto::{BIG_KEY_PREFIX, CLEAN_KEY, MOVER_KEY};
 use super::clean::MARK;
 use super::exclusion::Moment;
 use super::link::{CALL_MAX, Link};
-use super::net::{Net, Value, request};
+use super::net::{Connection, Net, Value, request};
 use super::plan::{Place, Plan};
 use super::settle;
 use super::trouble::Trouble;
@@ -86,7 +86,7 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
 }
 
 /// Refuses a pair for which Codis's own way will not do.
-fn refuse_codis_way<C>(
+fn refuse_codis_way<C: Connection>(
     source: &Link<C>,
     target: &Link<C>,
     copies: bool,

@@ -106,7 +106,7 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
                         match looked.foreign.get(&one.slot) {
                             None => ready.push(one),
                             Some(foreign) => {
-                                let reason = foreign.reason(&place.address);
+                                let reason = foreign.reason(&place.address, looked.abilities);
                                 self.put_off(std::slice::from_ref(&one), &reason).await?;
                             }
                         }

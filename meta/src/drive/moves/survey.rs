@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use codis_proto::{BIG_KEY_PREFIX, CLEAN_KEY};
 
+use super::abilities::Abilities;
 use super::exclusion::Moment;
 use super::link::CALL_MAX;
 use super::net::{Net, Request, Value, request};
@@ -31,6 +32,7 @@ pub(super) struct Foreign {
 pub(super) struct Looked {
     /// The run that it was found in.
     pub(super) run_id: String,
+    pub(super) abilities: Abilities,
     /// By slot.
     pub(super) foreign: BTreeMap<u32, Foreign>,
 }
@@ -62,7 +64,8 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         let mut link = self.open(&target.address).await?;
         let foul = request(&["HDEL", CLEAN_KEY, &plan.source.address]);
         link.all_well_in(0, vec![foul], CALL_MAX).await?;
-        let mut looked = Looked { run_id: link.run_id.clone(), foreign: BTreeMap::new() };
+        let (run_id, abilities) = (link.run_id.clone(), link.abilities);
+        let mut looked = Looked { run_id, abilities, foreign: BTreeMap::new() };
         let leftovers: BTreeMap<u32, bool> =
             slots.iter().map(|one| (one.slot, one.leftovers)).collect();
         let mut walk = Walk::begin(&mut link).await?.with_reserved();
@@ -168,7 +171,7 @@ fn hidden_term(key: &[u8]) -> Option<u64> {
 
 impl Foreign {
     /// Why the slot waits, and what to do.
-    pub(super) fn reason(&self, address: &str) -> String {
+    pub(super) fn reason(&self, address: &str, abilities: Abilities) -> String {
         let named: Vec<String> = self
             .named
             .iter()
@@ -183,9 +186,10 @@ impl Foreign {
         };
         format!(
             "{address} has {} keys of this slot that no move has left there: {}{more}. Save what is wanted and remove \
-             them, each as in: redis-cli {at} -n {database} UNLINK {}. Then the slot moves by itself",
+             them, each as in: redis-cli {at} -n {database} {} {}. Then the slot moves by itself",
             self.count,
             named.join(", "),
+            abilities.removal(),
             shown(key),
         )
     }
@@ -205,9 +209,10 @@ mod tests {
     #[test]
     fn a_reason_names_some_keys_and_the_command_that_removes_them() {
         let named = vec![(0, b"a\x00b".to_vec()), (3, vec![b'x'; 100])];
-        let reason = Foreign { count: 9, named }.reason("10.0.0.2:6379");
+        let foreign = Foreign { count: 9, named };
+        let reason = foreign.reason("10.0.0.2:6379", Abilities::default());
         assert!(reason.contains("has 9 keys") && reason.contains(r#""a\x00b" (db 0)"#), "{reason}");
-        assert!(reason.contains("redis-cli -h 10.0.0.2 -p 6379 -n 0 UNLINK"), "{reason}");
+        assert!(reason.contains("redis-cli -h 10.0.0.2 -p 6379 -n 0 DEL"), "{reason}");
         assert!(reason.len() < 500, "{reason}");
     }
 

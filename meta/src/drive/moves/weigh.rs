@@ -34,7 +34,8 @@ async fn weigh_slots<N: Net>(
     let mut weights = vec![SlotWeight::default(); SLOT_COUNT];
     let mut asked = Page::default();
     loop {
-        let (answers, page) = walk.next(&mut link, size_requests(link.abilities, &asked)).await?;
+        let requests = size_requests(link.abilities, &asked);
+        let (answers, page) = walk.next(&mut link, requests).await?;
         for (bytes, key) in sizes(&link, answers)?.into_iter().zip(&asked.keys) {
             // Those that have gone meanwhile have none.
             if let Some(bytes) = bytes {
