@@ -194,7 +194,9 @@ mod tests {
     #[test]
     fn a_link_is_told_by_the_replication_id_and_where_there_is_none_by_what_both_say() {
         let new = seen("role:master tcp_port:1 run_id:a master_replid:b");
-        let old = seen("role:master tcp_port:1 run_id:a slave0:ip=10.0.0.2,port=2,state=online,offset=1,lag=0");
+        let old = seen(
+            "role:master tcp_port:1 run_id:a slave0:ip=10.0.0.2,port=2,state=online,offset=1,lag=0",
+        );
         let replica = |ids: &str, port: &str| {
             seen(&format!("role:slave tcp_port:{port} master_port:1 master_link_status:up {ids}"))
         };

@@ -82,8 +82,7 @@ impl CodisServer {
     pub fn start_with_password(password: &'static str) -> Self {
         let redis = Redis::start_with(RedisOptions::default());
         let listen = || {
-            let listener =
-                TcpListener::bind(("127.0.0.1", free_port())).expect("the port is free");
+            let listener = TcpListener::bind(("127.0.0.1", free_port())).expect("the port is free");
             let port = listener.local_addr().expect("it is bound").port();
             (listener, port)
         };
@@ -99,15 +98,15 @@ impl CodisServer {
         server
     }
 
-    /// What a run of a server begins with. Before Redis 4.0 the run id is what replicas know their master by.
+    /// What a run of a server begins with.
     fn begin_run(&self) {
         let mut client = self.redis.client();
         let port = self.shared.port.to_string();
         assert_eq!(client.call(&["CONFIG", "SET", "replica-announce-port", &port]), Value::ok());
-        let info = client.run("INFO replication").text();
-        let id = info.lines().find_map(|line| line.strip_prefix("master_replid:"));
+        let info = client.run("INFO server").text();
+        let id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
         let mut state = self.shared.state();
-        state.run_id = id.expect("it has a replication id").trim().to_owned();
+        state.run_id = id.expect("it has a run id").trim().to_owned();
         state.scripts.clear();
     }
 

@@ -163,7 +163,8 @@ impl Session {
                 let args = [&[b"0".to_vec()][..], &request].concat();
                 self.eval(text.as_bytes(), &args)
             }
-            "psync" | "sync" | "subscribe" | "psubscribe" | "monitor" => self.pass_on(&request),
+            "psync" => self.feed_replica(),
+            "sync" | "subscribe" | "psubscribe" | "monitor" => self.pass_on(&request),
             _ => self.hand_on(name, &request),
         }
     }
@@ -220,9 +221,26 @@ impl Session {
         self.ask(&eval)
     }
 
-    /// From here on what comes on either side goes to the other.
+    /// PSYNC: a replica gets everything, and this server's run id to know it by.
+    fn feed_replica(&mut self) -> io::Result<Value> {
+        let begun = self.ask(&["PSYNC", "?", "-1"])?;
+        let Value::Simple(words) = &begun else { return Ok(begun) };
+        let words = String::from_utf8_lossy(words).into_owned();
+        let offset = words.rsplit(' ').next().unwrap_or_default();
+        let run_id = self.shared.state().run_id.clone();
+        let begun = Value::Simple(format!("FULLRESYNC {run_id} {offset}").into_bytes());
+        self.writer.write_all(&bytes_of(&begun))?;
+        self.go_between()
+    }
+
+    /// Passes a request on, and then all that comes.
     fn pass_on(&mut self, request: &Request) -> io::Result<Value> {
         self.inside.try_send(encode(request))?;
+        self.go_between()
+    }
+
+    /// From here on what comes on either side goes to the other.
+    fn go_between(&mut self) -> io::Result<Value> {
         self.over = true;
         let mut up = self.inside.writer();
         let mut from_client = self.reader.get_ref().try_clone()?;
@@ -256,7 +274,8 @@ fn refusal_of_arguments(name: &str, request: &Request) -> Option<&'static str> {
         "client" => {
             let subs = ["LIST", "KILL", "GETNAME", "SETNAME", "PAUSE", "REPLY"];
             let is_known = known(&request[1..2], &subs, &[]);
-            let words = "ERR Syntax error, try CLIENT (LIST | KILL | GETNAME | SETNAME | PAUSE | REPLY)";
+            let words =
+                "ERR Syntax error, try CLIENT (LIST | KILL | GETNAME | SETNAME | PAUSE | REPLY)";
             (!is_known).then_some(words)
         }
         "scan" if !known(&request[2..], &[], &["MATCH", "COUNT"]) => SYNTAX,
@@ -296,12 +315,10 @@ fn map_text(reply: Value, change: impl FnOnce(&str) -> String) -> Value {
 impl Shared {
     /// What INFO says of it.
     fn info(&self, text: &str) -> String {
-        let run_id = self.state().run_id.clone();
         let mut info = String::new();
         for line in text.lines() {
             let line = match line.split_once(':').map(|(name, _)| name) {
                 Some("redis_version") => format!("redis_version:{VERSION}"),
-                Some("run_id") => format!("run_id:{run_id}"),
                 Some("tcp_port") => format!("tcp_port:{}", self.port),
                 Some("master_replid" | "master_replid2" | "second_repl_offset") => continue,
                 _ => line.to_owned(),

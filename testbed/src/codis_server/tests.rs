@@ -70,7 +70,10 @@ fn it_moves_a_key_by_slotsrestore_which_overwrites_and_gives_its_password() {
     let from = CodisServer::start_with_password("secret");
     let to = CodisServer::start_with_password("secret");
     let (mut a, mut b) = (from.client(), to.client());
-    assert_eq!(refusal(&mut Client::connect(from.address()), "GET a"), "NOAUTH Authentication required.");
+    assert_eq!(
+        refusal(&mut Client::connect(from.address()), "GET a"),
+        "NOAUTH Authentication required."
+    );
     a.run("SELECT 3");
     a.run("SET k{t} mine EX 1000");
     a.run("SET l{t} other");

@@ -61,12 +61,14 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         restore.push(dump);
         let ask = vec![(0, restore), (0, request(&["UNLINK", &name]))];
         match target.ask(ask, CALL_MAX).await?.into_iter().next() {
-            Some(Value::Error(why)) if why.contains("DUMP payload") => Err(Trouble::Unfit(format!(
-                "{} cannot read what {} writes ({why}), as it is of an older release: move keys to servers of the \
+            Some(Value::Error(why)) if why.contains("DUMP payload") => {
+                Err(Trouble::Unfit(format!(
+                    "{} cannot read what {} writes ({why}), as it is of an older release: move keys to servers of the \
                  same release or a newer one",
-                target.address(),
-                source.address()
-            ))),
+                    target.address(),
+                    source.address()
+                )))
+            }
             Some(Value::Error(why)) => Err(target.refused("RESTORE", &why)),
             _ => Ok(()),
         }

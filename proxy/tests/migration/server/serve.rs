@@ -304,7 +304,8 @@ impl World {
         client.command = format!("client|{}", String::from_utf8_lossy(&sub).to_ascii_lowercase());
         match sub.as_slice() {
             b"ID" | b"UNBLOCK" if self.plan.codis => Reply::Error(
-                "ERR Syntax error, try CLIENT (LIST | KILL | GETNAME | SETNAME | PAUSE | REPLY)".into(),
+                "ERR Syntax error, try CLIENT (LIST | KILL | GETNAME | SETNAME | PAUSE | REPLY)"
+                    .into(),
             ),
             b"SETNAME" => {
                 client.name = String::from_utf8_lossy(&args[2]).into_owned();
