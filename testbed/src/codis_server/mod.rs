@@ -102,7 +102,12 @@ impl CodisServer {
     fn begin_run(&self) {
         let mut client = self.redis.client();
         let port = self.shared.port.to_string();
-        assert_eq!(client.call(&["CONFIG", "SET", "replica-announce-port", &port]), Value::ok());
+        // As it was then: replicas are answered at once.
+        for (name, value) in
+            [("replica-announce-port", port.as_str()), ("repl-diskless-sync", "no")]
+        {
+            assert_eq!(client.call(&["CONFIG", "SET", name, value]), Value::ok());
+        }
         let info = client.run("INFO server").text();
         let id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
         let mut state = self.shared.state();
