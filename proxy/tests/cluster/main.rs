@@ -18,4 +18,5 @@ mod promotion;
 mod proxies;
 mod pubsub;
 mod refusals;
+mod tracking;
 mod waits;
