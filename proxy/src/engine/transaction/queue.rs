@@ -9,8 +9,6 @@ use crate::resp::request::strict_integer;
 use crate::resp::{Request, Span};
 use crate::slots;
 
-/// The answer to keys of two slots.
-
 impl Engine {
     /// Queues a request of a session that has said MULTI. `None`: it runs at once.
     pub(in crate::engine) fn queue(
