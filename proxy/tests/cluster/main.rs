@@ -19,4 +19,5 @@ mod promotion;
 mod proxies;
 mod pubsub;
 mod refusals;
+mod tracking;
 mod waits;

@@ -17,6 +17,7 @@ mod board;
 mod clean;
 mod copies;
 mod exclusion;
+mod functions;
 mod link;
 mod net;
 mod pace;

@@ -118,7 +118,7 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         Ok((ready, runs))
     }
 
-    /// Counts what is to move, and cleans the source towards every target.
+    /// Counts what is to move, cleans the source towards every target, and has the functions there that the keys may need.
     async fn ready_source(
         &self,
         session: &mut Session,
@@ -134,6 +134,7 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
             let inside = self.exclusion.enter(moment, [plan.source.group, place.group]);
             let _inside = inside.ok_or(Trouble::Stale)?;
             self.clean(&mut source, place).await?;
+            self.bring_functions(&mut source, place).await?;
         }
         // What was found at the targets is so still, as nobody was promoted since.
         for place in targets.iter().filter_map(|target| plan.targets.get(target)) {

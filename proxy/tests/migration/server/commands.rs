@@ -95,6 +95,8 @@ pub(crate) fn run(call: &mut Call<'_>, args: &[Vec<u8>]) -> Option<Reply> {
             b"RESTORE" | b"RESTORE-ASKING" => call.restore(args),
             b"SLOTSRESTORE" => call.restore(&[args, &[b"REPLACE".to_vec()]].concat()),
             b"SCAN" => call.scan(args),
+            // As a server before 7.0.
+            b"FUNCTION" => error("ERR unknown command 'FUNCTION'"),
             _ => return None,
         };
     Some(ran.unwrap_or_else(|failure| failure))
