@@ -12,6 +12,7 @@ use super::link::{CALL_MAX, Link};
 use super::net::{Connection, Net, Value, request};
 use super::plan::{Place, Plan};
 use super::settle;
+use super::survey::Looked;
 use super::trouble::Trouble;
 use super::{Member, Mover, Servers};
 
@@ -22,22 +23,21 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
     /// Refuses a pair that no key can move between. `rested` says that no slot is on this way yet.
     pub(super) async fn try_pair(
         &self,
-        plan: &Plan,
-        moment: &Moment,
-        place: &Place,
+        source: &mut Link<N::Connection>,
+        (plan, moment): (&Plan, &Moment),
+        (place, looked): (&Place, &Looked),
         rested: bool,
     ) -> Result<(), Trouble> {
-        let mut source = self.open(&plan.source.address).await?;
-        let mut target = self.open(&place.address).await?;
         let inside = self.exclusion.enter(moment, [plan.source.group, place.group]);
         let _inside = inside.ok_or(Trouble::Stale)?;
-        if source.release != target.release {
-            self.try_dump(&mut source, &mut target).await?;
+        if source.release != looked.release {
+            self.try_dump(source, place).await?;
         }
-        if self.password.is_empty() || self.gives_password(&mut source).await? {
+        if self.password.is_empty() || self.gives_password(source).await? {
             return Ok(());
         }
-        refuse_codis_way(&source, &target, settle::is_needed(&plan.rules, place))?;
+        let copies = settle::is_needed(&plan.rules, place);
+        refuse_codis_way(source, (&place.address, looked), copies)?;
         if rested {
             let field = format!("{} began", place.address);
             let mark = request(&["EVAL", MARK, "1", CLEAN_KEY, &field, &source.run_id]);
@@ -50,8 +50,9 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
     async fn try_dump(
         &self,
         source: &mut Link<N::Connection>,
-        target: &mut Link<N::Connection>,
+        place: &Place,
     ) -> Result<(), Trouble> {
+        let mut target = self.open(&place.address).await?;
         let dump = source.all_well_in(0, vec![request(&["DUMP", MOVER_KEY])], CALL_MAX).await?;
         let Some(dump) = dump.into_iter().next().and_then(Value::into_bytes) else {
             return Err(source.refused("DUMP", "the key that was just written is not there"));
@@ -90,11 +91,11 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
 /// Refuses a pair for which Codis's own way will not do.
 fn refuse_codis_way<C: Connection>(
     source: &Link<C>,
-    target: &Link<C>,
+    (to, looked): (&str, &Looked),
     copies: bool,
 ) -> Result<(), Trouble> {
-    let (from, to) = (source.address(), target.address());
-    if !source.abilities.codis || !target.abilities.codis {
+    let from = source.address();
+    if !source.abilities.codis || !looked.abilities.codis {
         return Err(Trouble::Unfit(format!(
             "{from} cannot give {to} its password, as MIGRATE could not before Redis 4.0.7, and not both are Codis \
              servers: make a server of a newer release a replica of {from} and promote it, or run both without \

@@ -32,6 +32,7 @@ pub(super) struct Foreign {
 pub(super) struct Looked {
     /// The run that it was found in.
     pub(super) run_id: String,
+    pub(super) release: String,
     pub(super) abilities: Abilities,
     /// By slot.
     pub(super) foreign: BTreeMap<u32, Foreign>,
@@ -64,8 +65,12 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         let mut link = self.open(&target.address).await?;
         let foul = request(&["HDEL", CLEAN_KEY, &plan.source.address]);
         link.all_well_in(0, vec![foul], CALL_MAX).await?;
-        let (run_id, abilities) = (link.run_id.clone(), link.abilities);
-        let mut looked = Looked { run_id, abilities, foreign: BTreeMap::new() };
+        let mut looked = Looked {
+            run_id: link.run_id.clone(),
+            release: link.release.clone(),
+            abilities: link.abilities,
+            foreign: BTreeMap::new(),
+        };
         let leftovers: BTreeMap<u32, bool> =
             slots.iter().map(|one| (one.slot, one.leftovers)).collect();
         let mut walk = Walk::begin(&mut link).await?.with_reserved();
