@@ -34,7 +34,7 @@ mod verdict;
 mod walks;
 mod world;
 
-use plan::Bug;
+use plan::{Bug, CODIS_EVERY};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -129,7 +129,10 @@ fn a_seed_runs_the_same_way_each_time() {
 fn every_broken_rule_is_found() {
     let (first, _) = seeds(SEEDS);
     let found = |bug: Bug| {
-        (first..first + BUG_SEEDS).find_map(|seed| {
+        // What concerns servers of Codis shows with them alone.
+        let step = if bug == Bug::CodisForEver { CODIS_EVERY } else { 1 };
+        let seeds = (first.next_multiple_of(step)..).step_by(step as usize);
+        seeds.take(BUG_SEEDS as usize).find_map(|seed| {
             let why = checked(seed, bug).err()?;
             // It is the broken rule that shows.
             checked(seed, Bug::None).is_ok().then_some((seed, why))
