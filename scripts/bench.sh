@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # `make bench`: CPU and latencies beside whatever peers are installed, memory, what the load itself costs, and the engine in time.
 # The tables go to the terminal, to bench/results/, and with FILL=1 into docs/performance.md, between the marks that are there
-# for each part. About fifteen minutes; QUICK=1 takes two, to see that everything works.
+# for each part. About twenty minutes; QUICK=1 takes two, to see that everything works. `scripts/bench.sh latency` runs one part
+# alone: peers, latency, memory, load, engine or waiting.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,6 +12,7 @@ bin=${CARGO_TARGET_DIR:-target}/release
 mkdir -p bench/results
 stamp=$(date -u +%Y%m%d-%H%M%S)
 quick=${QUICK:-}
+only=${1:-}
 
 # fill PART FILE: replaces what stands between the part's marks in docs/performance.md.
 fill() {
@@ -27,6 +29,7 @@ fill() {
 part() {
     local name=$1 result=bench/results/$stamp-$1.md
     shift
+    [ -z "$only" ] || [ "$only" = "$name" ] || return 0
     {
         "$@"
         # shellcheck disable=SC2016 # Markdown's backquotes
@@ -37,7 +40,8 @@ part() {
 
 part peers "$bin/codis-bench-peers" --proxy "$bin/codis-proxy" --rounds 3 --percent "$([ -n "$quick" ] && echo 2 || echo 25)"
 part latency "$bin/codis-bench-latency" --proxy "$bin/codis-proxy" --plots docs/plots \
-    --rounds "$([ -n "$quick" ] && echo 1 || echo 3)" --seconds "$([ -n "$quick" ] && echo 2 || echo 8)"
+    --rounds "$([ -n "$quick" ] && echo 1 || echo 9)" --seconds "$([ -n "$quick" ] && echo 2 || echo 3)"
+part waiting "$bin/codis-bench-waiting" --proxy "$bin/codis-proxy" --rounds "$([ -n "$quick" ] && echo 1 || echo 5)"
 part memory "$bin/codis-bench-memory" --proxy "$bin/codis-proxy"
 export CODIS_LOADTEST_BINARY=$bin/codis-loadtest
 part load scripts/bench-load.sh

@@ -58,7 +58,7 @@ servers() {
 check() {
     scripts/install.sh redis-server=redis-server
     cargo build --locked --release --workspace --bins
-    CODIS_CHECK_SECONDS=${CODIS_CHECK_SECONDS:-600} cargo test --locked --release -p codis-loadtest --test integration \
+    CODIS_CHECK_SECONDS=${CODIS_CHECK_SECONDS:-600} cargo test --locked --release -p codis-loadtest --test program \
         -- --nocapture nothing_is_lost
 }
 
@@ -69,7 +69,7 @@ planted() {
     local folder=${CARGO_TARGET_DIR:-target}/planted
     cargo build --locked --release -p codis-proxy --features planted-faults --bin codis-proxy --target-dir "$folder"
     CODIS_PLANTED_PROXY=$(realpath "$folder/release/codis-proxy") cargo test --locked --release -p codis-loadtest \
-        --test integration -- --nocapture --ignored --test-threads 1 planted::
+        --test program -- --nocapture --ignored --test-threads 1 planted::
 }
 
 case ${1:-all} in

@@ -12,7 +12,29 @@ command -v cargo >/dev/null || {
 ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
 
 # All at once, and not crate by crate: tests of one run the programs of another, which are built with it.
-cargo test --locked --workspace
+cargo test --locked --workspace --no-run
+
+# Whole clusters under faults wait more than they work: these programs run beside all others.
+beside=(cluster faults program)
+with=() others=()
+for path in */tests/*; do
+    name=$(basename "$path" .rs)
+    case " ${beside[*]} " in
+    *" $name "*) with+=(--test "$name") ;;
+    *) others+=(--test "$name") ;;
+    esac
+done
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+env --default-signal=INT cargo test --locked --workspace --no-fail-fast "${with[@]}" >"$log" 2>&1 &
+clusters=$!
+failed=
+cargo test --locked --workspace --no-fail-fast --lib --bins "${others[@]}" || failed=yes
+cargo test --locked --workspace --doc || failed=yes
+wait "$clusters" || failed=yes
+cat "$log"
+[ -z "$failed" ] || exit 1
+
 built=${CARGO_TARGET_DIR:-target}/debug
 CODIS_LOADTEST_BINARY=$built/codis-loadtest scripts/test-run.sh
 if [ -x bench/instructions.sh ]; then bench/instructions.sh; fi

@@ -73,8 +73,10 @@ impl Adapter {
         };
         // Some print it where errors go.
         let text = [output.stdout, output.stderr].concat();
-        let text = String::from_utf8_lossy(&text).trim().to_owned();
-        text.lines().next().unwrap_or(&self.name).trim_start_matches("This is ").to_owned()
+        match version_in(&String::from_utf8_lossy(&text)) {
+            Some(version) => format!("{} {version}", self.name),
+            None => self.name.clone(),
+        }
     }
 
     pub(crate) fn fill(&self, servers: &[String], threads: usize, folder: &Path) -> Filled {
@@ -100,6 +102,16 @@ impl Adapter {
     }
 }
 
+/// The first word that is a version, such as `1.40.0` in `envoy  version: 9e55/1.40.0/Clean`.
+fn version_in(text: &str) -> Option<&str> {
+    let mut words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '.'));
+    words.find(|word| {
+        let mut parts = word.split('.');
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        word.contains('.') && parts.all(is_number)
+    })
+}
+
 /// The adapters in a folder, by name.
 ///
 /// # Errors
@@ -116,8 +128,19 @@ pub fn adapters(folder: &Path) -> Result<Vec<Adapter>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::adapters;
+    use super::{adapters, version_in};
     use std::path::Path;
+
+    #[test]
+    fn a_version_is_found_in_what_programs_print_of_themselves() {
+        for (text, version) in [
+            ("This is nutcracker-0.5.0\n", Some("0.5.0")),
+            ("\nenvoy  version: 9e55/1.40.0/Clean/RELEASE/BoringSSL", Some("1.40.0")),
+            ("usage: it has none...", None),
+        ] {
+            assert_eq!(version_in(text), version, "{text}");
+        }
+    }
 
     #[test]
     fn every_adapter_names_its_servers_and_leaves_nothing_to_fill_in() {

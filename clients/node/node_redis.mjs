@@ -1,7 +1,7 @@
 // node-redis, connected in its default way and in RESP3.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { createClient } from "redis";
+import { BasicClientSideCache, createClient } from "redis";
 
 const url = `redis://${process.argv[2]}`;
 
@@ -54,7 +54,33 @@ async function run(options) {
   for (const each of [client, subscriber, blocked]) await (each.close ?? each.quit).call(each);
 }
 
+// Values that the library keeps, on both groups' servers.
+async function caching() {
+  const prefix = randomUUID();
+  const cache = new BasicClientSideCache({ ttl: 0, maxEntries: 0, evictPolicy: "LRU" });
+  const connect = async (options) =>
+    await createClient({ url, ...options }).on("error", (error) => { throw error; }).connect();
+  const client = await connect({ RESP: 3, clientSideCache: cache });
+  const other = await connect({});
+  for (const tag of ["a", "b", "c"]) {
+    const key = `{${tag}${prefix}}cached`;
+    await other.set(key, "old");
+    const before = cache.stats().hitCount;
+    assert.equal(await client.get(key), "old");
+    assert.equal(await client.get(key), "old");
+    assert.equal(cache.stats().hitCount, before + 1);
+    await other.set(key, "new");
+    for (let i = 0; i < 1000 && (await client.get(key)) !== "new"; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    assert.equal(await client.get(key), "new");
+  }
+  for (const each of [client, other]) await (each.close ?? each.quit).call(each);
+}
+
 await run({});
 console.log("node-redis: all");
 await run({ RESP: 3 });
 console.log("node-redis, RESP3: all");
+await caching();
+console.log("node-redis: caching");

@@ -22,7 +22,8 @@ pub const ORDER_KEY: &str = "__codis_order__";
 pub const MOVER_KEY: &str = "__codis_mover__";
 
 /// The hash on a source of moves: by target address, the run id of the source for which no earlier MIGRATE can be at
-/// work on that target any more. In database 0. Reserved, as the fence is.
+/// work on that target any more. Under `<address> began`, the run in which the moves to a target began that overwrite
+/// what it has. In database 0. Reserved, as the fence is.
 pub const CLEAN_KEY: &str = "__codis_clean__";
 
 /// The key on a target of moves that is written before its replicas are waited for. Reserved, as the fence is.

@@ -2,10 +2,19 @@
 //! and what it answers. See docs/migration.md.
 
 /// The script's text.
-pub const SCRIPT: &str = include_str!("moves/move.lua");
+pub const SCRIPT: &str = concat!(include_str!("moves/size.lua"), include_str!("moves/move.lua"));
+
+/// A script that answers of each of its keys how many bytes it takes, nil where there is none. MEMORY USAGE, for servers
+/// that do not know it.
+pub const SIZES: &str = concat!(
+    include_str!("moves/size.lua"),
+    "local sizes = {} \
+     for i, key in ipairs(KEYS) do sizes[i] = size_of(key) or false end \
+     return sizes"
+);
 
 /// The script's SHA1 in hexadecimal, by which EVALSHA calls it.
-pub const SCRIPT_SHA1: &str = "a15220e738eccc298d2b29dd9664ca545c60814c";
+pub const SCRIPT_SHA1: &str = "3768a62e134d08b95807e77a073abf6f87fbf4bb";
 
 /// The word that an error reply begins with where the source is not clean towards the target. Nothing was done.
 pub const UNCLEAN: &str = "CODISUNCLEAN";
@@ -105,7 +114,9 @@ const UNLINK: &str = "redis.call('SELECT', 0) \
      local mark = redis.call('HGET', '__codis_clean__', ARGV[2]) \
      redis.call('SELECT', ARGV[3]) \
      if mark ~= ARGV[1] then return redis.error_reply('CODISUNCLEAN an earlier MIGRATE to ' .. ARGV[2] .. ' may still be at work') end \
-     return redis.call('UNLINK', unpack(KEYS))";
+     local gone = redis.pcall('UNLINK', unpack(KEYS)) \
+     if type(gone) == 'table' then gone = redis.call('DEL', unpack(KEYS)) end \
+     return gone";
 
 /// The arguments of EVAL that drop `keys` of `database` on the source whose run id is `run_id`, once they are safe at
 /// `address`.

@@ -99,6 +99,19 @@ impl Client {
         }
     }
 
+    /// Another handle on its connection, which is one of TCP.
+    pub(crate) fn stream(&self) -> io::Result<TcpStream> {
+        match self.reader.get_ref() {
+            Socket::Tcp(stream) => stream.try_clone(),
+            Socket::Unix(_) => Err(ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Writes all that comes to `sink`, until the peer closes.
+    pub(crate) fn copy_to(&mut self, sink: &mut impl Write) -> io::Result<u64> {
+        io::copy(&mut self.reader, sink)
+    }
+
     /// Sends any bytes.
     ///
     /// # Panics

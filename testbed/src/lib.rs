@@ -2,7 +2,7 @@
 //!
 //! [`Redis`], [`Proxy`] and [`Member`] start the real programs on free ports of this machine and end them
 //! when they are dropped, [`Client`] speaks RESP to either byte by byte, [`Admin`] does what an operator
-//! would, [`Relay`] stands between two of them and cuts, delays or swallows what passes. In a [`Sandbox`] there
+//! would, [`CodisServer`] is what Codis 3.2 has in place of a Redis, [`Relay`] stands between two of them and cuts, delays or swallows what passes. In a [`Sandbox`] there
 //! are machines ([`Host`]) whose cables can be cut and disks ([`SmallDisk`]) that can be filled. [`Seeds`] runs simulations.
 //!
 //! This is test equipment: where something cannot be set up it panics with a sentence, as there is
@@ -10,6 +10,7 @@
 
 mod admin;
 mod client;
+mod codis_server;
 mod http;
 mod limits;
 mod member;
@@ -26,6 +27,7 @@ mod value;
 
 pub use admin::{Admin, Ran};
 pub use client::{Client, encode, split_words};
+pub use codis_server::CodisServer;
 pub use http::{HttpAnswer, http_get, metric_by_label, metric_sum};
 pub use limits::{cores, need_open_files, try_open_files};
 pub use member::{Member, MemberGroup, MemberOptions};

@@ -6,7 +6,7 @@ use clap::Parser;
 use codis_bench::{Contender, DIRECT, Kind, Place, contenders, describe_machine, start};
 use codis_loadtest::run::report::{Series, plot_latencies};
 use codis_loadtest::run::{
-    Mix, Outcome, Plan, Second, Share, Target, ValueSizes, Values, Watch, latencies, run,
+    Mix, Outcome, Plan, Second, Share, Target, ValueSizes, Values, Watch, run,
 };
 use codis_testbed::Redis;
 use hdrhistogram::Histogram;
@@ -30,10 +30,10 @@ struct Options {
     #[arg(long, value_delimiter = ',', default_value = "1,2")]
     threads: Vec<usize>,
     /// Rounds, in which contenders take turns.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 9)]
     rounds: usize,
     /// Seconds of each open loop; a closed one takes half as long.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 3)]
     seconds: u64,
     /// Where the plots go; none without it.
     #[arg(long)]
@@ -47,15 +47,36 @@ const KEYS: u64 = 100_000;
 /// Before each measurement.
 const WARMUP: Duration = Duration::from_millis(500);
 
-/// What was measured of one contender, all rounds together.
+/// What was measured of one contender, round by round: a stall of the machine is in one of them, and not in their medians.
 struct Measured {
     name: String,
-    /// Of each round.
     per_second: Vec<f64>,
     cpu_us: Vec<f64>,
-    half: Histogram<u64>,
-    same: Histogram<u64>,
+    half: Rounds,
+    same: Rounds,
     unsent: u64,
+}
+
+/// The latencies of each round.
+#[derive(Default)]
+struct Rounds(Vec<Histogram<u64>>);
+
+impl Rounds {
+    /// The median of what the rounds show.
+    fn middle(&self, of: impl Fn(&Histogram<u64>) -> u64) -> f64 {
+        median(&self.0.iter().map(|round| of(round) as f64).collect::<Vec<_>>())
+    }
+
+    fn quantile(&self, at: f64) -> f64 {
+        self.middle(|round| round.value_at_quantile(at))
+    }
+
+    /// The round whose p99.9 is the median.
+    fn typical(&self) -> Option<&Histogram<u64>> {
+        let mut rounds: Vec<&Histogram<u64>> = self.0.iter().collect();
+        rounds.sort_by_key(|round| round.value_at_quantile(0.999));
+        rounds.get(rounds.len() / 2).copied()
+    }
 }
 
 struct Silent;
@@ -72,7 +93,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("# Latencies in open loops\n\n{}.\n", describe_machine(&kinds));
     println!(
         "{CLIENTS} clients, {MIX}, values of {VALUE_BYTES} bytes, {KEYS} keys, two Redis servers, no process bound to a core; \
-         {} rounds of {} s. Latencies count from when a request was due, in milliseconds.\n",
+         medians of {} rounds of {} s. Latencies count from when a request was due, in milliseconds.\n",
         options.rounds, options.seconds
     );
     for threads in &options.threads {
@@ -84,7 +105,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             std::fs::create_dir_all(folder)?;
             let series: Vec<Series<'_>> = measured
                 .iter()
-                .map(|one| Series { name: &one.name, latencies: &one.same })
+                .filter_map(|one| Some(Series { name: &one.name, latencies: one.same.typical()? }))
                 .collect();
             let title = format!("{threads} thread(s), {rate:.0} requests/s");
             plot_latencies(&folder.join(format!("latency-{threads}.svg")), &title, &series)?;
@@ -119,10 +140,10 @@ fn compare(
             eprintln!("round {} {} open", round + 1, measured.name);
             let outcome = load(contender, open, Some(measured.middle() / 2.0))?;
             measured.unsent += outcome.unsent + outcome.unanswered;
-            measured.half.add(outcome.counts.all())?;
+            measured.half.0.push(outcome.counts.all());
             let outcome = load(contender, open, Some(same))?;
             measured.unsent += outcome.unsent + outcome.unanswered;
-            measured.same.add(outcome.counts.all())?;
+            measured.same.0.push(outcome.counts.all());
         }
     }
     Ok((measured, same))
@@ -134,8 +155,8 @@ impl Measured {
             name: name.to_owned(),
             per_second: Vec::new(),
             cpu_us: Vec::new(),
-            half: latencies(),
-            same: latencies(),
+            half: Rounds::default(),
+            same: Rounds::default(),
             unsent: 0,
         }
     }
@@ -189,7 +210,7 @@ fn load(
 }
 
 fn print_table(measured: &[Measured], threads: usize, same: f64) {
-    println!("## {threads} thread{} each\n", if threads == 1 { "" } else { "s" });
+    println!("### {threads} thread{} each\n", if threads == 1 { "" } else { "s" });
     println!(
         "| through | closed loop, requests/s | CPU us | at half of that: p50 | p99 | p99.9 | max | at {same:.0}/s: p50 | p99 | p99.9 | max |"
     );
@@ -200,10 +221,10 @@ fn print_table(measured: &[Measured], threads: usize, same: f64) {
         } else {
             format!("{:.2}", median(&one.cpu_us))
         };
-        let ms = |ns: u64| format!("{:.3}", ns as f64 / 1e6);
-        let row = |h: &Histogram<u64>| {
-            let quantiles = [0.5, 0.99, 0.999].map(|at| ms(h.value_at_quantile(at)));
-            format!("{} | {}", quantiles.join(" | "), ms(h.max()))
+        let ms = |ns: f64| format!("{:.3}", ns / 1e6);
+        let row = |rounds: &Rounds| {
+            let quantiles = [0.5, 0.99, 0.999].map(|at| ms(rounds.quantile(at)));
+            format!("{} | {}", quantiles.join(" | "), ms(rounds.middle(Histogram::max)))
         };
         println!(
             "| {} | {:.0} | {cpu} | {} | {} |",
@@ -228,9 +249,9 @@ fn verdict(measured: &[Measured]) {
     if peers.is_empty() {
         return;
     }
-    let p999 = |h: &Histogram<u64>| h.value_at_quantile(0.999);
+    let p999 = |rounds: &Rounds| rounds.quantile(0.999);
     for (what, of) in [
-        ("at half of what each can do", (|one| &one.half) as fn(&Measured) -> &Histogram<u64>),
+        ("at half of what each can do", (|one| &one.half) as fn(&Measured) -> &Rounds),
         ("at the same rate", |one| &one.same),
     ] {
         let lowest = peers.iter().all(|peer| p999(of(ours)) <= p999(of(peer)));

@@ -1,5 +1,5 @@
-//! The memory of a proxy with one shard: at start, with idle connections, and after a crowd has gone.
-//! Prints a Markdown table.
+//! The memory of a proxy with one shard, and with two: at start, with idle connections, and after a crowd has gone.
+//! Prints Markdown tables.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is its purpose")]
 
 use clap::Parser;
@@ -21,6 +21,9 @@ struct Options {
     /// Clients that pipeline and go.
     #[arg(long, default_value_t = 1000)]
     crowd: usize,
+    /// How many threads the proxies have, one table each.
+    #[arg(long, value_delimiter = ',', default_value = "1,2")]
+    threads: Vec<usize>,
     /// The folder of the peers' adapters.
     #[arg(long, default_value = "bench/peers")]
     peers: PathBuf,
@@ -41,7 +44,7 @@ fn main() {
     let options = Options::parse();
     need_open_files((options.idle.max(options.crowd) + 500) as u64);
     let backends = [Redis::start(), Redis::start()];
-    println!("# Resident memory of the proxy's process, one shard\n");
+    println!("# Resident memory of the proxy's process\n");
     let kinds = contenders(&options.proxy, &options.peers, &options.only).unwrap_or_else(|why| {
         eprintln!("error: {why}");
         std::process::exit(1);
@@ -49,19 +52,36 @@ fn main() {
     println!("{}.\n", describe_machine(&kinds));
     // What has no process of its own has no memory.
     let kinds: Vec<Kind> = kinds.into_iter().filter(|kind| !matches!(kind, Kind::Direct)).collect();
-    println!("| | {} |", kinds.iter().map(Kind::name).collect::<Vec<_>>().join(" | "));
+    for threads in &options.threads {
+        let able: Vec<&Kind> = kinds.iter().filter(|kind| kind.can_have(*threads)).collect();
+        if !able.is_empty() {
+            print_table(&options, &able, &backends, *threads);
+        }
+    }
+}
+
+fn print_table(options: &Options, kinds: &[&Kind], backends: &[Redis], threads: usize) {
+    println!("### {threads} thread{} each\n", if threads == 1 { "" } else { "s" });
+    println!("| | {} |", kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" | "));
     println!("|---|{}", "--:|".repeat(kinds.len()));
     let columns: Vec<Vec<(String, String)>> =
-        kinds.iter().map(|kind| measure(&options, kind, &backends)).collect();
+        kinds.iter().map(|kind| measure(options, kind, backends, threads)).collect();
     for row in 0..columns[0].len() {
         let values: Vec<&str> = columns.iter().map(|column| column[row].1.as_str()).collect();
         println!("| {} | {} |", columns[0][row].0, values.join(" | "));
     }
+    println!();
 }
 
-fn measure(options: &Options, kind: &Kind, backends: &[Redis]) -> Vec<(String, String)> {
-    let core = codis_testbed::cores() - 1;
-    let contender = start(kind, backends, Place { threads: 1, core: Some(core) });
+fn measure(
+    options: &Options,
+    kind: &Kind,
+    backends: &[Redis],
+    threads: usize,
+) -> Vec<(String, String)> {
+    // One has a core to itself; several are where the system puts them.
+    let core = (threads == 1).then(|| codis_testbed::cores() - 1);
+    let contender = start(kind, backends, Place { threads, core });
     let value = "x".repeat(VALUE_BYTES);
     assert_eq!(Client::connect(contender.address()).call(&["SET", "key", &value]), Value::ok());
     let at_start = settled(&contender);

@@ -1,6 +1,7 @@
 //! The `redis` crate, with and without async, and `fred`, connected in their default ways.
 
 use fred::prelude::*;
+use fred::types::RespVersion;
 use futures::StreamExt;
 use redis::{AsyncCommands, Commands};
 use std::collections::BTreeSet;
@@ -18,8 +19,12 @@ fn main() -> Outcome {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(redis_async(&address, &key))?;
     println!("redis crate, async: all");
+    runtime.block_on(redis_caching(&address, prefix))?;
+    println!("redis crate: caching");
     runtime.block_on(fred_client(&address, &key))?;
     println!("fred: all");
+    runtime.block_on(fred_tracking(&address, prefix))?;
+    println!("fred: tracking");
     Ok(())
 }
 
@@ -118,5 +123,56 @@ async fn fred_client(address: &str, key: &dyn Fn(&str) -> String) -> Outcome {
     assert_eq!(messages.recv().await?.value.convert::<String>()?, "hello");
     client.quit().await?;
     subscriber.quit().await?;
+    Ok(())
+}
+
+/// Values that the library keeps, on both groups' servers.
+async fn redis_caching(address: &str, prefix: u128) -> Outcome {
+    let client = redis::Client::open(format!("redis://{address}/?protocol=resp3"))?;
+    let config =
+        redis::AsyncConnectionConfig::new().set_cache_config(redis::caching::CacheConfig::new());
+    let mut caching = client.get_multiplexed_async_connection_with_config(&config).await?;
+    let mut other = client.get_multiplexed_async_connection().await?;
+    for tag in ["a", "b", "c"] {
+        let key = format!("{{{tag}{prefix}}}cached");
+        let hits = |of: &redis::aio::MultiplexedConnection| {
+            of.get_cache_statistics().map_or(0, |statistics| statistics.hit)
+        };
+        let () = other.set(&key, "old").await?;
+        let before = hits(&caching);
+        for _ in 0..2 {
+            assert_eq!(caching.get::<_, String>(&key).await?, "old");
+        }
+        assert_eq!(hits(&caching), before + 1);
+        let () = other.set(&key, "new").await?;
+        let mut tries = 0;
+        while caching.get::<_, String>(&key).await? != "new" {
+            tries += 1;
+            assert!(tries < 1000, "the old value of {key} stays");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    Ok(())
+}
+
+async fn fred_tracking(address: &str, prefix: u128) -> Outcome {
+    let mut config = Config::from_url(&format!("redis://{address}"))?;
+    config.version = RespVersion::RESP3;
+    let client = Builder::from_config(config).build()?;
+    client.init().await?;
+    let other = Builder::from_config(Config::from_url(&format!("redis://{address}"))?).build()?;
+    other.init().await?;
+    let mut told = client.invalidation_rx();
+    client.start_tracking(Vec::<String>::new(), false, false, false, false).await?;
+    for tag in ["a", "b", "c"] {
+        let key = format!("{{{tag}{prefix}}}tracked");
+        let () = other.set(&key, "old", None, None, false).await?;
+        assert_eq!(client.get::<String, _>(&key).await?, "old");
+        let () = other.set(&key, "new", None, None, false).await?;
+        let heard = tokio::time::timeout(Duration::from_secs(10), told.recv()).await??;
+        assert_eq!(heard.keys.iter().map(|key| key.as_str_lossy()).collect::<Vec<_>>(), [&*key]);
+    }
+    client.quit().await?;
+    other.quit().await?;
     Ok(())
 }

@@ -8,7 +8,10 @@ use super::poll::foreign;
 use super::server::{Marks, Seen, Servers};
 
 /// The oldest release of Redis that will do.
-const VERSION_MIN: u32 = 5;
+const VERSION_MIN: (u32, u32) = (5, 0);
+
+/// That of Codis's own servers, which scripts that move keys run on as they should.
+const VERSION_CODIS_MIN: (u32, u32) = (3, 2);
 
 /// How many databases a server has by default.
 const DATABASES: u32 = 16;
@@ -64,19 +67,50 @@ fn refuse_unfit(addr: &str, seen: &Seen) -> Result<(), String> {
             "{addr} runs in cluster mode, and would send clients elsewhere by itself: start it with cluster-enabled no"
         ));
     }
-    let version = &seen.facts.version;
-    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-    if major.is_none_or(|major| major < VERSION_MIN) {
-        return Err(format!(
-            "{addr} runs version {version:?}: Redis {VERSION_MIN}.0 or newer, or Valkey, is needed; upgrade it"
-        ));
-    }
+    refuse_old(addr, seen)?;
     if seen.info("loading") == "1" || seen.marks.is_none() {
         return Err(format!(
             "{addr} does not answer commands yet, as it loads its data: add it when it has"
         ));
     }
     Ok(())
+}
+
+fn refuse_old(addr: &str, seen: &Seen) -> Result<(), String> {
+    if !seen.info("pika_version").is_empty() {
+        return Err(format!(
+            "{addr} is a Pika, which runs no scripts: it can neither be fenced nor give its keys away safely. Copy its \
+             data to a Redis"
+        ));
+    }
+    let version = &seen.facts.version;
+    let least = if seen.codis { VERSION_CODIS_MIN } else { VERSION_MIN };
+    if release(version).is_some_and(|release| release >= least) {
+        return Ok(());
+    }
+    let (major, minor) = VERSION_MIN;
+    Err(format!(
+        "{addr} runs version {version:?}: Redis {major}.{minor} or newer, Valkey, or a server of Codis 3.1 or newer \
+         is needed; upgrade it"
+    ))
+}
+
+/// The first two numbers of a version.
+fn release(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.split('.').map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next().flatten().unwrap_or(0)))
+}
+
+/// What an operator should know of a server that is older than all others.
+fn note_of_age(addr: &str, seen: &Seen) -> Option<String> {
+    let version = &seen.facts.version;
+    let old = release(version).is_none_or(|release| release < VERSION_MIN);
+    old.then(|| {
+        format!(
+            "{addr} is a server of Codis with what Redis {version} can do: commands that came later fail there, and \
+             keys can move to it from servers of its age only"
+        )
+    })
 }
 
 /// Refuses a server that is in a group already, under another address.
@@ -115,7 +149,7 @@ fn first(
     if let Some(why) = foreign(addr, seen.marks.unwrap_or_default(), epoch) {
         return Err(why);
     }
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> = note_of_age(addr, seen).into_iter().collect();
     if let Some(count) = databases.filter(|count| *count < DATABASES) {
         notes.push(format!(
             "{addr} has {count} databases only: clients cannot SELECT those above {}",

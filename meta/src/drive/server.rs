@@ -25,6 +25,8 @@ pub struct Seen {
     pub marks: Option<Marks>,
     /// How many reserved keys of moves it holds.
     pub keys_of_moves: u64,
+    /// It has the commands by which Codis's own servers move keys.
+    pub codis: bool,
 }
 
 impl Seen {
@@ -41,9 +43,33 @@ impl Seen {
     /// Whether it has a link to `master`, straight or over another replica: replication ids are drawn at random, and
     /// a replica takes over that of its master. Addresses are not compared, as one server may go by several.
     pub(super) fn is_linked_to(&self, master: &Seen) -> bool {
+        if self.is_master() || !self.facts.master_link_up {
+            return false;
+        }
         let id = self.info("master_replid");
-        let linked = !self.is_master() && self.facts.master_link_up;
-        linked && !id.is_empty() && id == master.info("master_replid")
+        if id.is_empty() {
+            return self.is_listed_by(master);
+        }
+        // Before Redis 4.0 a master gives its run id in that place.
+        let of = match master.info("master_replid") {
+            "" => master.info("run_id"),
+            of => of,
+        };
+        id == of
+    }
+
+    /// Whether it follows a server of the master's port, and the master has a replica of its port: all that is told
+    /// before Redis 4.0.
+    fn is_listed_by(&self, master: &Seen) -> bool {
+        let own = format!("port={}", self.info("tcp_port"));
+        let is_it = |(name, value): (&String, &String)| {
+            let mut parts = value.split(',');
+            name.starts_with("slave") && parts.any(|part| part == own) && value.contains("online")
+        };
+        let follows = self.info("master_port");
+        !follows.is_empty()
+            && follows == master.info("tcp_port")
+            && master.facts.info.iter().any(is_it)
     }
 
     /// The order under its reserved key; 0 where that is not known.
@@ -154,4 +180,38 @@ pub trait Servers: Send + Sync + 'static {
         &self,
         address: &str,
     ) -> impl Future<Output = Result<Option<u32>, ServerError>> + Send;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drive::info::parse;
+
+    fn seen(info: &str) -> Seen {
+        Seen { facts: parse(&info.replace(' ', "\r\n")), ..Seen::default() }
+    }
+
+    #[test]
+    fn a_link_is_told_by_the_replication_id_and_where_there_is_none_by_what_both_say() {
+        let new = seen("role:master tcp_port:1 run_id:a master_replid:b");
+        let old = seen(
+            "role:master tcp_port:1 run_id:a slave0:ip=10.0.0.2,port=2,state=online,offset=1,lag=0",
+        );
+        let replica = |ids: &str, port: &str| {
+            seen(&format!("role:slave tcp_port:{port} master_port:1 master_link_status:up {ids}"))
+        };
+        for (of, ids, port, linked) in [
+            (&new, "master_replid:b", "2", true),
+            (&new, "master_replid:a", "2", false),
+            (&old, "master_replid:a", "2", true),
+            (&old, "master_replid:b", "2", false),
+            (&old, "", "2", true),
+            (&old, "", "3", false),
+            (&new, "", "2", false),
+        ] {
+            assert_eq!(replica(ids, port).is_linked_to(of), linked, "{ids:?} {port}");
+        }
+        let down = seen("role:slave tcp_port:2 master_port:1 master_link_status:down");
+        assert!(!down.is_linked_to(&old) && !old.is_linked_to(&old));
+    }
 }

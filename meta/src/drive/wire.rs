@@ -111,7 +111,9 @@ impl Servers for RedisServers {
             let mut questions = pipe();
             questions.cmd("INFO").cmd("MGET").arg(FENCE_KEY).arg(ORDER_KEY);
             let of_moves = [MOVER_KEY, CLEAN_KEY, WAIT_KEY, COPIES_KEY];
-            questions.cmd("EXISTS").arg(&of_moves).ignore_errors();
+            questions.cmd("EXISTS").arg(&of_moves);
+            let of_codis = ["slotsmgrttagone", "slotsrestore"];
+            questions.cmd("COMMAND").arg("INFO").arg(&of_codis).ignore_errors();
             let answers: Vec<RedisResult<Value>> = questions.query_async(&mut connection).await?;
             let mut answers = answers.into_iter();
             let info: String = redis::from_redis_value(next(&mut answers)?)?;
@@ -119,7 +121,8 @@ impl Servers for RedisServers {
             let keys_of_moves = next(&mut answers).ok();
             let keys_of_moves = keys_of_moves.and_then(|value| redis::from_redis_value(value).ok());
             let keys_of_moves = keys_of_moves.unwrap_or(0);
-            Ok(Seen { facts: info::parse(&info), marks, keys_of_moves })
+            let codis = next(&mut answers).is_ok_and(|about| knows_all(&about));
+            Ok(Seen { facts: info::parse(&info), marks, keys_of_moves, codis })
         })
         .await
     }
@@ -141,10 +144,11 @@ impl Servers for RedisServers {
         guard: Guard,
     ) -> Result<(), ServerError> {
         let mut connection = in_time(address, "AUTH", self.connect(address)).await?;
+        let word = in_time(address, "COMMAND", replicaof(&mut connection)).await?;
         in_time(address, "WATCH", watch(&mut connection))
             .await
             .and_then(|held| refuse_outranked(address, held, guard))?;
-        let change = change_of_master(&self.password, master, address)?;
+        let change = change_of_master((word, &self.password), master, address)?;
         let ran: Option<Vec<Value>> =
             in_time(address, "REPLICAOF", change.query_async(&mut connection)).await?;
         if ran.is_none() {
@@ -261,6 +265,21 @@ async fn watch(connection: &mut MultiplexedConnection) -> RedisResult<u64> {
     Ok(held.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
+/// Whether an answer to COMMAND INFO has something of each command.
+fn knows_all(about: &Value) -> bool {
+    matches!(about, Value::Array(all) if all.iter().all(|one| matches!(one, Value::Array(one) if !one.is_empty())))
+}
+
+/// What the server calls REPLICAOF, which has that name since Redis 5.0.
+async fn replicaof(connection: &mut MultiplexedConnection) -> RedisResult<&'static str> {
+    let ask = cmd("COMMAND").arg("INFO").arg("replicaof").to_owned();
+    match ask.query_async::<Value>(connection).await {
+        Ok(about) if !knows_all(&about) => Ok("SLAVEOF"),
+        Err(error) if error.is_io_error() => Err(error),
+        _ => Ok("REPLICAOF"),
+    }
+}
+
 fn refuse_outranked(address: &str, held: u64, guard: Guard) -> Result<(), ServerError> {
     if guard.admits(held) {
         return Ok(());
@@ -271,14 +290,14 @@ fn refuse_outranked(address: &str, held: u64, guard: Guard) -> Result<(), Server
 
 /// The transaction that changes whom a server follows.
 fn change_of_master(
-    password: &str,
+    (word, password): (&str, &str),
     master: Option<&str>,
     address: &str,
 ) -> Result<redis::Pipeline, ServerError> {
     let mut change = pipe();
     change.atomic();
     let Some(master) = master else {
-        change.cmd("REPLICAOF").arg("NO").arg("ONE");
+        change.cmd(word).arg("NO").arg("ONE");
         return Ok(change);
     };
     let (host, port) = host_and_port(master).ok_or_else(|| ServerError::Refused {
@@ -288,7 +307,7 @@ fn change_of_master(
     })?;
     // Also an empty one: a master without a password refuses a replica that gives one.
     change.cmd("CONFIG").arg("SET").arg("masterauth").arg(password);
-    change.cmd("REPLICAOF").arg(host).arg(port);
+    change.cmd(word).arg(host).arg(port);
     Ok(change)
 }
 

@@ -7,14 +7,18 @@
 --   0 not here   1 is at the target now   2 was at the target before   3 big, left alone
 --   4 failed     5 not tried: the budget was used up
 -- With COPY, keys that are 1 or 2 are still here.
+
+-- Redis before 5.0 would have its replicas run the script, which must not move keys anywhere, instead of what it did.
+if redis.replicate_commands then redis.replicate_commands() end
+
 local run, host, port, db, timeout = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local copy = ARGV[6] == 'COPY'
 local big_bytes, big_elements, budget = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 
 -- The clean hash is in database 0, whichever is selected.
-local function clean(command)
+local function clean(command, field)
   redis.call('SELECT', '0')
-  local answer = redis.call(command, '__codis_clean__', ARGV[11])
+  local answer = redis.call(command, '__codis_clean__', field or ARGV[11])
   redis.call('SELECT', db)
   return answer
 end
@@ -47,9 +51,14 @@ local function migrate(keys)
   return type(answer) == 'table' and answer.err
 end
 
+local function drop(key)
+  local answer = redis.pcall('UNLINK', key)
+  if type(answer) == 'table' then redis.call('DEL', key) end
+end
+
 local answer, some, places, bytes, failure = {}, {}, {}, 0, ''
 for i, key in ipairs(KEYS) do
-  local size = bytes >= budget or redis.call('MEMORY', 'USAGE', key)
+  local size = bytes >= budget or size_of(key)
   if size == true then answer[i] = 5
   elseif not size then answer[i] = 0
   elseif is_big(key, size) then answer[i] = 3
@@ -67,9 +76,45 @@ local function unknown(words)
   return redis.error_reply('CODISUNKNOWN ' .. words)
 end
 
+-- One of the keys that were to go has failed, those after it are not tried.
+local function give_up(first, words)
+  for i = first, #places do answer[places[i]] = i == first and 4 or 5 end
+  failure = words
+end
+
+-- Moves the keys by the command of Codis's own servers: for a MIGRATE that has no word for the target's password, while
+-- this command gives it the source's own. It overwrites what the target has, which is right as long as no key
+-- can have come back here: in the run of this server in which the moves to the target began. After that keys
+-- go as big ones do, which overwrites nothing. Answers the words where the outcome is not known.
+local function migrate_as_codis(keys)
+  if copy then
+    return give_up(1, 'SLOTSMGRTONE keeps no copy here until replicas of the target have the key: with ' ..
+      'migration_durability none it is used')
+  end
+  if clean('HGET', ARGV[11] .. ' began') ~= run then
+    for i = 1, #places do answer[places[i]] = 3 end
+    return
+  end
+  for i, key in ipairs(keys) do
+    local moved = redis.pcall('SLOTSMGRTONE', host, port, timeout, key)
+    local words = type(moved) == 'table' and moved.err
+    if words then
+      if string.find(words, 'IOERR', 1, true) then return words end
+      -- What was sent behind an AUTH or a SELECT that was refused may have been done all the same.
+      if string.find(words, 'auth failed', 1, true) or string.find(words, 'select failed', 1, true) then
+        clean('HDEL')
+      end
+      return give_up(i, words)
+    end
+  end
+end
+
 if #some > 0 then
   local words = migrate(some)
-  if words then
+  if words and ARGV[10] ~= '' and string.find(words, '^ERR syntax error') then
+    local lost = migrate_as_codis(some)
+    if lost then return unknown(lost) end
+  elseif words then
     if string.find(words, 'IOERR', 1, true) then return unknown(words) end
     if #some > 1 then
       -- The target's refusal of one key hides whether the answer for another was lost.
@@ -78,7 +123,7 @@ if #some > 0 then
     end
     if string.find(words, 'BUSYKEY', 1, true) then
       answer[places[1]] = 2
-      if not copy then redis.call('UNLINK', some[1]) end
+      if not copy then drop(some[1]) end
     else
       answer[places[1]] = 4
       failure = words

@@ -84,7 +84,11 @@ pub(crate) const EVERYWHERE: &[(&str, &str, &str)] = &[
     ("script|exists", "ScriptExists", "1 if every master has it or can be given it"),
     ("script|flush", "ScriptFlush", "all masters; other proxies and shards may still know scripts"),
     ("script|kill", "Kill", "whichever masters run one"),
-    ("function|load", "Alike", "all masters; load it again when a group is added"),
+    (
+        "function|load",
+        "Alike",
+        "all masters; slots that move take it along to a group that lacks it",
+    ),
     ("function|delete", "Alike", "all masters"),
     ("function|flush", "Alike", "all masters"),
     ("function|restore", "Alike", "all masters"),
@@ -92,6 +96,9 @@ pub(crate) const EVERYWHERE: &[(&str, &str, &str)] = &[
     ("function|stats", "Running", "of the master that runs a function, else of the first group's"),
     ("function|dump", "First", "of the first group's master"),
     ("function|list", "First", "of the first group's master"),
+    ("module|list", "First", "of the first group's master"),
+    ("script|show", "First", "of the first group's master"),
+    ("lolwut", "First", "of the first group's master"),
     ("memory|purge", "Alike", "all masters"),
     ("memory|doctor", "Text", "with several groups, one text after the other"),
     ("memory|malloc-stats", "Text", "with several groups, one text after the other"),
@@ -143,6 +150,7 @@ pub(crate) const LOCAL: &[(&str, &str, &str)] = &[
     ("echo", "Echo", ""),
     ("quit", "Quit", ""),
     ("reset", "Reset", ""),
+    ("role", "Role", "a master without replicas, which the proxy is to its clients"),
     ("time", "Time", "the proxy's clock"),
     ("command", "Command", "only the commands that the proxy supports"),
     ("command|count", "CommandCount", "only the commands that the proxy supports"),
@@ -241,7 +249,18 @@ pub(crate) const DIFFERENCES: &[(&str, &str)] = &[
         "eval eval_ro evalsha evalsha_ro fcall fcall_ro",
         "all declared keys in one slot; without any it runs on the first group's master, and must touch no key",
     ),
-    ("pfcount", "keys of different slots are refused, not counted together"),
+    (
+        "pfcount",
+        "all keys in one slot: only a server that has them all can merge what they have counted",
+    ),
+    (
+        "rename renamenx",
+        "both keys in one slot: over two servers, a change of the key meanwhile could be lost",
+    ),
+    (
+        "copy",
+        "both keys in one slot: over two servers, others would see the copy later than the key it is of",
+    ),
 ];
 
 /// Not supported yet, and why.
@@ -252,13 +271,12 @@ pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
         "acl acl|deluser acl|load acl|log acl|save acl|setuser",
         "users stand in the proxy's configuration, see `users`",
     ),
-    ("lolwut", "no client depends on it"),
     (
         "client|capa client|import-source",
         "concerns the client of one server, which here is the proxy",
     ),
     (
-        "commandlog|get commandlog|len commandlog|reset script|show",
+        "commandlog|get commandlog|len commandlog|reset",
         "asks one server: use CODIS.SERVER host:port, or connect to that server",
     ),
     (
@@ -272,8 +290,8 @@ pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
         "belongs to Redis Cluster, which this is not",
     ),
     (
-        "config|rewrite failover migrate module|list module|load module|loadex module|unload \
-         pfdebug pfselftest psync replconf replicaof role shutdown slaveof sync",
+        "config|rewrite failover migrate module|load module|loadex module|unload \
+         pfdebug pfselftest psync replconf replicaof shutdown slaveof sync",
         "administers one server: connect to that server",
     ),
 ];

@@ -41,15 +41,20 @@ impl Class {
 /// A command with its class.
 pub(crate) type Row = (Fact, Class);
 
-/// Everything that is generated; an error names what is unclassified or contradictory.
-pub(crate) fn generate(version: &str, facts: Vec<Fact>) -> Result<Output, String> {
+/// Everything that is generated, from a server of this version and others, of these names; an error names what is
+/// unclassified or contradictory.
+pub(crate) fn generate(version: &str, names: &str, facts: Vec<Fact>) -> Result<Output, String> {
     let rows = classify(facts)?;
     let mut entries = Vec::new();
     for (fact, _) in &rows {
         let help = fact.help.clone().unwrap_or(Value::Null);
         Value::Array(vec![fact.info.clone(), fact.docs.clone(), help]).encode(&mut entries);
     }
-    Ok(Output { table: table(version, &rows)?, entries, page: crate::page::page(version, &rows) })
+    Ok(Output {
+        table: table(version, names, &rows)?,
+        entries,
+        page: crate::page::page(names, &rows),
+    })
 }
 
 /// Gives each command its class.
@@ -147,15 +152,17 @@ fn shape(spec: &Value) -> Vec<String> {
 }
 
 /// `table.rs`
-fn table(version: &str, rows: &[Row]) -> Result<String, String> {
+fn table(version: &str, names: &str, rows: &[Row]) -> Result<String, String> {
     let mut out = format!(
-        "//! The commands of Redis {version} and the proxy's own. Generated, do not edit:\n\
-         //! `cargo run -p codis-proxy --example gen_commands -- HOST:PORT` asks a server and merges\n\
-         //! its answers with `examples/gen_commands/classes.rs`.\n\n\
+        "//! The commands of Redis and the proxy's own. Generated, do not edit:\n\
+         //! `cargo run -p codis-proxy --example gen_commands -- HOST:PORT ...` asks servers and merges\n\
+         //! their answers with `examples/gen_commands/classes.rs`.\n\n\
          use super::{{\n    Begin as B, Command, CommandId, Everywhere, Find as W, Flags as F, KeyFlags as K, KeySpec, \
          Local, Route, Split,\n}};\n\n\
          /// The version of the server that the facts come from.\n\
-         pub const REDIS_VERSION: &str = \"{version}\";\n\n"
+         pub const REDIS_VERSION: &str = \"{version}\";\n\n\
+         /// That one, and those that the facts about newer commands come from.\n\
+         pub const SERVERS: &str = \"{names}\";\n\n"
     );
     let names: Vec<&[u8]> = top_level(rows).map(str::as_bytes).collect();
     let multiplier = multiplier(&names)?;

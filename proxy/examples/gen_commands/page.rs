@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 const HEAD: &str = "\
 # Commands
 
-Made by `cargo run -p codis-proxy --example gen_commands -- HOST:PORT` from Redis VERSION's own
-`COMMAND` and from `proxy/examples/gen_commands/classes.rs`; a test compares it with a running server.
+Made by `cargo run -p codis-proxy --example gen_commands -- HOST:PORT ...` from what these answer to `COMMAND`: SERVERS;
+and from `proxy/examples/gen_commands/classes.rs`. A test compares it with a running server.
 
 - **yes**: as one Redis server would answer. Where a command names several keys, they must be in one
   slot (give them the same hash tag: `user:{42}:name`, `user:{42}:mail`), else the answer is
@@ -20,8 +20,8 @@ Made by `cargo run -p codis-proxy --example gen_commands -- HOST:PORT` from Redi
 ";
 
 /// The page.
-pub(crate) fn page(version: &str, rows: &[Row]) -> String {
-    let mut out = HEAD.replace("VERSION", version);
+pub(crate) fn page(servers: &str, rows: &[Row]) -> String {
+    let mut out = HEAD.replace("SERVERS", servers);
     let mut groups: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     // A container without a form of its own is no command that anyone can send.
     for row in rows.iter().filter(|(fact, class)| fact.subcommands == 0 || class.supported()) {

@@ -27,9 +27,9 @@ pub use getkeys::{KeyUse, key_accesses};
 pub use glob::{matches as glob_matches, matches_exactly as glob_matches_exactly};
 pub use keys::{KeysError, Streams, keys};
 pub use lookup::{by_full_name as lookup_full_name, lookup, resolve};
-pub use refusal::refusal;
+pub use refusal::{CROSSSLOT, refusal};
 pub use reply::{CATEGORIES, in_category, reply};
-pub use table::{COMMANDS, REDIS_VERSION, ids};
+pub use table::{COMMANDS, REDIS_VERSION, SERVERS, ids};
 
 /// A command or subcommand: its index in [`COMMANDS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,6 +138,8 @@ pub enum Local {
     Ping,
     /// `ECHO message`
     Echo,
+    /// `ROLE`
+    Role,
     /// `QUIT`
     Quit,
     /// `RESET`

@@ -4,6 +4,11 @@ use super::{CommandId, Route, ids};
 use crate::resp::Request;
 use crate::slots;
 
+/// What a request is answered whose keys are in different slots: the words of Redis Cluster, which client libraries
+/// know, and what to do.
+pub const CROSSSLOT: &str = "CROSSSLOT Keys in request don't hash to the same slot: give them the same hash tag, \
+     as in {user:42}:name and {user:42}:mail";
+
 /// Why this request is refused: an error text without the leading `-` and the line's end.
 ///
 /// Never anything for [`Route::Key`] and [`Route::Split`], so these need not ask.

@@ -1,6 +1,6 @@
-//! The commands of Redis 7.0.15 and the proxy's own. Generated, do not edit:
-//! `cargo run -p codis-proxy --example gen_commands -- HOST:PORT` asks a server and merges
-//! its answers with `examples/gen_commands/classes.rs`.
+//! The commands of Redis and the proxy's own. Generated, do not edit:
+//! `cargo run -p codis-proxy --example gen_commands -- HOST:PORT ...` asks servers and merges
+//! their answers with `examples/gen_commands/classes.rs`.
 
 use super::{
     Begin as B, Command, CommandId, Everywhere, Find as W, Flags as F, KeyFlags as K, KeySpec, Local, Route, Split,
@@ -8,6 +8,9 @@ use super::{
 
 /// The version of the server that the facts come from.
 pub const REDIS_VERSION: &str = "7.0.15";
+
+/// That one, and those that the facts about newer commands come from.
+pub const SERVERS: &str = "Redis 7.0.15, Redis 8.0.2, Valkey 8.1.1";
 
 /// Gives each name of the table a bucket of its own.
 pub(super) const MULTIPLIER: u64 = 0x3d395670917de15b;
@@ -378,7 +381,7 @@ pub static COMMANDS: [Command; 407] = [
     Command { name: "llen", arity: 2, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Key, specs: &SPECS_19, subcommands: 0, why: "" },
     Command { name: "lmove", arity: 5, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_4, subcommands: 0, why: "" },
     Command { name: "lmpop", arity: -4, flags: F::of(&[F::WRITE, F::MOVABLEKEYS]), route: Route::Keys, specs: &SPECS_21, subcommands: 0, why: "" },
-    Command { name: "lolwut", arity: -1, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "no client depends on it" },
+    Command { name: "lolwut", arity: -1, flags: F::of(&[F::READONLY, F::FAST]), route: Route::Everywhere(Everywhere::First), specs: &[], subcommands: 0, why: "" },
     Command { name: "lpop", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0, why: "" },
     Command { name: "lpos", arity: -3, flags: F::of(&[F::READONLY]), route: Route::Key, specs: &SPECS_1, subcommands: 0, why: "" },
     Command { name: "lpush", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0, why: "" },
@@ -398,7 +401,7 @@ pub static COMMANDS: [Command; 407] = [
     Command { name: "migrate", arity: -6, flags: F::of(&[F::WRITE, F::MOVABLEKEYS]), route: Route::Unsupported, specs: &SPECS_24, subcommands: 0, why: "administers one server: connect to that server" },
     Command { name: "module", arity: -2, flags: F::of(&[]), route: Route::Unsupported, specs: &[], subcommands: 5, why: "" },
     Command { name: "module|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
-    Command { name: "module|list", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "administers one server: connect to that server" },
+    Command { name: "module|list", arity: 2, flags: F::of(&[F::ADMIN, F::NOSCRIPT]), route: Route::Everywhere(Everywhere::First), specs: &[], subcommands: 0, why: "" },
     Command { name: "module|load", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "administers one server: connect to that server" },
     Command { name: "module|loadex", arity: -3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "administers one server: connect to that server" },
     Command { name: "module|unload", arity: 3, flags: F::of(&[F::ADMIN, F::NOSCRIPT, F::NO_ASYNC_LOADING]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "administers one server: connect to that server" },
@@ -447,7 +450,7 @@ pub static COMMANDS: [Command; 407] = [
     Command { name: "reset", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::NO_AUTH, F::ALLOW_BUSY]), route: Route::Local(Local::Reset), specs: &[], subcommands: 0, why: "" },
     Command { name: "restore", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Key, specs: &SPECS_30, subcommands: 0, why: "" },
     Command { name: "restore-asking", arity: -4, flags: F::of(&[F::WRITE, F::DENYOOM, F::ASKING]), route: Route::Unsupported, specs: &SPECS_30, subcommands: 0, why: "belongs to Redis Cluster, which this is not" },
-    Command { name: "role", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "administers one server: connect to that server" },
+    Command { name: "role", arity: 1, flags: F::of(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST]), route: Route::Local(Local::Role), specs: &[], subcommands: 0, why: "" },
     Command { name: "rpop", arity: -2, flags: F::of(&[F::WRITE, F::FAST]), route: Route::Key, specs: &SPECS_17, subcommands: 0, why: "" },
     Command { name: "rpoplpush", arity: 3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_4, subcommands: 0, why: "" },
     Command { name: "rpush", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM, F::FAST]), route: Route::Key, specs: &SPECS_0, subcommands: 0, why: "" },
@@ -463,7 +466,7 @@ pub static COMMANDS: [Command; 407] = [
     Command { name: "script|help", arity: 2, flags: F::of(&[F::LOADING, F::STALE]), route: Route::Local(Local::Help), specs: &[], subcommands: 0, why: "" },
     Command { name: "script|kill", arity: 2, flags: F::of(&[F::NOSCRIPT, F::ALLOW_BUSY]), route: Route::Everywhere(Everywhere::Kill), specs: &[], subcommands: 0, why: "" },
     Command { name: "script|load", arity: 3, flags: F::of(&[F::NOSCRIPT, F::STALE]), route: Route::Everywhere(Everywhere::ScriptLoad), specs: &[], subcommands: 0, why: "" },
-    Command { name: "script|show", arity: 3, flags: F::of(&[F::NOSCRIPT]), route: Route::Unsupported, specs: &[], subcommands: 0, why: "asks one server: use CODIS.SERVER host:port, or connect to that server" },
+    Command { name: "script|show", arity: 3, flags: F::of(&[F::NOSCRIPT]), route: Route::Everywhere(Everywhere::First), specs: &[], subcommands: 0, why: "" },
     Command { name: "sdiff", arity: -2, flags: F::of(&[F::READONLY]), route: Route::Keys, specs: &SPECS_23, subcommands: 0, why: "" },
     Command { name: "sdiffstore", arity: -3, flags: F::of(&[F::WRITE, F::DENYOOM]), route: Route::Keys, specs: &SPECS_33, subcommands: 0, why: "" },
     Command { name: "select", arity: 2, flags: F::of(&[F::LOADING, F::STALE, F::FAST]), route: Route::Local(Local::Select), specs: &[], subcommands: 0, why: "" },

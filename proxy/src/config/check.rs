@@ -3,6 +3,7 @@
 use super::ProxyConfig;
 use super::listen::Listen;
 use crate::address::{check_tcp, host_port};
+use crate::command::REDIS_VERSION;
 use codis_meta::auth::Token;
 use codis_service::config::{ByteSize, Configuration, Fault, Period};
 use std::ops::RangeInclusive;
@@ -41,6 +42,13 @@ fn names(config: &ProxyConfig, found: &mut Vec<Fault>) {
         let what =
             format!("\"{name}\" has characters other than letters, digits, '_', '-' and '.'");
         fault(found, "product_name", what);
+    }
+    let version = &config.session_redis_version;
+    let is_number = |part: &str| part.len() <= 9 && part.parse::<u32>().is_ok();
+    if version.split('.').count() != 3 || !version.split('.').all(is_number) {
+        let what =
+            format!("\"{version}\" is no version: give three numbers, such as \"{REDIS_VERSION}\"");
+        fault(found, "session_redis_version", what);
     }
     if let Err(what) = host_port(&config.admin_addr) {
         fault(found, "admin_addr", what);

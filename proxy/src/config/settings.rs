@@ -4,6 +4,7 @@
 
 use super::embedded::Embedded;
 use super::listen::ProtoType;
+use crate::command::REDIS_VERSION;
 use crate::users::Users;
 use codis_service::config::{ByteSize, Period, Secret, SlowThreshold};
 use codis_service::settings;
@@ -127,6 +128,9 @@ settings! {
         /// Whether a session is closed when one of its requests fails in the proxy. It gets an error
         /// reply otherwise.
         (Live) session_break_on_failure: bool = false;
+        /// The version of Redis that clients are told by HELLO and INFO. Some libraries use only what it
+        /// has: give the lowest version of the servers.
+        (Live) session_redis_version: String = REDIS_VERSION.into();
         /// A session with more bytes of unsent replies than this is not read from until they are sent.
         (Live) session_output_soft: ByteSize = ByteSize(16 * MB);
         /// A session with more bytes of unsent replies than this is closed.

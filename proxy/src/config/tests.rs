@@ -245,6 +245,10 @@ fn each_bad_value_has_its_own_message() {
         ),
         ("product_name = \"\"", "product_name: is empty; a proxy belongs to a product"),
         (
+            "session_redis_version = \"7.4\"",
+            "session_redis_version: \"7.4\" is no version: give three numbers, such as \"7.0.15\"",
+        ),
+        (
             "product_name = \"a b\"",
             "product_name: \"a b\" has characters other than letters, digits, '_', '-' and '.'",
         ),

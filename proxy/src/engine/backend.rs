@@ -206,6 +206,8 @@ pub(super) struct Greeted {
     pub(super) fence: u8,
     /// The last reply is that to CLIENT NO-TOUCH.
     pub(super) no_touch: bool,
+    /// How many replies are missing when that to CLIENT ID is next; 0 where it was not asked.
+    pub(super) id: u8,
 }
 
 impl Backend {

@@ -5,7 +5,7 @@ use super::everywhere::runs_script;
 use super::route::{NoRoute, Way, is_reserved};
 use super::session::{Flags, Session, Stall};
 use super::{CutReason, Engine};
-use crate::command::{self, CommandId, LookupError, Route, ids};
+use crate::command::{self, CROSSSLOT, CommandId, LookupError, Route, ids};
 
 use crate::resp::Request;
 use crate::slots;
@@ -140,8 +140,7 @@ impl Engine {
             return Err(self.refuse_reserved(session, id));
         }
         if !keys[1..].iter().all(same) {
-            let text = "CROSSSLOT Keys in request don't hash to the same slot";
-            return Err(self.reject(session, id, text));
+            return Err(self.reject(session, id, CROSSSLOT));
         }
         Ok(slot)
     }

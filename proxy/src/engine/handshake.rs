@@ -126,7 +126,11 @@ impl Engine {
         }
         let missing = greet(target, auth, name.as_bytes());
         // What the connection is for may change while the replies come.
-        target.greeted = Greeted { fence: fence_place(target), no_touch: target.no_touch };
+        target.greeted = Greeted {
+            fence: fence_place(target),
+            no_touch: target.no_touch,
+            id: if target.role == Role::Dedicated { 1 + u8::from(target.no_touch) } else { 0 },
+        };
         target.state = State::Handshake(missing);
         target.alive_us = self.now_us;
         self.mark_dirty(backend);
@@ -147,6 +151,9 @@ impl Engine {
             Ok(())
         } else if let Some(id) = client_id(&reply) {
             target.client_id = id;
+            Ok(())
+        } else if missing == target.greeted.id && reply.starts_with(b"-ERR") {
+            // A server before 5.0 does not tell. It cannot be told either to end a wait of the connection.
             Ok(())
         } else {
             Err(refusal(&reply))

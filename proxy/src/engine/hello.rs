@@ -9,7 +9,7 @@ use super::dispatch::Flow;
 use super::lane::Lane;
 use super::local::{Answer, NOT_AN_INTEGER, ok};
 use super::session::Flags;
-use crate::command::{CommandId, REDIS_VERSION};
+use crate::command::CommandId;
 use crate::resp::request::strict_integer;
 use crate::resp::{Protocol, Request, write};
 
@@ -95,7 +95,7 @@ impl Engine {
         let (protocol, client) = (target.protocol, target.client);
         let mut out = Vec::new();
         write::map(&mut out, protocol, 7);
-        for (key, value) in [("server", "redis"), ("version", REDIS_VERSION)] {
+        for (key, value) in [("server", "redis"), ("version", &self.settings.redis_version)] {
             write::bulk(&mut out, key.as_bytes());
             write::bulk(&mut out, value.as_bytes());
         }

@@ -10,7 +10,7 @@ use super::dispatch::{Flow, since_us};
 use super::route::{Way, is_reserved};
 use super::session::Flags;
 use super::session::Stall;
-use crate::command::CommandId;
+use crate::command::{CROSSSLOT, CommandId};
 use crate::resp::reply::{Scan, Scanner};
 use crate::resp::request::strict_integer;
 use crate::resp::{Protocol, Request, write};
@@ -151,8 +151,7 @@ impl Engine {
         let slot_of = |key: i64| slots::slot(request.arg(key as usize));
         let slot = slot_of(facts.first);
         if keys.any(|key| slot_of(key) != slot) {
-            let text = "CROSSSLOT Keys in request don't hash to the same slot";
-            return self.reject(session, command, text);
+            return self.reject(session, command, CROSSSLOT);
         }
         let target = &mut self.sessions[session as usize];
         target.last_command = command;

@@ -52,6 +52,7 @@ impl Engine {
             Local::Select => return self.select(session, id, request),
             Local::Ping => ping(request, &self.sessions[session as usize]),
             Local::Echo => Ok(bulk(request.arg(1))),
+            Local::Role => Ok(role()),
             Local::Quit => return self.quit(session, id),
             Local::Reset => return self.reset(session, id),
             Local::Time => Ok(self.time()),
@@ -350,6 +351,16 @@ impl Engine {
             self.cut(session, CutReason::Killed);
         }
     }
+}
+
+/// What the proxy is to its clients: a master without replicas, at no offset that they could compare with another's.
+fn role() -> Vec<u8> {
+    let mut out = Vec::new();
+    write::array(&mut out, 3);
+    write::bulk(&mut out, b"master");
+    write::integer(&mut out, 0);
+    write::array(&mut out, 0);
+    out
 }
 
 /// The group that serves a slot, or will once its keys have moved.

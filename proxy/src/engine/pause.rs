@@ -2,7 +2,8 @@
 //!
 //! While clients are paused, each session has a flag that sends its requests the way of those that are looked at first;
 //! so nobody pays for it otherwise. A request that waits was not taken: what was sent before goes on, and what follows it
-//! waits behind it. CLIENT and its subcommands run all the same, or nobody could end a pause.
+//! waits behind it. CLIENT and its subcommands run all the same, or nobody could end a pause; and what a server has
+//! answered already, as to a BLPOP that began before, is given to its client.
 
 use super::Engine;
 use super::dispatch::Flow;
@@ -55,9 +56,10 @@ impl Engine {
     #[cold]
     pub(super) fn hold(&mut self, session: u32, id: CommandId) -> Option<Flow> {
         let writes = self.may_write(session, id);
+        let answered = self.is_answered(session);
         let pause = self.pause.as_mut()?;
         let is_client = id.command().name.starts_with("client|");
-        if is_client || !(pause.all || writes) {
+        if is_client || answered || !(pause.all || writes) {
             return None;
         }
         pause.sessions.push(session);

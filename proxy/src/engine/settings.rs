@@ -33,6 +33,8 @@ pub struct Settings {
     pub session_send_timeout_s: u32,
     /// See `session_break_on_failure`.
     pub break_on_failure: bool,
+    /// See `session_redis_version`.
+    pub redis_version: Box<str>,
     /// See `backend_max_pipeline`.
     pub backend_requests_max: usize,
     /// See `backend_output_max`.
@@ -99,6 +101,7 @@ impl Settings {
             session_recv_timeout_s: whole_seconds(config.session_recv_timeout.0),
             session_send_timeout_s: whole_seconds(config.session_send_timeout.0),
             break_on_failure: config.session_break_on_failure,
+            redis_version: config.session_redis_version.as_str().into(),
             backend_requests_max: config.backend_max_pipeline,
             backend_output_bytes_max: config.backend_output_max.as_usize(),
             recv_timeout_us: us(config.backend_recv_timeout.0),

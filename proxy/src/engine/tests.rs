@@ -2,6 +2,7 @@
 
 mod everywhere;
 mod fence;
+mod gone;
 mod moves;
 mod pubsub;
 mod settle;

@@ -10,6 +10,7 @@
 
 mod bed;
 mod changes;
+mod codis;
 mod dataset;
 mod encrypted;
 mod members;
@@ -18,4 +19,5 @@ mod promotion;
 mod proxies;
 mod pubsub;
 mod refusals;
+mod tracking;
 mod waits;

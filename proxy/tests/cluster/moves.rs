@@ -20,7 +20,7 @@ fn move_all(bed: &Bed, gid: u32) {
 }
 
 /// Whether group `gid` has every slot that is moved, and none has an action.
-fn has_all(bed: &Bed, gid: u64) -> bool {
+pub fn has_all(bed: &Bed, gid: u64) -> bool {
     let list = json(&bed.admin, "slots list");
     let slots = list["slots"].as_array().unwrap_or_else(|| panic!("no slots in {list}"));
     let moved = &slots[usize::from(*MOVED.start())..=usize::from(*MOVED.end())];

@@ -4,9 +4,10 @@ use crate::facts::{self, Fact};
 use crate::generate::generate;
 use crate::redis::Redis;
 use crate::server::Value;
+use codis_proxy::command::{REDIS_VERSION, SERVERS};
 use std::path::Path;
 
-const HOW: &str = "run `cargo run -p codis-proxy --example gen_commands -- HOST:PORT`";
+const HOW: &str = "run `cargo run -p codis-proxy --example gen_commands -- HOST:PORT ...`";
 
 #[test]
 fn the_checked_in_files_are_what_the_generator_makes_of_a_running_server() {
@@ -16,7 +17,7 @@ fn the_checked_in_files_are_what_the_generator_makes_of_a_running_server() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |path: &str| std::fs::read(root.join(path)).expect("a checked-in file");
     let facts = all_facts(&mut redis);
-    let made = generate(codis_proxy::command::REDIS_VERSION, facts).expect("all is classified");
+    let made = generate(REDIS_VERSION, SERVERS, facts).expect("all is classified");
 
     assert!(read("src/command/table.rs") == made.table.as_bytes(), "table.rs is stale: {HOW}");
     assert!(read("src/command/commands.resp") == made.entries, "commands.resp is stale: {HOW}");
@@ -56,7 +57,7 @@ fn the_page_and_the_table_say_what_the_classes_say() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |path: &str| std::fs::read(root.join(path)).expect("a checked-in file");
     let facts = facts_of(&read("src/command/commands.resp"));
-    let made = generate(codis_proxy::command::REDIS_VERSION, facts).expect("all is classified");
+    let made = generate(REDIS_VERSION, SERVERS, facts).expect("all is classified");
     assert!(read("src/command/table.rs") == made.table.as_bytes(), "table.rs is stale: {HOW}");
     assert!(read("../docs/commands.md") == made.page.as_bytes(), "commands.md is stale: {HOW}");
 }
@@ -76,7 +77,7 @@ fn a_command_that_nobody_has_classified_stops_the_generator() {
         subcommands: 0,
     };
     facts.push(unknown);
-    let error = generate("7.0", facts).err().unwrap_or_default();
+    let error = generate("7.0", "", facts).err().unwrap_or_default();
     assert_eq!(error, "'frobnicate' is not classified: put it into classes.rs");
 }
 
@@ -87,6 +88,6 @@ fn a_command_that_the_server_has_no_more_stops_the_generator() {
     };
     let mut facts = all_facts(&mut redis);
     facts.retain(|fact| fact.name != "ping");
-    let error = generate("7.0", facts).err().unwrap_or_default();
+    let error = generate("7.0", "", facts).err().unwrap_or_default();
     assert_eq!(error, "'ping' is classified, but the server does not have it");
 }

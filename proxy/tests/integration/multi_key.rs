@@ -69,7 +69,7 @@ fn keys_of_different_slots_are_refused_where_one_server_must_see_them_all() {
     let cluster = Cluster::start();
     let mut client = cluster.client();
     let (a, b) = (cluster.key_on(0, "a"), cluster.key_on(1, "b"));
-    let crossslot = Value::Error(b"CROSSSLOT Keys in request don't hash to the same slot".to_vec());
+    let crossslot = Value::Error(codis_proxy::command::CROSSSLOT.into());
     for line in [
         "RENAME A B",
         "COPY A B",

@@ -1,8 +1,9 @@
 //! The process: its command line, signals, cores, listeners, and what it costs when nobody asks.
 
 use crate::cluster::{BINARY, Cluster};
-use codis_testbed::{Process, Value, cores, encode, eventually, metric_by_label};
+use codis_testbed::{Client, Process, Value, cores, encode, eventually, metric_by_label};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -110,6 +111,49 @@ fn sigterm_lets_go_of_waits_so_that_nothing_is_popped_for_a_client_that_is_gone(
     assert_eq!(server.call(&["LLEN", &key]), Value::Integer(1));
     let status = cluster.proxy().process_mut().wait();
     assert_eq!(status.code(), Some(0), "{}", cluster.proxy().process().printed());
+}
+
+#[test]
+fn an_element_that_comes_while_the_proxy_ends_is_with_a_client_or_in_its_list() {
+    let mut cluster = Cluster::start();
+    let key = cluster.key_on(0, "list");
+    let mut waiting: Vec<Client> = (0..200).map(|_| cluster.client()).collect();
+    waiting.iter_mut().for_each(|client| client.send(encode(&["BLPOP", &key, "0"])));
+    let mut server = cluster.backends[0].client();
+    eventually("all wait at the server", || {
+        server.run("INFO clients").text().contains("blocked_clients:200\r\n")
+    });
+    let (ended, pushed) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let mut pusher = cluster.backends[0].client();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                let element = pushed.fetch_add(1, Ordering::Relaxed).to_string();
+                pusher.call(&["RPUSH", &key, &element]);
+                std::thread::sleep(Duration::from_micros(100));
+            }
+        });
+        eventually("some have their element", || pushed.load(Ordering::Relaxed) > 20);
+        cluster.proxy().process().terminate();
+        for client in &mut waiting {
+            client.something_comes_within(Duration::from_secs(10));
+        }
+        ended.store(true, Ordering::Relaxed);
+    });
+    let mut elements: Vec<usize> = waiting
+        .iter_mut()
+        .filter_map(|client| match client.read() {
+            Value::Array(pair) => Some(pair[1].text()),
+            Value::NullArray => None,
+            other => panic!("BLPOP was answered {other:?}"),
+        })
+        .chain(server.call(&["LRANGE", &key, "0", "-1"]).items().iter().map(Value::text))
+        .map(|element| element.parse().expect("a number"))
+        .collect();
+    elements.sort_unstable();
+    let all: Vec<usize> = (0..pushed.into_inner()).collect();
+    assert_eq!(elements, all, "an element is lost, or doubled");
+    assert_eq!(cluster.proxy().process_mut().wait().code(), Some(0));
 }
 
 #[test]

@@ -32,7 +32,12 @@ impl World {
             let name = if registers {
                 ["MGET", "MSET"][self.rng.usize(..2)]
             } else {
-                ["DEL", "UNLINK", "EXISTS"][self.rng.usize(..3)]
+                match self.rng.usize(..3) {
+                    0 => "DEL",
+                    1 if self.plan.codis => "DEL",
+                    1 => "UNLINK",
+                    _ => "EXISTS",
+                }
             };
             let fits = |key: &&Key| !registers || key.kind == Kind::Register;
             let mut keys: Vec<Key> = of_database.iter().filter(fits).cloned().collect();

@@ -40,7 +40,7 @@ mod walks;
 mod world;
 
 use codis_testbed::{Seeds, caught, for_each};
-use plan::Bug;
+use plan::{Bug, CODIS_EVERY};
 use std::sync::Mutex;
 use verdict::{Outcome, run};
 
@@ -82,7 +82,10 @@ fn a_seed_runs_the_same_way_each_time() {
 fn every_broken_rule_is_found() {
     let first = SEEDS.first();
     let found = |bug: Bug| {
-        (first..first + BUG_SEEDS).find_map(|seed| {
+        // What concerns servers of Codis shows with them alone.
+        let step = if bug == Bug::CodisForEver { CODIS_EVERY } else { 1 };
+        let seeds = (first.next_multiple_of(step)..).step_by(step as usize);
+        seeds.take(BUG_SEEDS as usize).find_map(|seed| {
             let why = checked(seed, bug).err()?;
             // It is the broken rule that shows.
             checked(seed, Bug::None).is_ok().then_some((seed, why))

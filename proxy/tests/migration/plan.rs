@@ -39,10 +39,18 @@ pub(crate) enum Bug {
     AllUntold,
     /// A client that tracks is told of what its own command changes before it is answered.
     ToldTooEarly,
+    /// Codis's own way to move keys, which overwrites, is taken after the source has been another run as well.
+    CodisForEver,
 }
 
+/// In one of so many seeds servers are those of Codis.
+pub(crate) const CODIS_EVERY: u64 = 5;
+
+/// What servers of Codis ask for.
+pub(crate) const PASSWORD: &str = "secret";
+
 impl Bug {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::SourceWins,
         Self::TargetNotWalked,
         Self::NotDrained,
@@ -58,6 +66,7 @@ impl Bug {
         Self::EndAskedAnew,
         Self::AllUntold,
         Self::ToldTooEarly,
+        Self::CodisForEver,
     ];
 
     /// The text of a script as a server with this bug runs it.
@@ -70,6 +79,7 @@ impl Bug {
                 ("if copy then command[", "command[#command + 1] = 'REPLACE' if copy then command[")
             }
             Self::UnknownForgotten => ("'HDEL'", "'HGET'"),
+            Self::CodisForEver => ("' began') ~= run then", "' began') == '' then"),
             _ => return text,
         };
         let changed = moves::SCRIPT.replacen(from, to, 1);
@@ -166,6 +176,8 @@ pub(crate) struct Plan {
     pub(crate) streams: Vec<Place>,
     /// Further clients, one for each stream, which read them.
     pub(crate) readers: usize,
+    /// The servers are those of Codis, and ask for a password: keys move by their own command.
+    pub(crate) codis: bool,
 }
 
 impl Plan {
@@ -217,15 +229,24 @@ impl Plan {
             pairs: Vec::new(),
             streams: Vec::new(),
             readers: 0,
+            codis: seed.is_multiple_of(CODIS_EVERY),
         };
+        if plan.codis {
+            PASSWORD.clone_into(&mut plan.settings.product_auth);
+            plan.durability = "none";
+        }
         if trouble == Trouble::Network {
             plan.faults = 12;
             plan.operations = 8;
         }
         plan.choose_keys(rng);
-        plan.choose_pairs(rng);
-        plan.choose_streams(rng);
-        plan.choose_protocols(rng);
+        plan.speaks = vec![Speaks::Resp2; plan.all_clients()];
+        // Servers of Codis know neither BLMOVE nor streams, and one protocol.
+        if !plan.codis {
+            plan.choose_pairs(rng);
+            plan.choose_streams(rng);
+            plan.choose_protocols(rng);
+        }
         plan
     }
 

@@ -80,7 +80,7 @@ impl World {
         let slots = group.state.data().slots.iter().enumerate();
         let open = slots.filter_map(|(number, slot)| {
             let action = slot.action.as_ref()?;
-            let waits = self.plan.strays && action.failure.contains("UNLINK");
+            let waits = self.plan.strays && action.failure.contains("redis-cli");
             (!waits).then(|| format!("slot {number}: {action:?}"))
         });
         open.collect()

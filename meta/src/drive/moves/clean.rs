@@ -8,12 +8,13 @@ use super::plan::Place;
 use super::trouble::Trouble;
 use super::{Member, Mover, Servers};
 
-/// What a connection of a MIGRATE last did, and what it is called in the list of connections before it did anything.
-const LAST_COMMANDS: [&str; 5] = ["", "NULL", "auth", "select", "restore"];
+/// What a connection of a MIGRATE, or of Codis's own way to move keys, last did, and what it is called in the list of
+/// connections before it did anything.
+const LAST_COMMANDS: [&str; 6] = ["", "NULL", "auth", "select", "restore", "slotsrestore"];
 
 /// Writes the mark. The HDEL is for a source that is full: it refuses a script's HSET for lack of memory, unless the
 /// script has written before.
-const MARK: &str = "\
+pub(super) const MARK: &str = "\
 redis.call('HDEL', KEYS[1], ARGV[1])
 return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])";
 
@@ -87,6 +88,7 @@ mod tests {
         for (name, last, is_it) in [
             ("", "restore", true),
             ("", "NULL", true),
+            ("", "slotsrestore", true),
             ("", "select", true),
             ("", "auth", true),
             ("", "get", false),

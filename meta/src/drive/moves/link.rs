@@ -7,11 +7,13 @@
 //! What a lost connection has sent may run late. So it is killed at the server before another is used there in its place.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use codis_proto::{COPIES_KEY, MOVER_KEY};
 
+use super::abilities::Abilities;
 use super::copies::Copies;
 use super::net::{Connection, Net, Request, Value, request};
 use super::trouble::Trouble;
@@ -26,12 +28,6 @@ pub(in crate::drive) const NAME: &str = "codis-mover:";
 /// What one that only looks is named.
 const VISITOR: &str = "codis-visitor";
 
-/// Commands without which no keys move.
-const NEEDED: [&str; 6] = ["EVAL", "SCAN", "MIGRATE", "MEMORY", "UNLINK", "CLIENT"];
-
-/// The command that tells servers which know times to live of fields.
-const FIELD_TTL: &str = "HPEXPIRETIME";
-
 /// What is remembered of a server within a term.
 #[derive(Debug, Default)]
 pub(super) struct Host {
@@ -42,8 +38,7 @@ pub(super) struct Host {
 struct Memory {
     /// The run that the marks were written in; empty before the first.
     run_id: String,
-    /// Fields of hashes can have times to live there.
-    field_ttl: bool,
+    abilities: Abilities,
     /// Connections that were lost with something on its way: their run and number.
     strays: Vec<(String, i64)>,
 }
@@ -59,6 +54,8 @@ impl Host {
 pub(super) struct Hosts {
     hosts: Mutex<BTreeMap<String, Arc<Host>>>,
     pub(super) copies: Copies,
+    /// How many connections have been told apart by their names.
+    numbered: AtomicU64,
 }
 
 impl Hosts {
@@ -81,7 +78,9 @@ pub(super) struct Link<C> {
     id: i64,
     /// The server's run.
     pub(super) run_id: String,
-    pub(super) field_ttl: bool,
+    /// What it says of its release; equal for servers of the same.
+    pub(super) release: String,
+    pub(super) abilities: Abilities,
     database: u32,
 }
 
@@ -94,7 +93,12 @@ pub(super) async fn open<N: Net>(
     term: u64,
 ) -> Result<Link<N::Connection>, Trouble> {
     let mut link = connect(net, hosts.get(address), address).await?;
-    link.introduce(password, &format!("{NAME}{term}")).await?;
+    let name = format!("{NAME}{term}");
+    link.introduce(password, &name).await?;
+    if link.id == 0 {
+        let number = hosts.numbered.fetch_add(1, Ordering::Relaxed);
+        link.find_by_name(&format!("{name}:{number}")).await?;
+    }
     link.raise(term).await?;
     link.tidy(term, &hosts.copies).await?;
     Ok(link)
@@ -108,6 +112,7 @@ pub(super) async fn visit<N: Net>(
 ) -> Result<Link<N::Connection>, Trouble> {
     let mut link = connect(net, Arc::default(), address).await?;
     link.introduce(password, VISITOR).await?;
+    link.abilities = link.abilities().await?;
     Ok(link)
 }
 
@@ -124,7 +129,8 @@ async fn connect<N: Net>(
         host,
         id: 0,
         run_id: String::new(),
-        field_ttl: false,
+        release: String::new(),
+        abilities: Abilities::default(),
         database: 0,
     })
 }
@@ -143,11 +149,24 @@ impl<C: Connection> Link<C> {
         requests.push(request(&["CLIENT", "SETNAME", name]));
         requests.push(request(&["CLIENT", "ID"]));
         requests.push(request(&["INFO"]));
-        let info = self.all_well(requests).await?;
-        let [.., id, info] = info.as_slice() else { return Err(self.unfit("says too little")) };
+        let names: Vec<String> = requests.iter().map(name_of).collect();
+        let requests = requests.into_iter().map(|request| (0, request)).collect();
+        let answers = self.ask(requests, CALL_MAX).await?;
+        let last = answers.len() - 1;
+        for (place, (answer, name)) in answers.iter().zip(names).enumerate() {
+            match answer {
+                // A server before Redis 5.0 does not tell a connection its number.
+                Value::Error(why) if place + 1 != last || !why.starts_with("ERR") => {
+                    return Err(self.refused(&name, why));
+                }
+                _ => {}
+            }
+        }
+        let [.., id, info] = answers.as_slice() else { return Err(self.unfit("says too little")) };
         let info = info.text().unwrap_or_default();
-        self.id = id.integer().ok_or_else(|| self.unfit("does not number its connections"))?;
+        self.id = id.integer().unwrap_or(0);
         self.run_id = field(info, "run_id").to_owned();
+        self.release = ["redis_version", "valkey_version"].map(|name| field(info, name)).join(" ");
         if field(info, "role") != "master" {
             let of = (field(info, "master_host"), field(info, "master_port"));
             let what = format!("is no master, it follows {}:{}: promote a server", of.0, of.1);
@@ -156,6 +175,17 @@ impl<C: Connection> Link<C> {
         if self.run_id.is_empty() {
             return Err(self.unfit("does not tell its run_id in INFO"));
         }
+        Ok(())
+    }
+
+    /// Learns the connection's number by giving it a name that no other has. It says the term still.
+    async fn find_by_name(&mut self, own: &str) -> Result<(), Trouble> {
+        let ask = vec![request(&["CLIENT", "SETNAME", own]), request(&["CLIENT", "LIST"])];
+        let list = self.all_well(ask).await?.pop().and_then(Value::into_bytes).unwrap_or_default();
+        let list = String::from_utf8_lossy(&list).into_owned();
+        let mut lines = list.lines().filter(|line| client_field(line, "name") == Some(own));
+        let id = lines.next().and_then(|line| client_field(line, "id")?.parse().ok());
+        self.id = id.ok_or_else(|| self.unfit("does not number its connections"))?;
         Ok(())
     }
 
@@ -179,16 +209,16 @@ impl<C: Connection> Link<C> {
     async fn tidy(&mut self, term: u64, copies: &Copies) -> Result<(), Trouble> {
         let (known, strays) = {
             let memory = self.host.lock();
-            let known = (memory.run_id == self.run_id).then_some(memory.field_ttl);
+            let known = (memory.run_id == self.run_id).then_some(memory.abilities);
             let run = |stray: &&(String, i64)| stray.0 == self.run_id;
             let strays: Vec<i64> = memory.strays.iter().filter(run).map(|stray| stray.1).collect();
             (known, strays)
         };
         let mut ids = strays.clone();
-        if let Some(field_ttl) = known {
-            self.field_ttl = field_ttl;
+        if let Some(abilities) = known {
+            self.abilities = abilities;
         } else {
-            self.field_ttl = self.abilities().await?;
+            self.abilities = self.abilities().await?;
             ids.extend(self.older(term).await?);
         }
         let kills = ids.iter().map(|id| request(&["CLIENT", "KILL", "ID", &id.to_string()]));
@@ -198,26 +228,19 @@ impl<C: Connection> Link<C> {
         self.ask_well(copies.left(&register), CALL_MAX).await?;
         let mut memory = self.host.lock();
         memory.run_id.clone_from(&self.run_id);
-        memory.field_ttl = self.field_ttl;
+        memory.abilities = self.abilities;
         memory.strays.retain(|(run, id)| *run == self.run_id && !strays.contains(id));
         Ok(())
     }
 
-    /// Refuses a server that lacks what moving takes; answers whether fields can have times to live.
-    async fn abilities(&mut self) -> Result<bool, Trouble> {
-        let mut ask = request(&["COMMAND", "INFO"]);
-        ask.extend(NEEDED.iter().chain([&FIELD_TTL]).map(|name| name.to_lowercase().into_bytes()));
-        let known = self.all_well(vec![ask]).await?.pop().and_then(Value::into_items);
-        let known = known.unwrap_or_default();
-        let has = |value: &Value| matches!(value, Value::Array(about) if !about.is_empty());
-        for (place, name) in NEEDED.iter().enumerate() {
-            if !known.get(place).is_some_and(has) {
-                return Err(self.unfit(&format!(
-                    "does not know {name}, without which no key moves: keep it under its own name (rename-command)"
-                )));
-            }
-        }
-        Ok(known.last().is_some_and(has))
+    /// Asks what the server can do. Refuses one that lacks what moving takes.
+    async fn abilities(&mut self) -> Result<Abilities, Trouble> {
+        let answer = self.all_well(vec![Abilities::question()]).await?.pop();
+        Abilities::read(answer).map_err(|missing| {
+            self.unfit(&format!(
+                "does not know {missing}, without which no key moves: keep it under its own name (rename-command)"
+            ))
+        })
     }
 
     /// The connections there of leaders before `term`.
@@ -242,7 +265,7 @@ impl<C: Connection> Link<C> {
                 sent.push(vec![b"SELECT".to_vec(), database.to_string().into_bytes()]);
                 self.database = database;
             }
-            sent.push(request);
+            sent.push(self.abilities.in_its_words(request));
         }
         if sent.is_empty() {
             return Ok(Vec::new());
@@ -284,7 +307,7 @@ impl<C: Connection> Link<C> {
         requests: Vec<(u32, Request)>,
         patience: Duration,
     ) -> Result<Vec<Value>, Trouble> {
-        let names: Vec<String> = requests.iter().map(|(_, request)| name(request)).collect();
+        let names: Vec<String> = requests.iter().map(|(_, request)| name_of(request)).collect();
         let answers = self.ask(requests, patience).await?;
         for (answer, name) in answers.iter().zip(names) {
             if let Value::Error(why) = answer {
@@ -347,7 +370,7 @@ impl<C: Connection> Link<C> {
 }
 
 /// A command's name, for a sentence.
-fn name(request: &Request) -> String {
+fn name_of(request: &Request) -> String {
     request.first().map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default()
 }
 
@@ -359,7 +382,9 @@ pub(super) fn field<'a>(info: &'a str, name: &str) -> &'a str {
 
 /// The connection that a line of CLIENT LIST is about, if it is that of a leader before `term`.
 pub(in crate::drive) fn older_mover(line: &str, term: u64) -> Option<i64> {
-    let of = client_field(line, "name")?.strip_prefix(NAME)?.parse::<u64>().ok()?;
+    let rest = client_field(line, "name")?.strip_prefix(NAME)?;
+    // A number may follow that tells the connection from others.
+    let of = rest.split(':').next()?.parse::<u64>().ok()?;
     (of < term).then(|| client_field(line, "id")?.parse().ok())?
 }
 
@@ -378,6 +403,8 @@ mod tests {
             |name: &str| format!("id=7 addr=10.0.0.1:5 laddr=10.0.0.2:6379 fd=8 name={name} age=1");
         for (name, older) in [
             ("codis-mover:4", true),
+            ("codis-mover:4:17", true),
+            ("codis-mover:5:4", false),
             ("codis-mover:5", false),
             ("codis-mover:x", false),
             ("codis-proxy:a:4", false),

@@ -10,15 +10,18 @@
 //! **Nothing is given up half-way but with the term.** Within a term no question to a server is abandoned: it
 //! is answered, or its connection is lost and killed at the server before the next one is used there.
 
+mod abilities;
 mod admission;
 mod big;
 mod board;
 mod clean;
 mod copies;
 mod exclusion;
+mod functions;
 mod link;
 mod net;
 mod pace;
+mod pair;
 mod pass;
 mod plan;
 mod prepare;

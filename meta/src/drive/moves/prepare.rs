@@ -10,6 +10,7 @@ use super::exclusion::Moment;
 use super::net::Net;
 use super::plan::{Phase, Plan, SlotMove, Way};
 use super::source::Session;
+use super::survey::Looked;
 use super::trouble::Trouble;
 use super::{Member, Mover, Servers};
 use crate::drive::barriers::{self, Barrier, Fencing};
@@ -38,8 +39,8 @@ impl View {
     }
 }
 
-/// The targets of some slots, as they were when they were looked through: address and run.
-type Runs = BTreeMap<String, String>;
+/// The targets of some slots, as they were when they were looked through, by their addresses.
+type Runs = BTreeMap<String, Looked>;
 
 impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
     /// Gets those ready whose turn it is. Answers whether there were any.
@@ -72,8 +73,9 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
             return Ok(true);
         }
         self.board.doing(plan.source.group, "counting what is to move");
-        match self.ready_source(session, plan, moment, &ready).await {
-            Ok(()) => self.barrier(plan, &ready, &runs).await?,
+        match self.ready_source(session, plan, moment, (&ready, &runs, &ways)).await {
+            Ok(ready) if ready.is_empty() => {}
+            Ok(ready) => self.barrier(plan, &ready, &runs).await?,
             Err(trouble) => self.wait_with(&ready, &trouble).await?,
         }
         Ok(true)
@@ -96,16 +98,16 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
             let Some(place) = plan.targets.get(&target) else { continue };
             match self.look_at_target(plan, moment, place, &slots).await {
                 Ok(looked) => {
-                    runs.insert(place.address.clone(), looked.run_id);
                     for one in slots {
                         match looked.foreign.get(&one.slot) {
                             None => ready.push(one),
                             Some(foreign) => {
-                                let reason = foreign.reason(&place.address);
+                                let reason = foreign.reason(&place.address, looked.abilities);
                                 self.put_off(std::slice::from_ref(&one), &reason).await?;
                             }
                         }
                     }
+                    runs.insert(place.address.clone(), looked);
                 }
                 Err(trouble) => self.wait_with(&slots, &trouble).await?,
             }
@@ -113,29 +115,44 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         Ok((ready, runs))
     }
 
-    /// Counts what is to move, and cleans the source towards every target.
+    /// Counts what is to move, cleans the source towards every target, and has the functions there that the keys may need.
+    /// Answers those of the slots whose keys the target can be given; `ways` are those that slots are on.
     async fn ready_source(
         &self,
         session: &mut Session,
         plan: &Plan,
         moment: &Moment,
-        ready: &[SlotMove],
-    ) -> Result<(), Trouble> {
+        (ready, runs, ways): (&[SlotMove], &Runs, &BTreeSet<Way>),
+    ) -> Result<Vec<SlotMove>, Trouble> {
         let slots: BTreeSet<u32> = ready.iter().map(|one| one.slot).collect();
         session.weigh(self, plan, slots).await?;
-        let targets: BTreeSet<u32> = ready.iter().map(|one| one.target).collect();
+        let mut targets: BTreeSet<u32> = ready.iter().map(|one| one.target).collect();
         let mut source = self.open(&plan.source.address).await?;
+        let mut ready = ready.to_vec();
+        for target in targets.clone() {
+            let Some(place) = plan.targets.get(&target) else { continue };
+            let Some(looked) = runs.get(&place.address) else { continue };
+            let rested = !ways.contains(&Way { from: plan.source.group, to: target });
+            let tried = self.try_pair(&mut source, (plan, moment), (place, looked), rested).await;
+            if let Err(trouble) = tried {
+                let (unfit, fit) = ready.into_iter().partition(|one| one.target == target);
+                self.wait_with(&unfit as &Vec<SlotMove>, &trouble).await?;
+                ready = fit;
+                targets.remove(&target);
+            }
+        }
         for place in targets.iter().filter_map(|target| plan.targets.get(target)) {
             let inside = self.exclusion.enter(moment, [plan.source.group, place.group]);
             let _inside = inside.ok_or(Trouble::Stale)?;
             self.clean(&mut source, place).await?;
+            self.bring_functions(&mut source, place).await?;
         }
         // What was found at the targets is so still, as nobody was promoted since.
         for place in targets.iter().filter_map(|target| plan.targets.get(target)) {
             let inside = self.exclusion.enter(moment, [plan.source.group, place.group]);
             drop(inside.ok_or(Trouble::Stale)?);
         }
-        Ok(())
+        Ok(ready)
     }
 
     /// Notes why slots wait, and lets them rest.
@@ -198,9 +215,9 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
 
     /// Whether the targets are still those that were looked through.
     async fn same_runs(&self, runs: &Runs) -> Result<(), String> {
-        for (address, run_id) in runs {
+        for (address, looked) in runs {
             let link = self.open(address).await.map_err(|trouble| trouble.to_string())?;
-            if link.run_id != *run_id {
+            if link.run_id != looked.run_id {
                 return Err(format!(
                     "{address} has been restarted since it was looked through: it is looked through again"
                 ));

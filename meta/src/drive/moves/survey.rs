@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use codis_proto::{BIG_KEY_PREFIX, CLEAN_KEY};
 
+use super::abilities::Abilities;
 use super::exclusion::Moment;
 use super::link::CALL_MAX;
 use super::net::{Net, Request, Value, request};
@@ -11,6 +12,7 @@ use super::plan::{Place, Plan, SlotMove};
 use super::slot::{is_hidden, is_reserved, slot};
 use super::trouble::Trouble;
 use super::walk::{Page, Walk};
+use super::weigh::{size_requests, sizes};
 use super::{Member, Mover, Servers};
 use crate::drive::server::Marks;
 
@@ -30,6 +32,8 @@ pub(super) struct Foreign {
 pub(super) struct Looked {
     /// The run that it was found in.
     pub(super) run_id: String,
+    pub(super) release: String,
+    pub(super) abilities: Abilities,
     /// By slot.
     pub(super) foreign: BTreeMap<u32, Foreign>,
 }
@@ -61,7 +65,12 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         let mut link = self.open(&target.address).await?;
         let foul = request(&["HDEL", CLEAN_KEY, &plan.source.address]);
         link.all_well_in(0, vec![foul], CALL_MAX).await?;
-        let mut looked = Looked { run_id: link.run_id.clone(), foreign: BTreeMap::new() };
+        let mut looked = Looked {
+            run_id: link.run_id.clone(),
+            release: link.release.clone(),
+            abilities: link.abilities,
+            foreign: BTreeMap::new(),
+        };
         let leftovers: BTreeMap<u32, bool> =
             slots.iter().map(|one| (one.slot, one.leftovers)).collect();
         let mut walk = Walk::begin(&mut link).await?.with_reserved();
@@ -131,17 +140,12 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         let mut weighed = Weighed::default();
         let mut asked = Page::default();
         loop {
-            let usages = asked.keys.iter().map(|key| (asked.database, memory_usage(key)));
-            let (answers, page) = walk.next(&mut link, usages.collect()).await?;
-            for (answer, key) in answers.into_iter().zip(std::mem::take(&mut asked.keys)) {
-                // Nil for one that has gone meanwhile.
-                if let Value::Error(why) = &answer {
-                    return Err(link.refused("MEMORY USAGE", why));
-                }
-                let Some(bytes) = answer.integer().and_then(|bytes| u64::try_from(bytes).ok())
-                else {
-                    continue;
-                };
+            let requests = size_requests(link.abilities, &asked);
+            let (answers, page) = walk.next(&mut link, requests).await?;
+            let keys = std::mem::take(&mut asked.keys);
+            for (bytes, key) in sizes(&link, answers)?.into_iter().zip(keys) {
+                // Those that have gone meanwhile have none.
+                let Some(bytes) = bytes else { continue };
                 weighed.keys += 1;
                 weighed.bytes += bytes;
                 if bytes > plan.rules.big_bytes {
@@ -164,10 +168,6 @@ fn unlink(page: Page) -> Option<(u32, Request)> {
     Some((page.database, request))
 }
 
-pub(super) fn memory_usage(key: &[u8]) -> Request {
-    vec![b"MEMORY".to_vec(), b"USAGE".to_vec(), key.to_vec()]
-}
-
 /// The term in the name of a hidden key.
 fn hidden_term(key: &[u8]) -> Option<u64> {
     let rest = key.strip_prefix(BIG_KEY_PREFIX.as_bytes())?;
@@ -176,7 +176,7 @@ fn hidden_term(key: &[u8]) -> Option<u64> {
 
 impl Foreign {
     /// Why the slot waits, and what to do.
-    pub(super) fn reason(&self, address: &str) -> String {
+    pub(super) fn reason(&self, address: &str, abilities: Abilities) -> String {
         let named: Vec<String> = self
             .named
             .iter()
@@ -191,9 +191,10 @@ impl Foreign {
         };
         format!(
             "{address} has {} keys of this slot that no move has left there: {}{more}. Save what is wanted and remove \
-             them, each as in: redis-cli {at} -n {database} UNLINK {}. Then the slot moves by itself",
+             them, each as in: redis-cli {at} -n {database} {} {}. Then the slot moves by itself",
             self.count,
             named.join(", "),
+            abilities.removal(),
             shown(key),
         )
     }
@@ -213,9 +214,10 @@ mod tests {
     #[test]
     fn a_reason_names_some_keys_and_the_command_that_removes_them() {
         let named = vec![(0, b"a\x00b".to_vec()), (3, vec![b'x'; 100])];
-        let reason = Foreign { count: 9, named }.reason("10.0.0.2:6379");
+        let foreign = Foreign { count: 9, named };
+        let reason = foreign.reason("10.0.0.2:6379", Abilities::default());
         assert!(reason.contains("has 9 keys") && reason.contains(r#""a\x00b" (db 0)"#), "{reason}");
-        assert!(reason.contains("redis-cli -h 10.0.0.2 -p 6379 -n 0 UNLINK"), "{reason}");
+        assert!(reason.contains("redis-cli -h 10.0.0.2 -p 6379 -n 0 DEL"), "{reason}");
         assert!(reason.len() < 500, "{reason}");
     }
 

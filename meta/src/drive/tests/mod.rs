@@ -7,6 +7,7 @@ mod fixture;
 mod model;
 mod moves;
 mod moves_big;
+mod moves_codis;
 mod promotion;
 mod simulation;
 mod sync;

@@ -86,7 +86,7 @@ impl Server {
             info,
             ..ServerFacts::default()
         };
-        Seen { facts, marks: Some(self.marks()), keys_of_moves: 0 }
+        Seen { facts, marks: Some(self.marks()), keys_of_moves: 0, codis: false }
     }
 }
 

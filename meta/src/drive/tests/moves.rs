@@ -425,3 +425,29 @@ async fn servers_with_a_password_move_keys() {
     at_rest(&meta).await;
     assert_eq!((contents(&from), contents(&to)), (Contents::new(), before));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slots_take_along_the_functions_that_their_new_server_lacks() {
+    let (from, to) = (redis(), redis());
+    let load = |server: &Redis, library: &str, answer: &str| {
+        let code = format!(
+            "#!lua name={library}\nredis.register_function{{function_name='{library}_f', callback=function() \
+             return '{answer}' end, flags={{'no-writes'}}}}"
+        );
+        server.client().call(&["FUNCTION", "LOAD", &code])
+    };
+    if load(&from, "one", "source").error().is_some() {
+        tracing::info!("not looked at: the server knows no functions");
+        return;
+    }
+    load(&from, "two", "source");
+    load(&to, "two", "target");
+    fill(&from, 0, 100);
+    let meta = meta_of(&[&from], &[&to]).await;
+    queue(&meta, 0, 1023, 2).await;
+    let _drive = meta.drive("");
+    at_rest(&meta).await;
+    for (function, answer) in [("one_f", "source"), ("two_f", "target")] {
+        assert_eq!(to.client().call(&["FCALL", function, "0"]), Value::bulk(answer));
+    }
+}

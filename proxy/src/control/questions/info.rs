@@ -1,6 +1,6 @@
 //! `INFO`: the fields of Redis where their meaning is the same, and sections of our own.
 
-use super::super::facts::{CODIS_VERSION, REDIS_COMPATIBLE_VERSION};
+use super::super::facts::CODIS_VERSION;
 use super::super::process::Process;
 use super::super::state::{Snapshot, State};
 use super::super::totals::{STATES, percentile_us};
@@ -108,7 +108,7 @@ fn human(bytes: u64) -> String {
 fn server(fields: &mut Fields, state: &State, _: &Snapshot) {
     let facts = &state.facts;
     let uptime = facts.uptime_s();
-    fields.put("redis_version", REDIS_COMPATIBLE_VERSION);
+    fields.put("redis_version", &state.config().session_redis_version);
     fields.put("codis_version", CODIS_VERSION);
     fields.put("redis_mode", "standalone");
     fields.put("os", &facts.os);

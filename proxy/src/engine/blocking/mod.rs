@@ -178,6 +178,11 @@ impl Engine {
         self.sessions.get_mut(session as usize)?.own.as_mut()?.blocked.as_mut()
     }
 
+    /// Whether the session's next request has its answer.
+    pub(super) fn is_answered(&mut self, session: u32) -> bool {
+        self.blocked(session).is_some_and(|blocked| matches!(blocked.state, State::Answered(_)))
+    }
+
     /// Whether a request that was carried along has waited long enough. If no server has looked yet whether there is
     /// something for it, one has to.
     fn is_over(&mut self, session: u32) -> bool {

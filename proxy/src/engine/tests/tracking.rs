@@ -235,3 +235,26 @@ fn bcast_is_confirmed_when_every_server_tracks() {
     rig.engine.audit().expect("healthy");
     assert!(rig.engine.backends.iter().all(|(_, backend)| backend.role != Role::Tracker));
 }
+
+#[test]
+fn a_database_that_is_selected_while_a_connection_greets_is_selected_behind_the_greeting() {
+    let mut rig = Rig::tracking(" BCAST");
+    let on_c = SlotState::Stable(GroupIndex(2));
+    let masters = ["a:1", "b:1", "c:1"];
+    rig.engine.on_topology(&Arc::new(groups(3, &masters, &[("k", on_c)])));
+    let own = rig.tracker("c:1");
+    rig.engine.finish_turn();
+    rig.engine.take_effects(Vec::new());
+    rig.engine.on_backend_open(own);
+    let greeting = rig.sent(own);
+    rig.replies();
+    let later = request("SELECT 5") + &request("GET k");
+    rig.engine.on_client_bytes(rig.session, later.as_bytes());
+    let replies = rig.greet(&greeting);
+    rig.engine.on_backend_bytes(own, &replies);
+    rig.serve();
+    assert_eq!(rig.words(own), "*2 $6 SELECT $1 5 *2 $3 GET $1 k ");
+    rig.says(own, "+OK\r\n$1\r\n5\r\n");
+    assert_eq!(rig.replies(), format!("+OK\r\n{ALL}$1\r\n5\r\n"));
+    rig.turn();
+}

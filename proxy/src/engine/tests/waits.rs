@@ -2,41 +2,41 @@
 
 use super::*;
 
-const ON_B: SlotState = SlotState::Stable(GroupIndex(1));
-const POP: &str = "*3 $5 BLPOP $1 k $1 0 ";
-const FOUND: &str = "*2\r\n$1\r\nk\r\n$1\r\nv\r\n";
+pub(super) const ON_B: SlotState = SlotState::Stable(GroupIndex(1));
+pub(super) const POP: &str = "*3 $5 BLPOP $1 k $1 0 ";
+pub(super) const FOUND: &str = "*2\r\n$1\r\nk\r\n$1\r\nv\r\n";
 const UNBLOCK: &str = "*4 $6 CLIENT $7 UNBLOCK $1 7 $7 TIMEOUT ";
 
 impl Rig {
     /// The dedicated connections to a server, in the order of their indexes.
-    fn dedicated(&self, address: &str) -> Vec<u32> {
+    pub(super) fn dedicated(&self, address: &str) -> Vec<u32> {
         let dedicated = self.engine.backends.iter().filter(|(_, backend)| {
             &*backend.address == address && backend.role == backend::Role::Dedicated
         });
         dedicated.map(|(index, _)| index as u32).collect()
     }
 
-    fn only_dedicated(&self, address: &str) -> u32 {
+    pub(super) fn only_dedicated(&self, address: &str) -> u32 {
         let [only] = self.dedicated(address)[..] else { panic!("not one connection to {address}") };
         only
     }
 
     /// What a backend is sent, as [`Rig::ask`] has it.
-    fn words(&mut self, backend: u32) -> String {
+    pub(super) fn words(&mut self, backend: u32) -> String {
         String::from_utf8(self.sent(backend)).expect("text").replace("\r\n", " ")
     }
 
-    fn says(&mut self, backend: u32, reply: &str) {
+    pub(super) fn says(&mut self, backend: u32, reply: &str) {
         self.engine.on_backend_bytes(backend, reply.as_bytes());
     }
 
     /// Asks, and lets connections come.
-    fn asks(&mut self, requests: &str) -> Vec<Effect> {
+    pub(super) fn asks(&mut self, requests: &str) -> Vec<Effect> {
         self.ask(requests);
         self.serve()
     }
 
-    fn turn(&mut self) -> Vec<Effect> {
+    pub(super) fn turn(&mut self) -> Vec<Effect> {
         let effects = self.serve();
         self.engine.audit().expect("healthy");
         effects
@@ -209,6 +209,22 @@ fn a_proxy_that_ends_gives_a_transaction_all_its_replies() {
     let queued = "+OK\r\n+QUEUED\r\n+QUEUED\r\n";
     assert_eq!(rig.replies(), format!("{queued}*2\r\n$1\r\n1\r\n+PONG\r\n"));
     assert_eq!(rig.turn(), [Effect::CloseClient { session: rig.session }]);
+}
+
+#[test]
+fn an_element_that_comes_while_clients_are_paused_is_given_to_the_one_that_waited() {
+    let mut rig = Rig::new(settings());
+    rig.asks(&format!("{POP}{POP}"));
+    let own = rig.only_dedicated("a:1");
+    rig.sent(own);
+    rig.engine.pause_clients(1_000_000, true);
+    rig.says(own, FOUND);
+    rig.turn();
+    assert_eq!(rig.replies(), FOUND);
+    assert_eq!(rig.words(own), "", "the next one waits for the pause's end");
+    rig.engine.unpause_clients();
+    rig.turn();
+    assert_eq!(rig.words(own), POP);
 }
 
 #[test]

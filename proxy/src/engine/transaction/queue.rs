@@ -4,13 +4,10 @@ use super::super::Engine;
 use super::super::dispatch::Flow;
 use super::super::route::is_reserved;
 use super::Queued;
-use crate::command::{self, CommandId, Flags, Local, Route};
+use crate::command::{self, CROSSSLOT, CommandId, Flags, Local, Route};
 use crate::resp::request::strict_integer;
 use crate::resp::{Request, Span};
 use crate::slots;
-
-/// The answer to keys of two slots.
-const CROSSSLOT: &str = "CROSSSLOT Keys in request don't hash to the same slot";
 
 impl Engine {
     /// Queues a request of a session that has said MULTI. `None`: it runs at once.

@@ -10,7 +10,7 @@ use super::super::dedicated::Lease;
 use super::super::dispatch::Flow;
 use super::super::route::is_reserved;
 use super::super::session::{Flags, Stall};
-use crate::command::{CommandId, ids};
+use crate::command::{CROSSSLOT, CommandId, ids};
 use crate::resp::Request;
 use crate::slots;
 use crate::topology::Address;
@@ -38,8 +38,7 @@ impl Engine {
         }
         let slot = self.watched_slot(session).unwrap_or_else(|| slots::slot(keys[0]));
         if keys.iter().any(|key| slots::slot(key) != slot) {
-            let text = "CROSSSLOT Keys in request don't hash to the same slot";
-            return self.reject(session, id, text);
+            return self.reject(session, id, CROSSSLOT);
         }
         let server = match self.server_for(session, id, slot, &keys) {
             Ok(server) => server,

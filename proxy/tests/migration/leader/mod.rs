@@ -7,6 +7,7 @@ pub(crate) mod desk;
 pub(crate) mod seat;
 
 use crate::group::REFUSED_LATE;
+use crate::plan::PASSWORD;
 use crate::server::reply::Reply;
 use crate::server::{Near, Wire};
 use crate::world::{Event, World};
@@ -81,9 +82,10 @@ impl World {
             group: Arc::clone(&self.group),
             bug: self.plan.bug,
         };
+        let password = if self.plan.codis { PASSWORD } else { "" };
         let working: Working = Box::pin(async move {
             let (exclusion, board) = (Exclusion::default(), Board::default());
-            Mover::new((&seat, &seat, &seat), &exclusion, &board, "", term).run().await;
+            Mover::new((&seat, &seat, &seat), &exclusion, &board, password, term).run().await;
         });
         let woken = Arc::new(Woken(AtomicBool::new(true)));
         self.leaders.push(Leader { working: Some(working), woken, frozen: false });

@@ -4,7 +4,9 @@ use super::data::{Data, Entry, Place, Value};
 use super::reply::{Reply, shown};
 
 /// Commands that a server without memory to spare refuses.
-const NEED_MEMORY: [&[u8]; 16] = [
+const NEED_MEMORY: [&[u8]; 18] = [
+    b"HMSET",
+    b"SLOTSRESTORE",
     b"SET",
     b"SETNX",
     b"INCR",
@@ -86,6 +88,7 @@ pub(crate) fn run(call: &mut Call<'_>, args: &[Vec<u8>]) -> Option<Reply> {
             b"RPUSH" | b"LRANGE" | b"LLEN" => call.list(&name, args),
             b"SADD" | b"SREM" | b"SMEMBERS" | b"SCARD" | b"SSCAN" => call.set(&name, args),
             b"HSET" | b"HGET" | b"HDEL" | b"HLEN" | b"HGETALL" | b"HSCAN" => call.hash(&name, args),
+            b"HMSET" => call.hash(b"HSET", args).map(|_| Reply::ok()),
             b"EXPIRE" | b"PEXPIRE" | b"PEXPIREAT" | b"PERSIST" | b"PTTL" | b"PEXPIRETIME"
             | b"TTL" => call.ends(&name, args),
             b"TYPE" | b"DUMP" | b"MEMORY" | b"RENAME" | b"RENAMENX" | b"DBSIZE" | b"OBJECT" => {
@@ -93,7 +96,10 @@ pub(crate) fn run(call: &mut Call<'_>, args: &[Vec<u8>]) -> Option<Reply> {
             }
             b"XADD" | b"XLEN" | b"XINFO" => call.stream(&name, args),
             b"RESTORE" | b"RESTORE-ASKING" => call.restore(args),
+            b"SLOTSRESTORE" => call.restore(&[args, &[b"REPLACE".to_vec()]].concat()),
             b"SCAN" => call.scan(args),
+            // As a server before 7.0.
+            b"FUNCTION" => error("ERR unknown command 'FUNCTION'"),
             _ => return None,
         };
     Some(ran.unwrap_or_else(|failure| failure))

@@ -31,6 +31,8 @@ pub(crate) struct Migrate {
     timeout_us: u64,
     copy: bool,
     replace: bool,
+    /// By SLOTSRESTORE, and answered as Codis does.
+    codis: bool,
     link: usize,
     /// Replies to what comes before the RESTOREs.
     before: usize,
@@ -55,6 +57,7 @@ impl Migrate {
             timeout_us: 1000 * number(&args[5])? as u64,
             copy: false,
             replace: false,
+            codis: false,
             link: usize::MAX,
             before: 0,
             received: Vec::new(),
@@ -98,6 +101,27 @@ impl World {
         Ok(migrate)
     }
 
+    /// Begins a SLOTSMGRTONE; the same.
+    pub(crate) fn begin_hand_on(
+        &mut self,
+        server: usize,
+        database: u32,
+        args: &[Vec<u8>],
+    ) -> Result<Migrate, Reply> {
+        let key = (database, args[4].clone());
+        if self.servers[server].data.get(&key).is_none() {
+            return Err(Reply::Int(0));
+        }
+        let database = database.to_string().into_bytes();
+        let [host, port, timeout] = [1, 2, 3].map(|at| args[at].clone());
+        let args = [b"MIGRATE".to_vec(), host, port, Vec::new(), database, timeout];
+        let mut migrate = Migrate::read(&args, key.0)?;
+        migrate.keys.push(key);
+        (migrate.codis, migrate.may_retry) = (true, false);
+        self.send_restores(server, &mut migrate)?;
+        Ok(migrate)
+    }
+
     fn send_restores(&mut self, server: usize, migrate: &mut Migrate) -> Result<(), Reply> {
         let known = self.servers[server].run.links.get(&migrate.address).copied();
         let (link, selected) = match known {
@@ -128,7 +152,8 @@ impl World {
             let Some(entry) = self.servers[server].data.get(place) else { continue };
             let ttl = entry.expires.map_or(0, |at| at.saturating_sub(now_ms).max(1)).to_string();
             let dump = entry.value.dump();
-            let mut restore: Vec<&[u8]> = vec![b"RESTORE", &place.1, ttl.as_bytes(), &dump];
+            let name: &[u8] = if migrate.codis { b"SLOTSRESTORE" } else { b"RESTORE" };
+            let mut restore: Vec<&[u8]> = vec![name, &place.1, ttl.as_bytes(), &dump];
             if migrate.replace {
                 restore.push(b"REPLACE");
             }
@@ -252,7 +277,14 @@ impl World {
     }
 
     fn migrated(&mut self, server: usize, blocked: Blocked, outcome: Reply) {
-        let Blocked { wire, script, .. } = blocked;
+        let Blocked { wire, script, migrate, .. } = blocked;
+        let outcome = match outcome {
+            Reply::Error(why) if migrate.codis && !why.starts_with("IOERR") => {
+                Reply::Error("ERR error on slotsrestore, migration failed".into())
+            }
+            Reply::Status(_) if migrate.codis => Reply::Int(1),
+            outcome => outcome,
+        };
         self.invalidate(server, None);
         match script {
             None => self.answer(wire, &outcome),

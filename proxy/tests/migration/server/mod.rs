@@ -8,6 +8,7 @@ pub(crate) mod commands;
 pub(crate) mod data;
 pub(crate) mod lua;
 pub(crate) mod migrate;
+mod replica;
 pub(crate) mod reply;
 pub(crate) mod serve;
 mod streams;

@@ -66,7 +66,7 @@ impl<M: Member, S: Servers, N: Net> Copying<'_, '_, M, S, N> {
                 .ok_or_else(|| self.source.refused(kind.name(), "not as Redis answers it"))?;
             chunk.learn(piece.iter().map(Vec::len).sum());
             writes = kind.writes(self.hidden, &piece);
-            if kind == Kind::Hash && self.source.field_ttl {
+            if kind == Kind::Hash && self.source.abilities.field_ttl {
                 writes.extend(self.field_times(&piece).await?);
             }
             if !place.is_over() {
@@ -91,7 +91,7 @@ impl<M: Member, S: Servers, N: Net> Copying<'_, '_, M, S, N> {
             Some(elements::expire_field(self.hidden, field, time))
         });
         let expiring: Vec<Request> = expiring.collect();
-        if !expiring.is_empty() && !self.target.field_ttl {
+        if !expiring.is_empty() && !self.target.abilities.field_ttl {
             let what = "HPEXPIREAT";
             return Err(self
                 .target

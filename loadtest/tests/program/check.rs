@@ -1,6 +1,6 @@
 //! `codis-loadtest check`.
 //!
-//! `CODIS_CHECK_SECONDS` says how long the run through faults takes; `make soak` makes it ten minutes.
+//! `CODIS_CHECK_SECONDS` says how long the run through faults takes, a minute by default; `make soak` makes it ten.
 
 use crate::program::{errors, json, number, run, start};
 use codis_testbed::{Redis, eventually};
@@ -36,7 +36,7 @@ fn script(seconds: f64) -> String {
 #[test]
 fn nothing_is_lost_through_kills_freezes_cuts_moves_and_promotions() {
     let seconds = std::env::var("CODIS_CHECK_SECONDS").ok().and_then(|text| text.parse().ok());
-    let seconds: f64 = seconds.unwrap_or(ROUND_SECONDS);
+    let seconds: f64 = seconds.unwrap_or(3.0 * ROUND_SECONDS);
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let path = folder.path().join("faults").display().to_string();
     std::fs::write(&path, script(seconds)).expect("the folder can be written");
