@@ -177,6 +177,7 @@ pub(super) fn advance(
     for &slot in &chosen {
         check_phase(data, slot, step, change.phase_epoch)?;
     }
+    check_targets(data, change)?;
     match step {
         Step::Prepare => check_prepare(data, &chosen)?,
         Step::Migrate => barrier::refuse_open(data, change.phase_epoch)?,
@@ -252,6 +253,23 @@ fn check_phase(data: &pb::State, slot: usize, step: Step, epoch: u64) -> Result<
     Refusal::unless(is_there && is_at == epoch, Code::ActionPhase, || {
         format!("slot {slot}'s action is not {needs} since epoch {epoch}: look at its state")
     })
+}
+
+/// The slots are still to move to where the command takes them to be going.
+fn check_targets(data: &pb::State, change: &pb::SlotActionAdvance) -> Result<(), Refusal> {
+    let (slots, targets) = (&change.slots, &change.targets);
+    Refusal::unless(targets.is_empty() || targets.len() == slots.len(), Code::Malformed, || {
+        "the command names targets, but not one for each slot: report it".into()
+    })?;
+    for (&slot, &target) in slots.iter().zip(targets) {
+        let action = data.slots[slot as usize].action.as_ref();
+        Refusal::unless(
+            action.is_some_and(|action| action.target == target),
+            Code::ActionPhase,
+            || format!("slot {slot} is not to move to group {target} any more: look at its state"),
+        )?;
+    }
+    Ok(())
 }
 
 fn check_prepare(data: &pb::State, chosen: &BTreeSet<usize>) -> Result<(), Refusal> {

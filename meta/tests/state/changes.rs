@@ -74,6 +74,7 @@ pub(crate) fn step(slots: &[u32], step: SlotStep, phase_epoch: u64, reason: &str
         step: step.into(),
         phase_epoch,
         reason: reason.into(),
+        ..Default::default()
     })
 }
 

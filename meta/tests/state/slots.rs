@@ -255,6 +255,29 @@ fn paused_actions_do_not_begin_and_only_so_many_run() {
 }
 
 #[test]
+fn a_slot_does_not_prepare_for_a_target_that_another_one_has_taken_the_place_of() {
+    let prepare = |targets: &[u32]| {
+        codis_proto::meta::v1::command::Change::SlotActionAdvance(
+            codis_proto::meta::v1::SlotActionAdvance {
+                slots: vec![1, 0],
+                step: Step::Prepare.into(),
+                targets: targets.to_vec(),
+                ..Default::default()
+            },
+        )
+    };
+    let mut cluster = Cluster::with_groups(3);
+    cluster.ok(assign(0, 9, 1));
+    cluster.ok(action(0, 1, 2));
+    cluster.ok(cancel(0, 0));
+    cluster.ok(action(0, 0, 3));
+    cluster.refused(Code::ActionPhase, prepare(&[2, 2]));
+    cluster.refused(Code::ActionPhase, prepare(&[3, 2]));
+    cluster.refused(Code::Malformed, prepare(&[2]));
+    cluster.ok(prepare(&[2, 3]));
+}
+
+#[test]
 fn no_slot_prepares_while_a_master_of_either_group_changes_and_the_other_way_round() {
     let mut cluster = Cluster::with_groups(3);
     cluster.ok(assign(0, 9, 1));

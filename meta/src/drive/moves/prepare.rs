@@ -175,10 +175,10 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
     async fn barrier(&self, plan: &Plan, ready: &[SlotMove], runs: &Runs) -> Result<(), Lost> {
         let source = plan.source.group;
         self.board.doing(source, "at the barrier");
-        let slots: BTreeSet<u32> = ready.iter().map(|one| one.slot).collect();
+        let targets: BTreeMap<u32, u32> = ready.iter().map(|one| (one.slot, one.target)).collect();
         let began = self.net.now();
-        let Some(epoch) = self.advance(&slots, SlotStep::Prepare, 0, "").await? else {
-            // Paused, cancelled or promoted meanwhile.
+        let Some(epoch) = self.advance_to_barrier(&targets).await? else {
+            // Paused, cancelled, replaced or promoted meanwhile.
             return Ok(());
         };
         let mut deadline = None;

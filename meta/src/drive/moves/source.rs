@@ -287,6 +287,24 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
             step: step.into(),
             phase_epoch,
             reason: reason.to_owned(),
+            targets: Vec::new(),
+        };
+        let outcome = self.member.step(Change::SlotActionAdvance(change), 0).await?;
+        Ok(outcome.ok().map(|outcome| outcome.epoch))
+    }
+
+    /// The step of pending slots to the barrier, if they are still to move to the targets that were looked through for
+    /// them; by slot. The answer is that of [`Mover::advance`].
+    pub(super) async fn advance_to_barrier(
+        &self,
+        targets: &BTreeMap<u32, u32>,
+    ) -> Result<Option<u64>, Lost> {
+        let change = pb::SlotActionAdvance {
+            slots: targets.keys().copied().collect(),
+            step: SlotStep::Prepare.into(),
+            phase_epoch: 0,
+            reason: String::new(),
+            targets: targets.values().copied().collect(),
         };
         let outcome = self.member.step(Change::SlotActionAdvance(change), 0).await?;
         Ok(outcome.ok().map(|outcome| outcome.epoch))

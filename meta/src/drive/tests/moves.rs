@@ -44,7 +44,13 @@ pub(super) async fn begin_by_hand(meta: &Meta) {
     queue(meta, 0, 1023, 2).await;
     let advance = async |step: pb::SlotStep, phase_epoch| {
         let (slots, reason) = ((0..1024).collect(), String::new());
-        let change = pb::SlotActionAdvance { slots, step: step.into(), phase_epoch, reason };
+        let change = pb::SlotActionAdvance {
+            slots,
+            step: step.into(),
+            phase_epoch,
+            reason,
+            ..Default::default()
+        };
         meta.ok(Change::SlotActionAdvance(change)).await
     };
     let epoch = advance(pb::SlotStep::Prepare, 0).await;

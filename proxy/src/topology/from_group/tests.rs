@@ -188,6 +188,7 @@ fn change() -> impl Strategy<Value = Change> {
                 step: step.into(),
                 phase_epoch: 0,
                 reason: String::new(),
+                ..Default::default()
             }
         )),
         (group, address).prop_map(|(group, target)| {
