@@ -180,7 +180,9 @@ impl World {
         if let Some(saw) = self.clients[client].saw.take() {
             return self.swap(client, &saw);
         }
-        for _ in 0..self.rng.usize(1..=self.clients[client].window) {
+        let window = self.clients[client].window;
+        let several = if window == 1 { 1 } else { self.rng.usize(1..=window) };
+        for _ in 0..several {
             if !self.may_ask(client) {
                 return;
             }

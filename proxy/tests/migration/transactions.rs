@@ -168,9 +168,9 @@ impl World {
         if asked.what == Question::Watch {
             return;
         }
-        match self.rng.bool() {
-            true => self.swap(client, reply),
-            false => self.clients[client].saw = Some(reply.clone()),
+        match self.clients[client].values % 2 {
+            0 => self.swap(client, reply),
+            _ => self.clients[client].saw = Some(reply.clone()),
         }
     }
 
