@@ -3,7 +3,7 @@
 //! [`Redis`], [`Proxy`] and [`Member`] start the real programs on free ports of this machine and end them
 //! when they are dropped, [`Client`] speaks RESP to either byte by byte, [`Admin`] does what an operator
 //! would, [`CodisServer`] is what Codis 3.2 has in place of a Redis, [`Relay`] stands between two of them and cuts, delays or swallows what passes. In a [`Sandbox`] there
-//! are machines ([`Host`]) whose cables can be cut and disks ([`SmallDisk`]) that can be filled.
+//! are machines ([`Host`]) whose cables can be cut and disks ([`SmallDisk`]) that can be filled. [`Seeds`] runs simulations.
 //!
 //! This is test equipment: where something cannot be set up it panics with a sentence, as there is
 //! nobody to hand an error to. It knows nothing of the programs' code, only of their command lines.
@@ -21,6 +21,7 @@ mod proxy;
 mod redis;
 mod relay;
 mod sandbox;
+mod seeds;
 mod traffic;
 mod value;
 
@@ -37,6 +38,7 @@ pub use proxy::{Proxy, ProxyOptions, SlotRange};
 pub use redis::{Redis, RedisOptions};
 pub use relay::Relay;
 pub use sandbox::{Sandbox, SmallDisk};
+pub use seeds::{Seeds, caught, for_each};
 pub use traffic::{Told, Traffic};
 pub use value::Value;
 

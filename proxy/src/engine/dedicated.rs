@@ -184,15 +184,25 @@ impl Engine {
         }
     }
 
-    /// The connection is lost, or about to be closed: it is lent to nobody any more.
+    /// The connection is lost, or about to be closed: it is lent to nobody any more. Slots that leave its server wait
+    /// for what is in flight on it all the same.
     pub(super) fn forget_dedicated(&mut self, backend: u32) {
         if let Some(server) = self.pool_of(backend) {
-            server.dedicated.all.remove(&backend);
             server.dedicated.idle.retain(|idle| *idle != backend);
         }
         let target = &mut self.backends[backend as usize];
         if !std::mem::replace(&mut target.retired, true) {
             self.leases.connections -= 1;
+        }
+        if self.backends[backend as usize].in_flight.is_empty() {
+            self.leave_pool(backend);
+        }
+    }
+
+    /// Nothing is in flight on a connection that is lent to nobody any more.
+    pub(super) fn leave_pool(&mut self, backend: u32) {
+        if let Some(server) = self.pool_of(backend) {
+            server.dedicated.all.remove(&backend);
         }
     }
 

@@ -114,6 +114,8 @@ impl Engine {
             self.on_part(entry.sequence, entry.session as u16, b"");
         } else if streamed && entry.kind == Kind::Fan {
             self.on_fan_part(entry.sequence, entry.session, b"");
+        } else if streamed && matches!(entry.kind, Kind::Blocked | Kind::StreamEnd) {
+            // Its session is gone or about to be, and so is its wait.
         } else if streamed {
             self.record_latency(entry.command, entry.since_us, backend, entry);
             if entry.kind == Kind::Silent {

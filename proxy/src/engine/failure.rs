@@ -99,6 +99,10 @@ impl Engine {
         let target = &mut self.backends[backend as usize];
         let streamed = target.streaming;
         let lost = target.reset(&mut self.pool);
+        if target.retired {
+            self.leave_pool(backend);
+        }
+        let target = &self.backends[backend as usize];
         let text = if was_ready {
             format!(
                 "ERR backend {}: connection lost before the reply came, the command may have run: \
@@ -166,6 +170,8 @@ impl Engine {
         if !target.retired || !target.in_flight.is_empty() {
             return;
         }
+        self.leave_pool(backend);
+        let target = &mut self.backends[backend as usize];
         match target.state {
             State::Idle | State::Down => {
                 self.backends.remove(backend as usize);

@@ -237,10 +237,11 @@ impl Session {
         self.output.write(pool, element);
     }
 
-    /// The same, after the reply to the request of this sequence too, if that is not out yet.
+    /// The same, after the reply to the request of this sequence too, if that is not out yet. It may be the next one, whose
+    /// reply is here though it has not been taken.
     pub(super) fn push_after(&mut self, pool: &mut Pool, sequence: u32, bytes: &[u8]) {
         let place = sequence.wrapping_sub(self.head);
-        let least = if place < self.in_flight() { place as usize + 1 } else { 0 };
+        let least = if place <= self.in_flight() { place as usize + 1 } else { 0 };
         self.push_behind(pool, self.replies_before_push().max(least), bytes);
     }
 

@@ -12,7 +12,7 @@ pub(crate) fn learn(what: &mut What, value: Option<Reply>, count: usize) -> bool
             .map(|item| if let Reply::Bulk(text) = item { Some(text) } else { None })
             .collect()
     };
-    match (what, value) {
+    match (what.asked(), value) {
         (What::Get(seen), Some(Reply::Nil)) => *seen = Some(None),
         (What::Get(seen), Some(Reply::Bulk(text))) => *seen = Some(Some(text)),
         (What::Set(_), Some(Reply::Status(_))) => {}
@@ -26,7 +26,8 @@ pub(crate) fn learn(what: &mut What, value: Option<Reply>, count: usize) -> bool
         (What::Expire(seen) | What::Add(_, seen), Some(Reply::Int(number))) => {
             *seen = Some(number == 1);
         }
-        (What::Pop(seen), Some(Reply::Nil)) => *seen = Some(None),
+        (What::Pop(seen) | What::Transfer(seen), Some(Reply::Nil)) => *seen = Some(None),
+        (What::Transfer(seen), Some(Reply::Bulk(text))) => *seen = Some(Some(text)),
         (What::Pop(seen), Some(Reply::Array(mut items))) => match (items.pop(), items.len()) {
             (Some(Reply::Bulk(text)), 1) => *seen = Some(Some(text)),
             _ => return false,

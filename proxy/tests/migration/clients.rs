@@ -1,8 +1,11 @@
 //! Clients: sessions with a few requests under way, each of which is in the history of its keys.
 
 use crate::answers::learn;
-use crate::history::{OPERATIONS_MAX, What};
-use crate::plan::{Key, Kind, Plan};
+use crate::caches::Cache;
+use crate::history::What;
+use crate::plan::{Key, Plan, Speaks};
+use crate::readers::Reader;
+use crate::server::data::Place;
 use crate::server::reply::{Reply, encode, request};
 use crate::walks::Walk;
 use crate::world::{Event, World};
@@ -13,13 +16,13 @@ const PATIENCE_US: u64 = 3_000_000;
 
 /// One client.
 pub(crate) struct Client {
-    database: u32,
+    pub(crate) database: u32,
     /// The proxies' shards that it may use are by their numbers; it takes another one when it is thrown out.
     pub(crate) node: usize,
     session: Option<u32>,
     /// Counts its sessions.
-    sessions: u64,
-    number: usize,
+    pub(crate) sessions: u64,
+    pub(crate) number: usize,
     to_proxy: Vec<u8>,
     pub(crate) from_proxy: Vec<u8>,
     received: Vec<u8>,
@@ -27,17 +30,23 @@ pub(crate) struct Client {
     writing: bool,
     reading: bool,
     asked: VecDeque<Asked>,
-    left: usize,
+    pub(crate) left: usize,
     window: usize,
-    values: u64,
+    pub(crate) values: u64,
     pub(crate) replies: usize,
     last_reply: u64,
     /// The key that it watches, until it has said EXEC.
     pub(crate) watches: Option<Key>,
+    /// What that key holds, and it thinks about it.
+    pub(crate) saw: Option<Reply>,
     /// It has said its last word, and reads on.
     hung_up: bool,
     /// It does nothing but SCAN.
     pub(crate) walk: Option<Walk>,
+    /// It does nothing but XREAD.
+    pub(crate) reader: Option<Reader>,
+    speaks: Speaks,
+    pub(crate) cache: Cache,
 }
 
 /// A request that has no answer.
@@ -56,11 +65,16 @@ pub(crate) enum Question {
     Values,
     Ok,
     Count,
-    /// BLPOP that waits for so long, 0 is for ever; whether it may end before.
-    Pop {
-        timeout_us: u64,
-        released: bool,
-    },
+    /// BLPOP or BLMOVE.
+    Pop(Wait),
+    /// XREAD with BLOCK.
+    Read(Wait),
+    /// XADD of this to a stream.
+    Added(Place, Vec<u8>),
+    /// HELLO.
+    Greeted,
+    /// CLIENT TRACKING.
+    Tracks,
     /// WATCH.
     Watch,
     /// What a watched key holds.
@@ -75,10 +89,22 @@ pub(crate) enum Question {
     Page,
 }
 
+/// A request waits for so long, 0 is for ever; whether it may end before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wait {
+    pub(crate) timeout_us: u64,
+    pub(crate) released: bool,
+}
+
 impl Client {
     pub(crate) fn new(number: usize, plan: &Plan) -> Self {
+        let reads = number.checked_sub(plan.clients + plan.walkers);
+        let database = match reads {
+            Some(stream) => plan.streams[stream].0,
+            None => (number as u32 % plan.databases) * 5,
+        };
         Self {
-            database: (number as u32 % plan.databases) * 5,
+            database,
             node: number % (plan.proxies * plan.shards),
             session: None,
             sessions: 0,
@@ -96,15 +122,34 @@ impl Client {
             replies: 0,
             last_reply: 0,
             watches: None,
+            saw: None,
             hung_up: false,
-            walk: (number >= plan.clients).then(Walk::default),
+            walk: (plan.clients..plan.clients + plan.walkers).contains(&number).then(Walk::default),
+            reader: reads.map(|stream| Reader::new(plan.streams[stream].clone())),
+            speaks: plan.speaks[number],
+            cache: Cache::default(),
         }
     }
 
     /// Whether it has asked all it wanted to and was answered.
     pub(crate) fn is_done(&self) -> bool {
         let walks = self.walk.as_ref().is_some_and(|walk| !walk.over);
-        self.left == 0 && self.asked.is_empty() && !walks
+        let reads = self.reader.as_ref().is_some_and(|reader| !reader.over);
+        self.left == 0 && self.asked.is_empty() && self.saw.is_none() && !walks && !reads
+    }
+
+    pub(crate) fn speaks(&self) -> Speaks {
+        self.speaks
+    }
+
+    /// Whether everything has arrived that its proxy has sent.
+    pub(crate) fn has_heard(&self) -> bool {
+        self.from_proxy.is_empty() && self.received.is_empty()
+    }
+
+    /// What it has asked and not been answered, oldest first.
+    pub(crate) fn asks(&self) -> impl Iterator<Item = &Question> {
+        self.asked.iter().map(|asked| &asked.what)
     }
 }
 
@@ -114,8 +159,9 @@ impl World {
         if self.clients[client].is_done() {
             return;
         }
-        let walks = self.clients[client].walk.is_some();
-        let think = if walks { self.plan.walk_us } else { self.plan.think_us };
+        let (walks, reads) =
+            (self.clients[client].walk.is_some(), self.clients[client].reader.is_some());
+        let think = if walks || reads { self.plan.walk_us } else { self.plan.think_us };
         self.soon(think, Event::ClientTurn(client));
         if self.clients[client].session.is_none() {
             return self.open_session(client);
@@ -123,18 +169,28 @@ impl World {
         if self.clients[client].hung_up || self.waits_or_leaves(client) {
             return;
         }
-        if walks {
-            if self.clients[client].asked.is_empty() {
-                self.walk_on(client);
+        if walks || reads {
+            match self.clients[client].asked.is_empty() {
+                true if walks => self.walk_on(client),
+                true => self.read_on(client),
+                false => {}
             }
             return;
         }
-        if self.clients[client].watches.is_none()
-            && self.clients[client].asked.len() < self.clients[client].window
-            && self.clients[client].left > 0
-        {
+        if let Some(saw) = self.clients[client].saw.take() {
+            return self.swap(client, &saw);
+        }
+        for _ in 0..self.rng.usize(1..=self.clients[client].window) {
+            if !self.may_ask(client) {
+                return;
+            }
             self.ask_something(client);
         }
+    }
+
+    fn may_ask(&self, client: usize) -> bool {
+        let target = &self.clients[client];
+        target.watches.is_none() && target.asked.len() < target.window && target.left > 0
     }
 
     fn open_session(&mut self, client: usize) {
@@ -155,6 +211,15 @@ impl World {
         target.session = Some(session);
         target.sessions += 1;
         target.paused = false;
+        if target.speaks != Speaks::Resp2 {
+            self.ask(client, &request(&["HELLO", "3"]), Question::Greeted, Vec::new());
+        }
+        if let Speaks::Tracks { bcast } = self.clients[client].speaks {
+            let words = ["CLIENT", "TRACKING", "ON", "BCAST"];
+            let words = if bcast { &words[..] } else { &words[..3] };
+            self.ask(client, &request(words), Question::Tracks, Vec::new());
+        }
+        let target = &self.clients[client];
         if target.database != 0 {
             let select = request(&["SELECT", &target.database.to_string()]);
             self.ask(client, &select, Question::Select, Vec::new());
@@ -170,16 +235,18 @@ impl World {
         target.received.clear();
         target.asked.clear();
         target.watches = None;
+        target.saw = None;
         target.hung_up = false;
+        target.cache.forget();
     }
 
-    /// Lets the wait of a client's BLPOP end now and then, or the client go away. Whether it does.
+    /// Lets what a client waits for end now and then, or the client go away. Whether it does.
     fn waits_or_leaves(&mut self, client: usize) -> bool {
         let target = &self.clients[client];
         let (node, session) = (target.node, target.session);
-        let pops = |asked: &Asked| matches!(asked.what, Question::Pop { .. });
-        let Some(pop) = target.asked.iter().find(|asked| pops(asked)) else { return false };
-        let patient = self.now - pop.since > PATIENCE_US;
+        let waits = |asked: &&Asked| matches!(asked.what, Question::Pop(_) | Question::Read(_));
+        let Some(waits) = target.asked.iter().find(waits) else { return false };
+        let patient = self.now - waits.since > PATIENCE_US;
         let all_said = target.to_proxy.is_empty() && !target.paused;
         let Some(session) = session.filter(|_| self.runs(node)) else { return false };
         let chance = self.rng.u8(..if patient && self.healed { 3 } else { 40 });
@@ -214,8 +281,8 @@ impl World {
 
     fn may_end_early(&mut self, client: usize) {
         for asked in &mut self.clients[client].asked {
-            if let Question::Pop { released, .. } = &mut asked.what {
-                *released = true;
+            if let Question::Pop(wait) | Question::Read(wait) = &mut asked.what {
+                wait.released = true;
             }
         }
     }
@@ -277,6 +344,10 @@ impl World {
         }
         while let Some((reply, length)) = Reply::parse(&self.clients[client].received) {
             self.clients[client].received.drain(..length);
+            if let Reply::Push(items) = reply {
+                self.hear_push(client, &items);
+                continue;
+            }
             let Some(asked) = self.clients[client].asked.pop_front() else {
                 return self.fail(format!("client {client} was sent {reply:?} unasked"));
             };
@@ -289,7 +360,7 @@ impl World {
             // Writes to a big key wait until it has moved, BLPOP for something to pop.
             if let [(key, _)] = asked.operations.as_slice()
                 && !key.large
-                && !matches!(asked.what, Question::Pop { .. } | Question::Exec { .. })
+                && !matches!(asked.what, Question::Pop(_) | Question::Exec { .. })
             {
                 self.check_wait(client, since);
             }
@@ -302,7 +373,12 @@ impl World {
         match asked.what {
             Question::Said => return,
             Question::Watch | Question::Watched => self.go_on_with_swap(client, &asked, &reply),
-            Question::Pop { .. } => return self.take_popped(client, &asked, reply),
+            Question::Pop(wait) => return self.take_popped(client, wait, &asked, reply),
+            Question::Read(wait) => return self.take_read(client, wait, &asked, reply),
+            Question::Added(place, value) => return self.take_added(client, place, value, reply),
+            Question::Greeted | Question::Tracks => {
+                return self.take_greeting(client, &asked.what, &reply);
+            }
             Question::Exec { .. } => return self.take_executed(client, &asked, reply),
             Question::Page if !matches!(reply, Reply::Error(_)) => {
                 return self.take_page(client, reply);
@@ -320,6 +396,7 @@ impl World {
             return;
         }
         let count = asked.operations.len();
+        self.keep_read(client, &asked, &reply);
         let whole = format!("{reply:?}");
         let mut values = match reply {
             Reply::Array(items) if asked.what == Question::Values => items,
@@ -342,126 +419,5 @@ impl World {
                 self.fail(format!("client {client} asked {what:?} and was sent {whole}"));
             }
         }
-    }
-
-    /// Makes a request of what the plan has.
-    fn ask_something(&mut self, client: usize) {
-        self.clients[client].left -= 1;
-        let database = self.clients[client].database;
-        let of_database: Vec<Key> =
-            self.plan.keys.iter().filter(|key| key.place.0 == database).cloned().collect();
-        let key = of_database[self.rng.usize(..of_database.len())].clone();
-        match self.rng.u8(..10) {
-            0 | 1 => return self.ask_transaction(client, &key),
-            2 if key.kind == Kind::Register => return self.ask_watch(client, key),
-            3 | 4 if key.kind == Kind::List => return self.ask_pop(client, key),
-            _ => {}
-        }
-        let several = self.rng.u8(..5) == 0;
-        let (name, question, keys) = if several {
-            let registers = self.rng.bool();
-            let name = if registers {
-                ["MGET", "MSET"][self.rng.usize(..2)]
-            } else {
-                match self.rng.usize(..3) {
-                    0 => "DEL",
-                    1 if self.plan.codis => "DEL",
-                    1 => "UNLINK",
-                    _ => "EXISTS",
-                }
-            };
-            let fits = |key: &&Key| !registers || key.kind == Kind::Register;
-            let mut keys: Vec<Key> = of_database.iter().filter(fits).cloned().collect();
-            self.rng.shuffle(&mut keys);
-            keys.truncate(self.rng.usize(1..=4));
-            let question = match name {
-                "MGET" => Question::Values,
-                "MSET" => Question::Ok,
-                _ => Question::Count,
-            };
-            (name, question, keys)
-        } else {
-            let names: &[&str] = match key.kind {
-                Kind::Register => &["GET", "GET", "SET", "SET", "DEL", "EXISTS", "PEXPIRE"],
-                Kind::Counter => &["INCR", "INCR", "INCR", "GET", "DEL"],
-                Kind::List => &["RPUSH", "RPUSH", "LRANGE", "DEL"],
-                Kind::Set => &["SADD", "SADD", "SMEMBERS", "DEL"],
-            };
-            (names[self.rng.usize(..names.len())], Question::One, vec![key])
-        };
-        let full = |key: &Key| self.histories.len(&key.place) >= OPERATIONS_MAX;
-        let refused = matches!(name, "DEL" | "UNLINK" | "PEXPIRE") && !self.plan.deletes;
-        if keys.is_empty() || keys.iter().any(full) || refused {
-            return;
-        }
-        self.ask_about(client, name, question, keys);
-    }
-
-    /// Its name in histories.
-    pub(crate) fn session_of(&self, client: usize) -> Option<u64> {
-        let target = &self.clients[client];
-        Some(((target.number as u64) << 32) + target.sessions)
-    }
-
-    /// A value that nobody has written before.
-    pub(crate) fn new_value(&mut self, client: usize, key: &Key) -> Vec<u8> {
-        let target = &mut self.clients[client];
-        target.values += 1;
-        let mut value = format!("{}.{}", target.number, target.values).into_bytes();
-        if key.large {
-            value.extend(std::iter::repeat_n(b'.', 1_200));
-        }
-        value
-    }
-
-    pub(crate) fn ask_about(
-        &mut self,
-        client: usize,
-        name: &str,
-        question: Question,
-        keys: Vec<Key>,
-    ) {
-        let now = self.now;
-        let session = self.session_of(client);
-        let mut args = vec![name.as_bytes().to_vec()];
-        let mut operations = Vec::new();
-        for key in keys {
-            let value = self.new_value(client, &key);
-            args.push(key.place.1.clone());
-            let what = match name {
-                "GET" | "MGET" => What::Get(None),
-                "SET" | "MSET" => {
-                    args.push(value.clone());
-                    What::Set(value)
-                }
-                "DEL" | "UNLINK" => What::Delete(None),
-                "EXISTS" => What::Exists(None),
-                "INCR" => What::Increment(None),
-                "RPUSH" => {
-                    args.push(value.clone());
-                    What::Push(value, None)
-                }
-                "LRANGE" => {
-                    args.extend([b"0".to_vec(), b"-1".to_vec()]);
-                    What::Range(None)
-                }
-                "SADD" => {
-                    args.push(value.clone());
-                    What::Add(value, None)
-                }
-                "SMEMBERS" => What::Members(None),
-                _ => {
-                    let length_ms = self.rng.u64(1..400);
-                    args.push(length_ms.to_string().into_bytes());
-                    // Servers count whole milliseconds.
-                    let end = (now / 1000 + length_ms) * 1000;
-                    self.histories.call(&key.place, What::Vanish, end, None);
-                    What::Expire(None)
-                }
-            };
-            let number = self.histories.call(&key.place, what, now, session);
-            operations.push((key, number));
-        }
-        self.ask(client, &args, question, operations);
     }
 }

@@ -133,6 +133,7 @@ impl World {
             1 => (self.servers[server].replica.clone(), true),
             _ => (None, false),
         };
+        let failed_over = failed_over && kept.is_some();
         match kept {
             Some(data) => {
                 self.crash(server, pause);
@@ -147,6 +148,7 @@ impl World {
                 let key = self.rng.usize(..self.plan.keys.len());
                 let place = self.plan.keys[key].place.clone();
                 if self.servers[server].data.remove(&place).is_some() {
+                    self.wake_server(server);
                     self.tell(|| format!("server {server} evicts {}", place.1.escape_ascii()));
                 }
             }
@@ -225,8 +227,11 @@ impl World {
     /// A source that has a key again moves it again, whatever clients have done to it since: so it comes back where they have deleted
     /// it, as it would on a single server. What the target has is never touched.
     fn note_return(&mut self, key: &Key) {
-        if let Some(old) = self.old_copy(key) {
-            self.histories.call(&key.place, What::Returns(old), self.now, None);
+        let Some(old) = self.old_copy(key) else { return };
+        // A source that keeps the key until a replica of the target has it may give it away once more.
+        let times = if self.plan.durability == "replica" { 2 } else { 1 };
+        for _ in 0..times {
+            self.histories.call(&key.place, What::Returns(old.clone()), self.now, None);
         }
     }
 

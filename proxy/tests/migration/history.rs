@@ -33,6 +33,12 @@ pub(crate) enum What {
     Swap(Option<Vec<u8>>, Vec<u8>),
     /// All of them at once, one after the other.
     All(Vec<What>),
+    /// It is of the second list of a pair, not of the first.
+    OfSecond(Box<What>),
+    /// What is there when all is over, in both lists of a pair.
+    EndsBoth(Option<Value>, Option<Value>),
+    /// The first element of a pair's first list, if there was one, has become the last of its second.
+    Transfer(Option<Option<Vec<u8>>>),
     /// The key comes to its end, if it still has one.
     Vanish,
     /// A server lost or got back data as a single server would.
@@ -57,7 +63,12 @@ pub(crate) struct Operation {
 #[derive(Default)]
 pub(crate) struct Histories {
     pub(crate) of: BTreeMap<Place, Vec<Operation>>,
+    /// Second lists of pairs, with the first: both have one history, as elements go from one to the other at once.
+    firsts: BTreeMap<Place, Place>,
 }
+
+/// What a key holds, and the second one of a pair.
+type State = (Option<Value>, Option<Value>);
 
 impl What {
     /// Whether it changes nothing.
@@ -65,13 +76,39 @@ impl What {
         match self {
             Self::All(parts) => parts.iter().all(Self::only_reads),
             Self::Get(_) | Self::Exists(_) | Self::Range(_) | Self::Members(_) => true,
+            Self::OfSecond(what) => what.only_reads(),
             // Nothing was taken.
-            Self::Pop(seen) => *seen == Some(None),
+            Self::Pop(seen) | Self::Transfer(seen) => *seen == Some(None),
             _ => false,
         }
     }
 
-    /// What it makes of a value. `None`: it cannot have seen what it saw.
+    /// What it makes of a key, or a pair of keys. `None`: it cannot have seen what it saw.
+    fn then(&self, (first, second): &State) -> Option<State> {
+        match self {
+            Self::EndsBoth(one, two) => {
+                (one == first && two == second).then(|| (first.clone(), second.clone()))
+            }
+            Self::OfSecond(what) => Some((first.clone(), what.after(second)?)),
+            Self::Transfer(seen) => {
+                let rest = Self::Pop(seen.clone()).after(first)?;
+                let Some(Value::List(items)) = first else { return Some((rest, second.clone())) };
+                let moved = Self::Push(items[0].clone(), None).after(second)?;
+                Some((rest, moved))
+            }
+            _ => Some((self.after(first)?, second.clone())),
+        }
+    }
+
+    /// What it is for whoever asked for it.
+    pub(crate) fn asked(&mut self) -> &mut Self {
+        match self {
+            Self::OfSecond(what) => what,
+            what => what,
+        }
+    }
+
+    /// What it makes of one key's value. `None`: it cannot have seen what it saw.
     fn after(&self, value: &Option<Value>) -> Option<Option<Value>> {
         let agree = |seen: bool, next: Option<Value>| seen.then_some(next);
         let same = |seen: &Option<bool>, is: bool| seen.is_none_or(|seen| seen == is);
@@ -149,9 +186,35 @@ impl What {
 }
 
 impl Histories {
+    /// Two lists are a pair.
+    pub(crate) fn pair(&mut self, first: &Place, second: &Place) {
+        self.firsts.insert(second.clone(), first.clone());
+    }
+
+    /// This is what keys hold when all is over.
+    pub(crate) fn end(&mut self, truths: &BTreeMap<Place, Option<Value>>, now: u64) {
+        for (place, value) in truths {
+            if self.firsts.contains_key(place) {
+                continue;
+            }
+            let second = self.firsts.iter().find(|(_, first)| *first == place);
+            let second = second.and_then(|(second, _)| truths.get(second).cloned());
+            let what = match second {
+                None => What::Ends(value.clone()),
+                Some(second) => What::EndsBoth(value.clone(), second),
+            };
+            self.now(place, what, now);
+        }
+    }
+
+    /// Where the history of a key is.
+    fn home<'a>(&'a self, place: &'a Place) -> &'a Place {
+        self.firsts.get(place).unwrap_or(place)
+    }
+
     /// How many operations a key has seen.
     pub(crate) fn len(&self, place: &Place) -> usize {
-        self.of.get(place).map_or(0, Vec::len)
+        self.of.get(self.home(place)).map_or(0, Vec::len)
     }
 
     /// Adds an operation that has no answer yet; answers its number.
@@ -162,7 +225,9 @@ impl Histories {
         now: u64,
         session: Option<u64>,
     ) -> usize {
-        let history = self.of.entry(place.clone()).or_default();
+        let (home, is_second) = (self.home(place).clone(), self.firsts.contains_key(place));
+        let what = if is_second { What::OfSecond(Box::new(what)) } else { what };
+        let history = self.of.entry(home).or_default();
         history.push(Operation { what, called: now, answered: NEVER, session });
         history.len() - 1
     }
@@ -178,7 +243,8 @@ impl Histories {
     }
 
     pub(crate) fn operation(&mut self, place: &Place, number: usize) -> &mut Operation {
-        let history = self.of.get_mut(place).expect("it was called");
+        let home = self.home(place).clone();
+        let history = self.of.get_mut(&home).expect("it was called");
         &mut history[number]
     }
 
@@ -219,7 +285,8 @@ fn is_explained(history: &[Operation]) -> bool {
     // What nobody knows of and changed nothing has no part in it.
     let kept = history.iter().filter(|one| is_known(one) || !one.what.only_reads());
     let mut operations: Vec<&Operation> = kept.collect();
-    operations.sort_by_key(|one| (one.called, one.answered));
+    // Those of one moment stay in their order, as a session may ask several things at once.
+    operations.sort_by_key(|one| one.called);
     assert!(operations.len() <= 128, "a key has too many operations");
     let mask = |is: &dyn Fn(usize, &Operation) -> bool| {
         let chosen = operations.iter().enumerate().filter(|(place, one)| is(*place, one));
@@ -237,7 +304,7 @@ fn is_explained(history: &[Operation]) -> bool {
     });
     let rules: Vec<Rule> = rules.collect();
     let search = Search { operations: &operations, rules, known: mask(&|_, one| is_known(one)) };
-    search.from(0, &None, &mut HashSet::new())
+    search.from(0, &(None, None), &mut HashSet::new())
 }
 
 /// When an operation may take effect.
@@ -255,13 +322,8 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Whether the rest can be explained where those of `done` have left `value`.
-    fn from(
-        &self,
-        done: u128,
-        value: &Option<Value>,
-        seen: &mut HashSet<(u128, Option<Value>)>,
-    ) -> bool {
+    /// Whether the rest can be explained where those of `done` have left this.
+    fn from(&self, done: u128, value: &State, seen: &mut HashSet<(u128, State)>) -> bool {
         if done & self.known == self.known {
             return true;
         }
@@ -277,7 +339,7 @@ impl Search<'_> {
             if rule.called > first || rule.after & !done != 0 {
                 continue;
             }
-            if let Some(next) = self.operations[place].what.after(value)
+            if let Some(next) = self.operations[place].what.then(value)
                 && self.from(done | 1 << place, &next, seen)
             {
                 return true;
@@ -372,6 +434,33 @@ mod tests {
         };
         assert!(is_explained(&swap("a")));
         assert!(!is_explained(&swap("b")));
+    }
+
+    #[test]
+    fn an_element_that_was_moved_is_in_one_list_of_two_at_any_time() {
+        let list = |items: &[&str]| {
+            let items: Vec<Vec<u8>> = items.iter().map(|item| item.as_bytes().to_vec()).collect();
+            (!items.is_empty()).then_some(Value::List(items))
+        };
+        let history = |moved: Option<&str>, first: &[&str], second: &[&str]| {
+            let moved = What::Transfer(Some(moved.map(Into::into)));
+            [
+                operation(What::Push(b"x".to_vec(), None), 0, 1, None),
+                operation(moved, 2, 3, None),
+                operation(What::EndsBoth(list(first), list(second)), 4, 4, None),
+            ]
+        };
+        assert!(is_explained(&history(Some("x"), &[], &["x"])));
+        assert!(!is_explained(&history(Some("x"), &["x"], &["x"])));
+        assert!(!is_explained(&history(Some("x"), &[], &[])));
+        assert!(!is_explained(&history(None, &["x"], &[])));
+        let unknown = |first: &[&str], second: &[&str]| {
+            let mut history = history(None, first, second);
+            history[1] = operation(What::Transfer(None), 2, NEVER, None);
+            is_explained(&history)
+        };
+        assert!(unknown(&[], &["x"]) && unknown(&["x"], &[]));
+        assert!(!unknown(&["x"], &["x"]) && !unknown(&[], &[]));
     }
 
     #[test]

@@ -6,11 +6,12 @@
 //! slots back and forth; proxies, leaders, servers and connections die and freeze, servers run out of
 //! memory, evict keys, and restart from old snapshots. Then all is healed, and everything must end by itself.
 //!
-//! Checked are the histories of all keys ([`history`]), where each key is at the end, that no client waits longer than a barrier
-//! allows, and the engine's own rules. That the checks find what they are for is shown by breaking the
+//! Checked are the histories of all keys ([`history`]), where each key is at the end, that readers of streams miss nothing, that clients
+//! which keep what they have read are told of every change, that none waits longer than a barrier allows, and the engine's own rules. That the checks find what they are for is shown by breaking the
 //! protocol's rules one by one ([`plan::Bug`]).
 //!
-//! To read: [`world`], then [`server`], [`proxies`], [`leader`], [`group`], [`clients`] and [`transactions`]; [`faults`] and [`operator`] are what
+//! To read: [`world`], then [`server`], [`proxies`], [`leader`], [`group`], [`clients`] with what they ask ([`asks`], [`transactions`], [`pops`], [`readers`], [`walks`]) and keep
+//! ([`caches`]); [`faults`] and [`operator`] are what
 //! happens to them, [`verdict`] is a run from its beginning to its end.
 //!
 //! A failure names its seed. To run that one alone:
@@ -20,6 +21,8 @@
 #![allow(clippy::print_stdout, reason = "tests print what they did")]
 
 mod answers;
+mod asks;
+mod caches;
 mod clients;
 mod faults;
 mod group;
@@ -27,99 +30,49 @@ mod history;
 mod leader;
 mod operator;
 mod plan;
+mod pops;
 mod proxies;
+mod readers;
 mod server;
 mod transactions;
 mod verdict;
 mod walks;
 mod world;
 
+use codis_testbed::{Seeds, caught, for_each};
 use plan::{Bug, CODIS_EVERY};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use verdict::{Outcome, run};
 
-const SEEDS: u64 = 10_000;
-const THREADS: u64 = 2;
+const SEEDS: Seeds = Seeds { program: "migration", all: 6_000 };
 
 /// So many seeds are tried for each planted bug.
 const BUG_SEEDS: u64 = 40_000;
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
-/// The seeds to run: the one asked for, or so many.
-fn seeds(default: u64) -> (u64, u64) {
-    match number("CODIS_SIM_SEED") {
-        Some(seed) => (seed, 1),
-        None => (
-            number("CODIS_SIM_FIRST_SEED").unwrap_or(0),
-            number("CODIS_SIM_SEEDS").map_or(default, |seeds| seeds.div_ceil(SEEDS / default)),
-        ),
-    }
-}
-
 /// One run; a panic is a failure like any other.
 fn checked(seed: u64, bug: Bug) -> Result<Outcome, String> {
-    catch_unwind(AssertUnwindSafe(|| run(seed, bug))).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-        Err(format!("panic: {}", text.unwrap_or_default()))
-    })
+    caught(|| run(seed, bug))
 }
 
-/// Runs `one` for each seed on a few threads; fails with the lowest seed that failed.
 fn run_all(test: &str, default: u64, one: impl Fn(u64) -> Result<Outcome, String> + Sync) {
-    let (first, count) = seeds(default);
-    let next = AtomicU64::new(0);
-    let [replies, moved, events] = [const { AtomicU64::new(0) }; 3];
-    let failures = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                loop {
-                    let offset = next.fetch_add(1, Ordering::Relaxed);
-                    if offset >= count {
-                        return;
-                    }
-                    let seed = first.wrapping_add(offset);
-                    match one(seed) {
-                        Ok(outcome) => {
-                            replies.fetch_add(outcome.replies as u64, Ordering::Relaxed);
-                            moved.fetch_add(outcome.moved, Ordering::Relaxed);
-                            events.fetch_add(outcome.events as u64, Ordering::Relaxed);
-                        }
-                        Err(why) => {
-                            next.store(count, Ordering::Relaxed);
-                            failures.lock().expect("no panic under the lock").push((seed, why));
-                        }
-                    }
-                }
-            });
-        }
-    });
-    let failures = failures.into_inner().expect("no panic under the lock");
-    if let Some((seed, why)) = failures.into_iter().min() {
-        panic!(
-            "seed {seed}: {why}\nrun it alone: CODIS_SIM_SEED={seed} cargo test -p codis-proxy --test migration {test} -- --nocapture"
-        );
-    }
-    let [replies, moved, events] = [replies, moved, events].map(AtomicU64::into_inner);
+    let counted = |seed| {
+        let Outcome { replies, moved, events, .. } = one(seed)?;
+        Ok([replies as u64, moved, events as u64])
+    };
+    let (count, [replies, moved, events]) = SEEDS.run(test, default, counted);
     println!("{count} seeds, {moved} slots moved, {replies} replies checked, {events} events");
 }
 
 #[test]
 fn nothing_is_lost_and_every_move_ends_whatever_fails() {
-    run_all("nothing_is_lost_and_every_move_ends_whatever_fails", SEEDS, |seed| {
+    run_all("nothing_is_lost_and_every_move_ends_whatever_fails", SEEDS.all, |seed| {
         checked(seed, Bug::None)
     });
 }
 
 #[test]
 fn a_seed_runs_the_same_way_each_time() {
-    run_all("a_seed_runs_the_same_way_each_time", SEEDS / 100, |seed| {
+    run_all("a_seed_runs_the_same_way_each_time", SEEDS.all / 100, |seed| {
         let [first, second] = [checked(seed, Bug::None)?, checked(seed, Bug::None)?];
         if first.trace == second.trace { Ok(first) } else { Err("two runs differ".into()) }
     });
@@ -127,7 +80,7 @@ fn a_seed_runs_the_same_way_each_time() {
 
 #[test]
 fn every_broken_rule_is_found() {
-    let (first, _) = seeds(SEEDS);
+    let first = SEEDS.first();
     let found = |bug: Bug| {
         // What concerns servers of Codis shows with them alone.
         let step = if bug == Bug::CodisForEver { CODIS_EVERY } else { 1 };
@@ -138,21 +91,12 @@ fn every_broken_rule_is_found() {
             checked(seed, Bug::None).is_ok().then_some((seed, why))
         })
     };
-    let next = AtomicU64::new(0);
     let missed = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                while let Some(bug) = Bug::ALL.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-                    match found(*bug) {
-                        None => missed.lock().expect("no panic under the lock").push(*bug),
-                        Some((seed, why)) => {
-                            let why = why.lines().next().unwrap_or_default();
-                            println!("{bug:?}: seed {seed} shows it: {why}");
-                        }
-                    }
-                }
-            });
+    for_each(&Bug::ALL, |bug| match found(bug) {
+        None => missed.lock().expect("no panic under the lock").push(bug),
+        Some((seed, why)) => {
+            let why = why.lines().next().unwrap_or_default();
+            println!("{bug:?}: seed {seed} shows it: {why}");
         }
     });
     let missed = missed.into_inner().expect("no panic under the lock");

@@ -31,6 +31,14 @@ pub(crate) enum Bug {
     WaitDoubled,
     /// A wait takes an element and goes on.
     ElementDropped,
+    /// BLMOVE takes an element and puts it nowhere.
+    MovedNowhere,
+    /// A stream's reader that is carried along begins at the stream's end anew.
+    EndAskedAnew,
+    /// Clients that track are not told that all keys may have changed: when a slot leaves, when a connection is lost.
+    AllUntold,
+    /// A client that tracks is told of what its own command changes before it is answered.
+    ToldTooEarly,
     /// Codis's own way to move keys, which overwrites, is taken after the source has been another run as well.
     CodisForEver,
 }
@@ -42,7 +50,7 @@ pub(crate) const CODIS_EVERY: u64 = 5;
 pub(crate) const PASSWORD: &str = "secret";
 
 impl Bug {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::SourceWins,
         Self::TargetNotWalked,
         Self::NotDrained,
@@ -54,6 +62,10 @@ impl Bug {
         Self::TransactionSplit,
         Self::WaitDoubled,
         Self::ElementDropped,
+        Self::MovedNowhere,
+        Self::EndAskedAnew,
+        Self::AllUntold,
+        Self::ToldTooEarly,
         Self::CodisForEver,
     ];
 
@@ -92,6 +104,17 @@ pub(crate) struct Key {
     pub(crate) kind: Kind,
     /// Its values are large enough to be big.
     pub(crate) large: bool,
+}
+
+/// How a client's sessions speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Resp2,
+    Resp3,
+    /// In RESP3, and it keeps what it has read until it is told of a change.
+    Tracks {
+        bcast: bool,
+    },
 }
 
 /// What may go wrong in a run.
@@ -145,6 +168,14 @@ pub(crate) struct Plan {
     pub(crate) durability: &'static str,
     /// Some keys are big.
     pub(crate) big: bool,
+    /// By client.
+    pub(crate) speaks: Vec<Speaks>,
+    /// Pairs of lists of one slot each: elements go from one to the other.
+    pub(crate) pairs: Vec<(Place, Place)>,
+    /// Streams that clients add to.
+    pub(crate) streams: Vec<Place>,
+    /// Further clients, one for each stream, which read them.
+    pub(crate) readers: usize,
     /// The servers are those of Codis, and ask for a password: keys move by their own command.
     pub(crate) codis: bool,
 }
@@ -194,6 +225,10 @@ impl Plan {
             big,
             walkers: rng.usize(0..=1),
             walk_us: [2_000, 20_000, 60_000][rng.usize(..3)],
+            speaks: Vec::new(),
+            pairs: Vec::new(),
+            streams: Vec::new(),
+            readers: 0,
             codis: seed.is_multiple_of(CODIS_EVERY),
         };
         if plan.codis {
@@ -205,7 +240,58 @@ impl Plan {
             plan.operations = 8;
         }
         plan.choose_keys(rng);
+        plan.speaks = vec![Speaks::Resp2; plan.all_clients()];
+        // Servers of Codis know neither BLMOVE nor streams, and one protocol.
+        if !plan.codis {
+            plan.choose_pairs(rng);
+            plan.choose_streams(rng);
+            plan.choose_protocols(rng);
+        }
         plan
+    }
+
+    fn choose_pairs(&mut self, rng: &mut fastrand::Rng) {
+        for database in 0..self.databases {
+            if rng.u8(..3) != 0 {
+                continue;
+            }
+            let tag = &self.tags[rng.usize(..self.tags.len())];
+            let place = |name: &str| (database * 5, format!("{{{tag}}}{name}").into_bytes());
+            let pair = (place("from"), place("to"));
+            for place in [&pair.0, &pair.1] {
+                let place = place.clone();
+                self.keys.push(Key { place, kind: Kind::List, large: false });
+            }
+            self.pairs.push(pair);
+        }
+    }
+
+    /// What is read from a stream is checked against what there is in the end, so that none must be lost.
+    fn choose_streams(&mut self, rng: &mut fastrand::Rng) {
+        if self.trouble == Trouble::Losses || rng.u8(..3) != 0 {
+            return;
+        }
+        self.readers = rng.usize(1..=2);
+        for number in 0..self.readers {
+            let tag = &self.tags[rng.usize(..self.tags.len())];
+            let database = rng.u32(..self.databases) * 5;
+            self.streams.push((database, format!("{{{tag}}}stream{number}").into_bytes()));
+        }
+    }
+
+    fn choose_protocols(&mut self, rng: &mut fastrand::Rng) {
+        let tracks = rng.bool();
+        let of_client = |_| match rng.u8(..4) {
+            0 => Speaks::Resp3,
+            1 | 2 if tracks => Speaks::Tracks { bcast: rng.bool() },
+            _ => Speaks::Resp2,
+        };
+        self.speaks = (0..self.all_clients()).map(of_client).collect();
+    }
+
+    /// How many clients there are, of each kind.
+    pub(crate) fn all_clients(&self) -> usize {
+        self.clients + self.walkers + self.readers
     }
 
     fn choose_keys(&mut self, rng: &mut fastrand::Rng) {

@@ -1,4 +1,4 @@
-//! Clients' transactions, compare-and-set by WATCH, and waits for elements of lists.
+//! Clients' transactions, and compare-and-set by WATCH.
 
 use crate::answers::learn;
 use crate::clients::{Asked, Question};
@@ -108,7 +108,7 @@ impl World {
             Reply::Array(items) if items.len() == parts.len() => {
                 let ran = parts.iter().zip(items).all(|(part, item)| match *part {
                     None => item == Reply::Status("PONG".into()),
-                    Some(part) => self.learn_part(asked, part, item),
+                    Some(part) => self.learn_part(client, asked, part, item),
                 });
                 if !ran {
                     self.fail(format!("client {client} asked for {parts:?} and was sent {whole}"));
@@ -121,11 +121,21 @@ impl World {
         }
     }
 
-    fn learn_part(&mut self, asked: &Asked, (place, part): (usize, usize), item: Reply) -> bool {
+    fn learn_part(
+        &mut self,
+        client: usize,
+        asked: &Asked,
+        (place, part): (usize, usize),
+        item: Reply,
+    ) -> bool {
         let (key, number) = &asked.operations[place];
-        let What::All(whats) = &mut self.histories.operation(&key.place, *number).what else {
-            return false;
-        };
+        let operation = self.histories.operation(&key.place, *number);
+        if let What::All(whats) = operation.what.asked() {
+            let what = whats[part].clone();
+            self.keep_part(client, &key.place, &what, &item);
+        }
+        let operation = self.histories.operation(&key.place, *number);
+        let What::All(whats) = operation.what.asked() else { return false };
         if matches!(item, Reply::Error(_)) {
             whats[part] = What::Exists(None);
             return true;
@@ -133,7 +143,7 @@ impl World {
         learn(&mut whats[part], Some(item), 1)
     }
 
-    fn did_not_happen(&mut self, asked: &Asked) {
+    pub(crate) fn did_not_happen(&mut self, asked: &Asked) {
         for (key, number) in &asked.operations {
             self.histories.never_happened(&key.place, *number);
         }
@@ -158,8 +168,16 @@ impl World {
         if asked.what == Question::Watch {
             return;
         }
+        match self.rng.bool() {
+            true => self.swap(client, reply),
+            false => self.clients[client].saw = Some(reply.clone()),
+        }
+    }
+
+    /// The transaction of a compare-and-set, at once or later.
+    pub(crate) fn swap(&mut self, client: usize, saw: &Reply) {
         let Some(key) = self.clients[client].watches.take() else { return };
-        let seen = match reply {
+        let seen = match saw {
             Reply::Bulk(text) => Some(text.clone()),
             _ => None,
         };
@@ -173,45 +191,5 @@ impl World {
             parts.extend(self.choose_parts(client, &key));
         }
         self.ask_to_execute(client, true, parts);
-    }
-
-    /// BLPOP.
-    pub(crate) fn ask_pop(&mut self, client: usize, key: Key) {
-        if self.histories.len(&key.place) >= OPERATIONS_MAX {
-            return;
-        }
-        let timeout_ms = if self.rng.u8(..3) == 0 { 0 } else { self.rng.u64(1..600) };
-        let timeout = match timeout_ms {
-            0 => "0".into(),
-            _ => format!("{}.{:03}", timeout_ms / 1_000, timeout_ms % 1_000),
-        };
-        let session = self.session_of(client);
-        let number = self.histories.call(&key.place, What::Pop(None), self.now, session);
-        let question = Question::Pop { timeout_us: 1_000 * timeout_ms, released: false };
-        let asked = words("BLPOP", &key, &[timeout.as_bytes()]);
-        self.ask(client, &asked, question, vec![(key, number)]);
-    }
-
-    pub(crate) fn take_popped(&mut self, client: usize, asked: &Asked, reply: Reply) {
-        let Question::Pop { timeout_us, released } = asked.what else { return };
-        let waited = self.now - asked.since;
-        if reply == Reply::Nil && !released && (timeout_us == 0 || waited < timeout_us) {
-            let wanted = format!("{waited} us and not {timeout_us}");
-            return self.fail(format!("client {client} was let wait for an element for {wanted}"));
-        }
-        let whole = format!("{reply:?}");
-        match reply {
-            Reply::Error(words) if words.contains("may have run") => {}
-            Reply::Error(_) => self.did_not_happen(asked),
-            reply => {
-                let now = self.now;
-                let (key, number) = &asked.operations[0];
-                let operation = self.histories.operation(&key.place, *number);
-                operation.answered = now;
-                if !learn(&mut operation.what, Some(reply), 1) {
-                    self.fail(format!("client {client} was sent {whole} for an element"));
-                }
-            }
-        }
     }
 }

@@ -1,6 +1,5 @@
 //! A run from the first connection to the last check.
 
-use crate::history::What;
 use crate::leader::desk::lock;
 use crate::plan::{Bug, Plan, Trouble};
 use crate::world::{Event, World};
@@ -9,8 +8,9 @@ use codis_proto::{BIG_KEY_PREFIX, RESERVED_KEYS};
 /// How long everything may take to end once nothing fails any more, in microseconds.
 const HEALED_US_MAX: u64 = 300_000_000;
 
-/// What a client may wait beyond a barrier's deadline: the leader's messages and the servers' answers to a fence.
-const ROUND_TRIPS_US: u64 = 60_000;
+/// What a client may wait beyond a barrier's deadline: the leader's messages, the servers' answers to a fence, and a replica that two
+/// movers of a key wait for, one after the other.
+const ROUND_TRIPS_US: u64 = 90_000;
 
 /// What a run leaves behind.
 pub(crate) struct Outcome {
@@ -132,9 +132,10 @@ impl World {
         for node in &self.nodes {
             node.engine.audit()?;
         }
-        for (key, value) in self.truths() {
-            self.histories.now(&key.place, What::Ends(value), self.now);
-        }
+        self.check_caches()?;
+        self.check_streams()?;
+        let truths = self.truths().into_iter().map(|(key, value)| (key.place, value)).collect();
+        self.histories.end(&truths, self.now);
         self.histories.check()?;
         self.check_places()
     }

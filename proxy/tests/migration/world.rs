@@ -7,6 +7,7 @@ use crate::leader::desk::{SharedDesk, lock};
 use crate::leader::{Leader, Lines};
 use crate::plan::Plan;
 use crate::proxies::{Backend, Node, Proxy};
+use crate::readers::Added;
 use crate::server::data::Place;
 use crate::server::lua::Scripts;
 use crate::server::{Near, Server, Wire};
@@ -30,7 +31,7 @@ pub(crate) enum Event {
     MigrateLate(usize, u64),
     LinkIdle(usize, usize),
     Waited { server: usize, run: u64, wire: usize, follows: bool },
-    PopLate { server: usize, run: u64, wire: usize, serial: u64 },
+    WaitLate { server: usize, run: u64, wire: usize, serial: u64 },
     // Proxies.
     Tick(usize),
     BackendClosed { node: usize, life: u64, backend: u32 },
@@ -84,6 +85,7 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     pub(crate) clients: Vec<Client>,
     pub(crate) histories: Histories,
+    pub(crate) added: Added,
     /// By server: what requests named that ran though their proxies had given them up.
     pub(crate) late: BTreeSet<(usize, Place)>,
     /// A summary of everything that happened, to compare runs.
@@ -99,7 +101,9 @@ impl World {
             server.replica = plan.replicas.then(Default::default);
             server
         });
-        let clients = (0..plan.clients + plan.walkers).map(|number| Client::new(number, &plan));
+        let clients = (0..plan.all_clients()).map(|number| Client::new(number, &plan));
+        let mut histories = Histories::default();
+        plan.pairs.iter().for_each(|(first, second)| histories.pair(first, second));
         Self {
             rng: fastrand::Rng::with_seed(plan.seed),
             now: 0,
@@ -122,7 +126,8 @@ impl World {
             proxies: (0..plan.proxies).map(Proxy::new).collect(),
             nodes: Vec::new(),
             clients: clients.collect(),
-            histories: Histories::default(),
+            histories,
+            added: Added::new(),
             late: BTreeSet::new(),
             trace: 0,
             story: std::env::var("CODIS_SIM_SEED").is_ok().then(Vec::new),
@@ -220,8 +225,8 @@ impl World {
             Event::MigrateLate(server, serial) => self.migrate_late(server, serial),
             Event::LinkIdle(server, wire) => self.link_idle(server, wire),
             Event::Waited { server, run, wire, follows } => self.waited(server, run, wire, follows),
-            Event::PopLate { server, run, wire, serial } => {
-                self.pop_late(server, run, wire, serial)
+            Event::WaitLate { server, run, wire, serial } => {
+                self.wait_late(server, run, wire, serial)
             }
             Event::Tick(node) => self.tick(node),
             Event::BackendClosed { node, life, backend } => {

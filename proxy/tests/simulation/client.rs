@@ -3,7 +3,7 @@
 use crate::ledger::Checked;
 use crate::pipe::Pipe;
 use crate::script::Made;
-use crate::script::{Ending, Expect, Script};
+use crate::script::{Ending, Expect, Script, Sheet};
 use crate::world::{Event, World};
 use codis_proxy::engine::Segment;
 use codis_proxy::resp::reply::{Scan, Scanner};
@@ -169,6 +169,8 @@ impl World {
         }
         let (node, epoch) = (target.node, self.nodes[target.node].epoch);
         let asked = &mut self.ledger.asked[client];
+        let transactions = &mut self.ledger.transactions[client];
+        let mut sheet = Sheet { asked, transactions, node, epoch };
         for _ in 0..burst {
             if target.outbox.len() > 100_000 || target.expected.len() >= target.window {
                 break;
@@ -177,10 +179,10 @@ impl World {
                 break;
             }
             let made = if target.script.left > 0 {
-                vec![target.script.next(asked, node, epoch)]
+                vec![target.script.next(&mut sheet)]
             } else {
                 target.finished = true;
-                target.script.last(asked, node, epoch)
+                target.script.last(&mut sheet)
             };
             for Made { bytes, expect } in made {
                 target.outbox.extend_from_slice(&bytes);
@@ -278,13 +280,19 @@ impl World {
             Some(Expect::Starts(start)) => {
                 Err(format!("client {client} was sent {} and not {start}...", shown()))
             }
-            Some(Expect::Asked(number)) => {
+            Some(expect @ (Expect::Asked(number) | Expect::Executed(number))) => {
                 let in_order = self.plan.replicas == 0 || self.plan.settings.primary_only;
                 let faulty = |address: &str| {
                     self.servers.iter().any(|server| server.faulty && server.address == address)
                 };
                 let epoch = self.nodes[target.node].epoch;
-                self.ledger.check_answer(client, number, reply, in_order, faulty, epoch)
+                let ledger = &mut self.ledger;
+                match expect {
+                    Expect::Executed(_) => {
+                        ledger.check_executed(client, number, reply, in_order, faulty, epoch)
+                    }
+                    _ => ledger.check_answer(client, number, reply, in_order, faulty, epoch),
+                }
             }
         }
     }

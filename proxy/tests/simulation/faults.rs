@@ -61,6 +61,7 @@ impl World {
         target.replies.clear();
         target.to_server.clear();
         target.lost = true;
+        self.waits.forget(conn);
         self.wake_server_reading(conn);
     }
 
@@ -109,7 +110,9 @@ impl World {
         }
         for conn in 0..self.conns.len() {
             let target = &self.conns[conn];
-            if target.node != node || target.stage != Stage::Open || target.closing {
+            // Who waits for an element is silent, and is let wait.
+            let waits = target.waiting.is_some();
+            if target.node != node || target.stage != Stage::Open || target.closing || waits {
                 continue;
             }
             let Some(waits) = self.nodes[node].engine.backend_waits_us(target.backend) else {

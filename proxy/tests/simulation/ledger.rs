@@ -3,9 +3,10 @@
 //! Every key that a client names ends in `#client.number.place`, so that a server can tell which
 //! request it has before it. The name itself stands in braces, as a hash tag.
 
+use crate::transactions::Transaction;
 use codis_proxy::slots;
 use codis_proxy::topology::{SlotState, Topology};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 pub(crate) type Checked<T = ()> = Result<T, String>;
@@ -43,6 +44,24 @@ pub(crate) struct Asked {
     pub(crate) runs: Vec<Option<Run>>,
     /// The proxy said that it did not run, or must not have run it.
     pub(crate) refused: bool,
+    /// The protocol of its session.
+    pub(crate) resp3: bool,
+    /// It is BLPOP: it waits for an element, and has run when it has taken one.
+    pub(crate) waits: bool,
+    /// It is a part of this transaction of its client's.
+    pub(crate) transaction: Option<usize>,
+    /// WATCH: the home whose server has run it, and the key's version there.
+    pub(crate) watched: Option<(usize, u64)>,
+    /// WATCH was answered OK.
+    pub(crate) acknowledged: bool,
+}
+
+/// Whether BLPOP is what was asked for, with what is left of its time.
+fn same_but_patience(args: &[Vec<u8>], asked: &[Vec<u8>]) -> bool {
+    let seconds = |args: &[Vec<u8>]| std::str::from_utf8(args.last()?).ok()?.parse::<f64>().ok();
+    let last = asked.len() - 1;
+    let (Some(left), Some(all)) = (seconds(args), seconds(asked)) else { return false };
+    args[..args.len() - 1] == asked[..last] && left > 0.0 && left <= all
 }
 
 /// `{name}#client.number.place`
@@ -67,6 +86,10 @@ pub(crate) fn read_key(key: &[u8]) -> Checked<(&str, [usize; 3])> {
 #[derive(Default)]
 pub(crate) struct Ledger {
     pub(crate) asked: Vec<Vec<Asked>>,
+    /// By client as well.
+    pub(crate) transactions: Vec<Vec<Transaction>>,
+    /// Elements that clients were given.
+    given: HashSet<Vec<u8>>,
     pub(crate) topologies: Vec<Arc<Topology>>,
     orders: u64,
     /// By client, database and name: the order of the newest run that was acknowledged.
@@ -84,6 +107,10 @@ pub(crate) struct Runner<'a> {
     pub(crate) oldest: u64,
     pub(crate) node: usize,
     pub(crate) primary_only: bool,
+    /// The protocol of the connection.
+    pub(crate) resp3: bool,
+    /// Whether MULTI was said before.
+    pub(crate) in_transaction: bool,
 }
 
 impl Ledger {
@@ -114,6 +141,12 @@ impl Ledger {
         if asked.refused {
             return Err(format!("{} ran though it was refused", shown()));
         }
+        if asked.resp3 != runner.resp3 {
+            return Err(format!("{} ran on a connection of another protocol", shown()));
+        }
+        if asked.transaction.is_some() != runner.in_transaction {
+            return Err(format!("{} ran outside of its transaction, or in one", shown()));
+        }
         if asked.node != runner.node {
             return Err(format!("{} came from another proxy", shown()));
         }
@@ -138,7 +171,11 @@ impl Ledger {
             return Err(format!("request {client}.{number} reached a server as another command"));
         }
         if asked.join == Join::Whole {
-            return if args == asked.args {
+            let same = match asked.waits {
+                true => same_but_patience(args, &asked.args),
+                false => args == asked.args,
+            };
+            return if same {
                 Ok(vec![0])
             } else {
                 Err(format!("request {client}.{number} reached a server with other arguments"))
@@ -159,7 +196,7 @@ impl Ledger {
 
     /// Whether some topology that the proxy had since the request was written, and may still act by,
     /// sends this key to this server.
-    fn check_owner(&self, asked: &Asked, key: &[u8], runner: &Runner<'_>) -> Checked {
+    pub(crate) fn check_owner(&self, asked: &Asked, key: &[u8], runner: &Runner<'_>) -> Checked {
         let slot = usize::from(slots::slot(key));
         let oldest = asked.epoch.max(runner.oldest);
         let allowed = (oldest..=runner.epoch).any(|epoch| {
@@ -191,7 +228,7 @@ impl Ledger {
     }
 
     /// What the servers' replies make together, if every part ran.
-    fn expected(asked: &Asked) -> Option<Vec<u8>> {
+    pub(crate) fn expected(asked: &Asked) -> Option<Vec<u8>> {
         let runs: Vec<&Run> = asked.runs.iter().map(Option::as_ref).collect::<Option<_>>()?;
         let first_error = runs.iter().find(|run| run.reply.starts_with(b"-"));
         Some(match (asked.join, first_error) {
@@ -240,6 +277,13 @@ impl Ledger {
             }
             return Ok(());
         }
+        if asked.waits && matches!(reply, b"*-1\r\n" | b"_\r\n") {
+            asked.refused = true;
+            return match asked.runs[0] {
+                None => Ok(()),
+                Some(_) => Err(format!("{what} has taken an element and was answered nothing")),
+            };
+        }
         if text.starts_with("-ERR unknown command")
             && asked.args[0].eq_ignore_ascii_case(b"SIM.GET")
         {
@@ -253,17 +297,8 @@ impl Ledger {
         }
         if text.starts_with("-ERR slot ") {
             asked.refused = true;
-            let excused = (asked.epoch..=epoch_now).any(|epoch| {
-                let topology = &self.topologies[epoch as usize];
-                asked.keys.iter().any(|&at| {
-                    let slot = slots::slot(&asked.args[at]);
-                    text.contains(&format!("slot {slot} "))
-                        && matches!(
-                            topology.slots[usize::from(slot)].state,
-                            SlotState::Offline | SlotState::Migrating { .. }
-                        )
-                })
-            });
+            let asked = &self.asked[client][number];
+            let excused = self.is_away(asked, &text, epoch_now);
             if !excused || asked.runs.iter().any(Option::is_some) {
                 return Err(format!("{what} was answered {short}"));
             }
@@ -284,16 +319,57 @@ impl Ledger {
             None if asked.runs.iter().flatten().any(any_error) => {}
             None => return Err(format!("{what} did not run and was answered {short}")),
         }
-        if in_order
-            && asked.join == Join::Whole
-            && let Some(run) = &asked.runs[0]
-        {
-            let newest = self.acknowledged.entry((client, asked.database, asked.name)).or_default();
-            if run.order < *newest {
-                return Err(format!("{what} was overtaken by a later request of its session"));
-            }
-            *newest = run.order;
+        asked.acknowledged = true;
+        let element = reply.windows(8).position(|word| word == b"element ").unwrap_or(0);
+        if asked.waits && !self.given.insert(reply[element..].to_vec()) {
+            return Err(format!("{what} was given what another one was given: {short}"));
         }
+        if in_order { self.check_order(client, number) } else { Ok(()) }
+    }
+
+    /// Whether a request has run after all that its session was answered before.
+    pub(crate) fn check_order(&mut self, client: usize, number: usize) -> Checked {
+        let asked = &self.asked[client][number];
+        let (Join::Whole, Some(run)) = (asked.join, &asked.runs[0]) else { return Ok(()) };
+        let newest = self.acknowledged.entry((client, asked.database, asked.name)).or_default();
+        if run.order < *newest {
+            let what = format!("request {client}.{number} ({})", asked.args[0].escape_ascii());
+            return Err(format!("{what} was overtaken by a later request of its session"));
+        }
+        *newest = run.order;
         Ok(())
+    }
+
+    /// Whether a slot that an error names was away while the request was under way.
+    pub(crate) fn is_away(&self, asked: &Asked, error: &str, epoch_now: u64) -> bool {
+        (asked.epoch..=epoch_now).any(|epoch| {
+            let topology = &self.topologies[epoch as usize];
+            asked.keys.iter().any(|&at| {
+                let slot = slots::slot(&asked.args[at]);
+                error.contains(&format!("slot {slot} "))
+                    && matches!(
+                        topology.slots[usize::from(slot)].state,
+                        SlotState::Offline | SlotState::Migrating { .. }
+                    )
+            })
+        })
+    }
+
+    /// Whether the address that an error of a backend names has ever failed.
+    pub(crate) fn check_cause(
+        &self,
+        what: &str,
+        error: &str,
+        faulty: impl Fn(&str) -> bool,
+    ) -> Checked {
+        let address = error.strip_prefix("-ERR backend ").unwrap_or_default();
+        let address = address.split([' ', ':']).next().unwrap_or_default();
+        match faulty(address) {
+            true => Ok(()),
+            false => {
+                let short = &error[..error.len().min(300)];
+                Err(format!("{what} failed without a cause: {short}"))
+            }
+        }
     }
 }

@@ -31,10 +31,16 @@ pub(crate) enum Bug {
     WrongServer,
     /// A question to the control thread is never answered.
     NoAnswer,
+    /// A server runs a part of a transaction.
+    HalfExecuted,
+    /// A server runs a transaction whatever has happened to the watched key.
+    WatchForgotten,
+    /// A server gives one element to two that wait.
+    GivenTwice,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::SwappedReplies,
         Self::MissingReply,
         Self::SentTwice,
@@ -47,6 +53,9 @@ impl Bug {
         Self::WrongDatabase,
         Self::WrongServer,
         Self::NoAnswer,
+        Self::HalfExecuted,
+        Self::WatchForgotten,
+        Self::GivenTwice,
     ];
 }
 
@@ -165,7 +174,7 @@ impl Plan {
         plan.choose_settings(rng);
         if bug == Bug::PauseIgnored {
             // It shows only where much waits behind a stall.
-            plan.requests = 250;
+            plan.requests = 1_000;
             plan.socket_bytes = 70_000;
             plan.settings.session_requests_max = 1;
         }
@@ -187,7 +196,8 @@ impl Plan {
         settings.backend_output_bytes_max = [100, 5_000, 1 << 20][rng.usize(..3)];
         settings.output_bytes_soft = [50, 3_000, 1 << 20][rng.usize(..3)];
         settings.output_bytes_hard = 64 << 20;
-        settings.input_bytes_max = if calm || large { 64 << 20 } else { 64_000 };
+        // More than what is read ahead of a client that blocks.
+        settings.input_bytes_max = if calm || large { 64 << 20 } else { 130_000 };
         settings.limits.request_bytes_max = settings.input_bytes_max;
         settings.primary_parallel = rng.usize(1..=2);
         settings.replica_parallel = rng.usize(1..=2);

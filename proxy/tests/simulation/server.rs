@@ -5,6 +5,7 @@ use crate::ledger::{Checked, Ledger, Runner, read_key};
 use crate::pipe::Pipe;
 use crate::plan::Bug;
 use crate::script::filler;
+use crate::waits::Waits;
 use codis_proxy::engine::Segment;
 use std::collections::{HashMap, VecDeque};
 
@@ -26,8 +27,23 @@ pub(crate) struct Server {
     pub(crate) faulty: bool,
 }
 
-/// Values by database and name.
-pub(crate) type Store = HashMap<(u16, String), Vec<u8>>;
+/// A database and a name.
+pub(crate) type Slot = (u16, String);
+
+/// What a home has, by database and name; lists beside values, so that there are no wrong types.
+#[derive(Default)]
+pub(crate) struct Store {
+    pub(crate) values: HashMap<Slot, Vec<u8>>,
+    pub(crate) lists: HashMap<Slot, VecDeque<Vec<u8>>>,
+    /// How often each value was changed, or might have been.
+    versions: HashMap<Slot, u64>,
+}
+
+impl Store {
+    pub(crate) fn version(&self, slot: &Slot) -> u64 {
+        self.versions.get(slot).copied().unwrap_or(0)
+    }
+}
 
 /// How far a connection has come, as the driver sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,8 +75,18 @@ pub(crate) struct Conn {
     /// When it was last seen to be alive, or to have nothing to do.
     pub(crate) quiet_since: u64,
     input: Vec<u8>,
-    database: u16,
+    pub(crate) database: u16,
     greeted: u8,
+    pub(crate) resp3: bool,
+    /// Its place among all; CLIENT ID answers one more.
+    id: usize,
+    /// It has asked for that: it is lent from one session to the next.
+    is_lent: bool,
+    /// What was queued since MULTI.
+    pub(crate) queued: Option<Vec<Vec<Vec<u8>>>>,
+    pub(crate) watched: Vec<(Slot, u64)>,
+    /// The BLPOP that it waits with; nothing more is read.
+    pub(crate) waiting: Option<u64>,
     pub(crate) replies: VecDeque<(u64, Vec<u8>)>,
     pub(crate) output: Pipe,
 }
@@ -72,6 +98,7 @@ impl Conn {
         server: usize,
         socket_bytes: usize,
         now: u64,
+        id: usize,
     ) -> Self {
         Self {
             node,
@@ -91,6 +118,12 @@ impl Conn {
             input: Vec::new(),
             database: 0,
             greeted: 0,
+            resp3: false,
+            id,
+            is_lent: false,
+            queued: None,
+            watched: Vec::new(),
+            waiting: None,
             replies: VecDeque::new(),
             output: Pipe::new(usize::MAX),
         }
@@ -112,9 +145,12 @@ pub(crate) struct Context<'a> {
     pub(crate) primary_only: bool,
     pub(crate) bug: Bug,
     pub(crate) rng: &'a mut fastrand::Rng,
+    /// The proxy has given the connection up.
+    pub(crate) given_up: bool,
+    pub(crate) waits: &'a mut Waits,
 }
 
-fn bulk(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn bulk(bytes: &[u8]) -> Vec<u8> {
     let mut out = format!("${}\r\n", bytes.len()).into_bytes();
     out.extend_from_slice(bytes);
     out.extend_from_slice(b"\r\n");
@@ -166,26 +202,54 @@ impl Conn {
         self.input.extend_from_slice(bytes);
         let mut replies = Vec::new();
         let mut at = 0;
-        while at < self.input.len() {
+        while at < self.input.len() && self.waiting.is_none() {
             let Some((args, len)) = read_request(&self.input[at..])? else {
                 break;
             };
             at += len;
-            replies.push(self.run(&args, context)?);
+            replies.extend(self.run(&args, context)?);
         }
         self.input.drain(..at);
         Ok(replies)
     }
 
-    fn run(&mut self, args: &[Vec<u8>], context: &mut Context<'_>) -> Checked<Vec<u8>> {
+    /// Runs a request; there is no reply yet if it waits.
+    fn run(&mut self, args: &[Vec<u8>], context: &mut Context<'_>) -> Checked<Option<Vec<u8>>> {
         let name = args[0].to_ascii_uppercase();
-        match (&name[..], self.greeted) {
+        match (&name[..], self.greeted, &mut self.queued) {
+            (b"BLPOP", 3.., None) => {
+                self.greeted = 4;
+                self.wait(args, context)
+            }
+            (b"EXEC", 3.., Some(_)) => self.execute(context).map(Some),
+            (_, 3.., Some(queued)) => {
+                queued.push(args.to_vec());
+                Ok(Some(b"+QUEUED\r\n".to_vec()))
+            }
+            _ => self.answer(&name, args, context).map(Some),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        name: &[u8],
+        args: &[Vec<u8>],
+        context: &mut Context<'_>,
+    ) -> Checked<Vec<u8>> {
+        match (name, self.greeted) {
             (b"AUTH", 0) if !context.auth.is_empty() => {
                 if args[1] != context.auth.as_bytes() {
                     return Err("a server was given the wrong password".into());
                 }
                 self.greeted = 1;
                 Ok(self.greeting(context))
+            }
+            (b"HELLO", greeted) if (greeted == 0) == context.auth.is_empty() && greeted < 2 => {
+                self.resp3 = args.get(1).is_some_and(|version| version == b"3");
+                Ok(match context.server.refuses {
+                    true => self.greeting(context),
+                    false => b"%1\r\n$5\r\nproto\r\n:3\r\n".to_vec(),
+                })
             }
             (b"CLIENT", greeted) if (greeted == 0) == context.auth.is_empty() && greeted < 2 => {
                 let expected = format!("codis-proxy:{}:", context.token);
@@ -199,11 +263,30 @@ impl Conn {
                 self.greeted = 3;
                 Ok(match context.fence {
                     _ if context.server.refuses => self.greeting(context),
-                    0 => b"$-1\r\n".to_vec(),
+                    0 => self.nil(),
                     fence => bulk(fence.to_string().as_bytes()),
                 })
             }
-            (b"SELECT", 3) => {
+            (b"CLIENT", 3..) if args[1].eq_ignore_ascii_case(b"ID") => {
+                self.is_lent = true;
+                Ok(format!(":{}\r\n", self.id + 1).into_bytes())
+            }
+            (b"CLIENT", 3..) => {
+                let id = String::from_utf8_lossy(&args[2]).parse::<usize>().unwrap_or(0);
+                let ended = id > 0 && context.waits.unblock(self.server, id - 1);
+                Ok(format!(":{}\r\n", u8::from(ended)).into_bytes())
+            }
+            (b"MULTI", 3..) => {
+                self.greeted = 4;
+                self.queued = Some(Vec::new());
+                Ok(b"+OK\r\n".to_vec())
+            }
+            (b"UNWATCH", 3..) => {
+                self.watched.clear();
+                Ok(b"+OK\r\n".to_vec())
+            }
+            // Later only on what is lent from one session to the next.
+            (b"SELECT", 3..) if self.greeted == 3 || self.is_lent => {
                 let number = String::from_utf8_lossy(&args[1]).parse();
                 self.database = number.map_err(|_| "SELECT of no number".to_string())?;
                 if context.bug == Bug::WrongDatabase {
@@ -211,20 +294,24 @@ impl Conn {
                 }
                 Ok(b"+OK\r\n".to_vec())
             }
-            (b"COMMAND", 3 | 4) => Ok(match &args[2][..] {
+            (b"COMMAND", 3..) => Ok(match &args[2][..] {
                 b"sim.get" => {
                     b"*1\r\n*6\r\n$7\r\nsim.get\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n"
                         .to_vec()
                 }
                 _ => b"*1\r\n*-1\r\n".to_vec(),
             }),
-            (b"PING", 3 | 4) => Ok(b"+PONG\r\n".to_vec()),
-            (_, 3 | 4) => {
+            (b"PING", 3..) => Ok(b"+PONG\r\n".to_vec()),
+            (_, 3..) => {
                 self.greeted = 4;
-                self.run_asked(&name, args, context)
+                self.run_asked(name, args, context)
             }
             _ => Err(format!("{} came before the greeting", name.escape_ascii())),
         }
+    }
+
+    pub(crate) fn id(&self) -> usize {
+        self.id
     }
 
     fn greeting(&mut self, context: &Context<'_>) -> Vec<u8> {
@@ -235,12 +322,16 @@ impl Conn {
         }
     }
 
-    fn run_asked(
-        &mut self,
-        name: &[u8],
+    pub(crate) fn nil(&self) -> Vec<u8> {
+        if self.resp3 { b"_\r\n".to_vec() } else { b"$-1\r\n".to_vec() }
+    }
+
+    /// The request that this is, checked in every respect.
+    pub(crate) fn identify(
+        &self,
         args: &[Vec<u8>],
-        context: &mut Context<'_>,
-    ) -> Checked<Vec<u8>> {
+        context: &Context<'_>,
+    ) -> Checked<(usize, usize, Vec<usize>)> {
         let runner = Runner {
             address: &context.server.address,
             database: self.database,
@@ -248,9 +339,28 @@ impl Conn {
             oldest: context.oldest,
             node: self.node,
             primary_only: context.primary_only,
+            resp3: self.resp3,
+            in_transaction: self.queued.is_some(),
         };
-        let (client, number, places) = context.ledger.identify(args, &runner)?;
+        context.ledger.identify(args, &runner)
+    }
+
+    pub(crate) fn run_asked(
+        &mut self,
+        name: &[u8],
+        args: &[Vec<u8>],
+        context: &mut Context<'_>,
+    ) -> Checked<Vec<u8>> {
+        let (client, number, places) = self.identify(args, context)?;
+        if name == b"WATCH" {
+            return self.watch(args, client, number, context);
+        }
         let write = context.ledger.asked[client][number].write;
+        for place in places.iter().filter(|_| write) {
+            let asked = &context.ledger.asked[client][number];
+            let slot = (self.database, read_key(&asked.args[asked.keys[*place]])?.0.to_string());
+            *context.store.versions.entry(slot).or_default() += 1;
+        }
         let split = matches!(name, b"MGET" | b"MSET" | b"DEL" | b"EXISTS" | b"UNLINK" | b"TOUCH");
         if context.bug == Bug::WriteNotRun && name == b"SET" && context.rng.u8(..4) == 0 {
             return Ok(b"+OK\r\n".to_vec());
@@ -275,17 +385,17 @@ impl Conn {
         for (share, place) in shares.zip(places) {
             let slot = (self.database, read_key(&share[0])?.0.to_string());
             let reply = match name {
-                b"MGET" => {
-                    context.store.get(&slot).map_or(b"$-1\r\n".to_vec(), |value| bulk(value))
-                }
+                b"MGET" => context.store.values.get(&slot).map_or(self.nil(), |value| bulk(value)),
                 b"MSET" => {
-                    context.store.insert(slot, share[1].clone());
+                    context.store.values.insert(slot, share[1].clone());
                     b"+OK\r\n".to_vec()
                 }
                 b"DEL" | b"UNLINK" => {
-                    format!(":{}\r\n", u8::from(context.store.remove(&slot).is_some())).into_bytes()
+                    format!(":{}\r\n", u8::from(context.store.values.remove(&slot).is_some()))
+                        .into_bytes()
                 }
-                _ => format!(":{}\r\n", u8::from(context.store.contains_key(&slot))).into_bytes(),
+                _ => format!(":{}\r\n", u8::from(context.store.values.contains_key(&slot)))
+                    .into_bytes(),
             };
             sum += usize::from(reply == b":1\r\n");
             whole.extend_from_slice(&reply);
@@ -312,21 +422,21 @@ impl Conn {
         let count = |arg: &[u8]| String::from_utf8_lossy(arg).parse::<usize>().unwrap_or(0);
         Ok(match name {
             b"GET" | b"SIM.GET" => {
-                context.store.get(&slot).map_or(b"$-1\r\n".to_vec(), |value| bulk(value))
+                context.store.values.get(&slot).map_or(self.nil(), |value| bulk(value))
             }
             b"SET" => {
-                context.store.insert(slot, args[2].clone());
+                context.store.values.insert(slot, args[2].clone());
                 b"+OK\r\n".to_vec()
             }
             b"APPEND" => {
-                let value = context.store.entry(slot).or_default();
+                let value = context.store.values.entry(slot).or_default();
                 if value.len() < 500_000 {
                     value.extend_from_slice(&args[2]);
                 }
                 integer(value.len())
             }
             b"INCR" => {
-                let value = context.store.entry(slot).or_insert_with(|| b"0".to_vec());
+                let value = context.store.values.entry(slot).or_insert_with(|| b"0".to_vec());
                 match String::from_utf8_lossy(value).parse::<usize>() {
                     Ok(old) => {
                         *value = (old + 1).to_string().into_bytes();
@@ -346,11 +456,16 @@ impl Conn {
                         1 => out.extend_from_slice(
                             format!("*2\r\n:{i}\r\n*1\r\n+{client}.{number}\r\n").as_bytes(),
                         ),
-                        2 => out.extend_from_slice(b"$-1\r\n"),
+                        2 => out.extend_from_slice(&self.nil()),
                         _ => out.extend_from_slice(b"*0\r\n"),
                     }
                 }
                 out
+            }
+            b"RPUSH" => {
+                let list = context.store.lists.entry(slot).or_default();
+                list.push_back(args[2].clone());
+                integer(list.len())
             }
             b"RENAME" => format!("+renamed {client}.{number}\r\n").into_bytes(),
             b"EVAL" => format!(":{}\r\n", client * 1000 + number).into_bytes(),

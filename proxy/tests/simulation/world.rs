@@ -9,6 +9,7 @@ use crate::operator::Operator;
 use crate::plan::{Bug, Mode, Plan};
 use crate::script::Script;
 use crate::server::{Conn, Server, Store};
+use crate::waits::Waits;
 use codis_proxy::engine::{Effect, Engine};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -43,6 +44,7 @@ pub(crate) enum Event {
     Fence,
     Install(usize, usize),
     Answer(usize),
+    WaitEnds(usize, u64),
 }
 
 /// A question that the control thread has yet to answer.
@@ -79,6 +81,7 @@ pub(crate) struct World {
     pub(crate) conns: Vec<Conn>,
     pub(crate) servers: Vec<Server>,
     pub(crate) stores: Vec<Store>,
+    pub(crate) waits: Waits,
     /// By home: the fence on its servers; 0 for none.
     pub(crate) fences: Vec<u64>,
     pub(crate) ledger: Ledger,
@@ -172,8 +175,10 @@ impl World {
         let clients: Vec<Client> = clients.collect();
         let mut ledger = Ledger::default();
         ledger.asked.resize_with(plan.clients, Vec::new);
+        ledger.transactions.resize_with(plan.clients, Vec::new);
         Self {
-            stores: (0..plan.homes).map(|_| Store::new()).collect(),
+            stores: (0..plan.homes).map(|_| Store::default()).collect(),
+            waits: Waits::default(),
             fences: vec![0; plan.homes],
             operator: Operator::new(homes, &names),
             plan,
@@ -362,6 +367,7 @@ impl World {
             Event::Fence => self.raise_fence(),
             Event::Install(node, epoch) => self.install(node, epoch),
             Event::Answer(question) => self.answer(question),
+            Event::WaitEnds(conn, serial) => self.wait_ends(conn, serial),
         }
         Ok(())
     }

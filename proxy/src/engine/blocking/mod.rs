@@ -31,6 +31,8 @@ pub(super) struct Blocked {
     deadline_us: Option<u64>,
     /// It has been sent before: what the client wrote of time and of streams' ends is not true any more.
     carried: bool,
+    /// A server has looked, and there was nothing for it.
+    looked: bool,
     /// For each stream that is read from its end on, that end, as it was when the request came.
     ends: Vec<Vec<u8>>,
     state: State,
@@ -166,6 +168,7 @@ impl Engine {
             slot,
             deadline_us,
             carried: false,
+            looked: false,
             ends: Vec::new(),
             state: State::Offered,
         });
@@ -180,11 +183,12 @@ impl Engine {
         self.blocked(session).is_some_and(|blocked| matches!(blocked.state, State::Answered(_)))
     }
 
-    /// Whether a request that was carried along has waited long enough.
+    /// Whether a request that was carried along has waited long enough. If no server has looked yet whether there is
+    /// something for it, one has to.
     fn is_over(&mut self, session: u32) -> bool {
         let now_us = self.now_us;
         self.blocked(session).is_some_and(|blocked| {
-            blocked.carried && blocked.deadline_us.is_some_and(|deadline| deadline <= now_us)
+            blocked.looked && blocked.deadline_us.is_some_and(|deadline| deadline <= now_us)
         })
     }
 
@@ -276,6 +280,7 @@ impl Engine {
             _ => State::Answered(reply.to_vec()),
         };
         if let Some(blocked) = self.blocked(entry.session) {
+            blocked.looked = true;
             blocked.state = state;
         }
         debug_assert_eq!(backend, waiting.lease.backend);

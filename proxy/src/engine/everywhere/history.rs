@@ -68,8 +68,11 @@ impl Changes {
             (Holder::Two(from, to), Holder::One(master)) => from == master || to == master,
             _ => false,
         };
+        // Topologies were passed over: the slot has come to the server that it leaves by a change of its own.
+        let leapt =
+            matches!((old, new), (Holder::One(master), Holder::Two(from, _)) if from != master);
         if !ends {
-            self.before = self.quiet.min(epoch);
+            self.before = if leapt { epoch } else { self.quiet.min(epoch) };
             self.began = epoch;
         }
         self.quiet = if matches!(new, Holder::Two(..)) { u64::MAX } else { epoch };
@@ -211,6 +214,13 @@ mod tests {
         let back = SlotState::Migrating { from: GroupIndex(1), to: GroupIndex(0), since: 3 };
         let history = history(&[(A, MASTERS), (moving(2), MASTERS), (back, MASTERS)]);
         assert!(history.changed_twice(0, 2) && history.was_busy(0, 9));
+    }
+
+    #[test]
+    fn a_slot_that_leaves_a_server_which_it_was_never_seen_to_come_to_has_changed_twice() {
+        let back = SlotState::Preparing { from: GroupIndex(1), to: GroupIndex(0) };
+        let history = history(&[(A, MASTERS), (back, MASTERS)]);
+        assert!(history.changed_twice(0, 1) && history.began(0, 1));
     }
 
     #[test]

@@ -182,6 +182,12 @@ impl Moves {
         self.waits.get_mut(&session).filter(|wait| wait.round == round)
     }
 
+    /// Whether the answer to a session's next request is here, and is given to it when it goes on.
+    pub(super) fn holds_answer(&self, session: u32) -> bool {
+        let outcome = self.waits.get(&session).and_then(|wait| wait.outcome.as_ref());
+        matches!(outcome, Some(Outcome::Answer { .. }))
+    }
+
     /// The job of a key.
     fn job_of(&self, database: u16, key: &[u8]) -> Option<u32> {
         self.by_key.get(&database)?.get(key).copied()

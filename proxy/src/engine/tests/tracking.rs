@@ -1,6 +1,6 @@
 //! Sessions that track: what they are told, and when.
 
-use super::super::backend::Role;
+use super::super::backend::{Role, State};
 use super::settle::groups;
 use super::*;
 
@@ -33,7 +33,7 @@ impl Rig {
     }
 
     /// The session's own connection to a server.
-    fn tracker(&self, address: &str) -> u32 {
+    pub(super) fn tracker(&self, address: &str) -> u32 {
         let mut found = self.engine.backends.iter().filter(|(_, backend)| {
             backend.role == Role::Tracker && &*backend.address == address && !backend.retired
         });
@@ -129,6 +129,86 @@ fn a_lost_connection_invalidates_all_keys_and_tracks_again_when_it_is_back() {
     rig.engine.on_backend_open(a);
     let greeting = String::from_utf8(rig.sent(a)).expect("text");
     assert!(greeting.ends_with(&request("CLIENT TRACKING ON NOLOOP")), "{greeting}");
+}
+
+#[test]
+fn a_slot_that_is_being_read_when_all_keys_are_invalidated_is_invalidated_again_when_it_leaves() {
+    let mut rig = Rig::tracking("");
+    rig.run("GET l");
+    let b = rig.tracker("b:1");
+    rig.answers(b, "_\r\n");
+    rig.run("GET k");
+    rig.replies();
+    rig.engine.on_topology(&Arc::new(groups(3, &["a:1", "b:1"], &[])));
+    rig.serve();
+    assert_eq!(rig.replies(), ALL);
+    let a = rig.tracker("a:1");
+    rig.answers(a, "$3\r\nold\r\n");
+    rig.replies();
+    rig.engine.on_topology(&Arc::new(groups(4, &["a:1", "b:1"], &[("k", ON_B)])));
+    rig.serve();
+    assert_eq!(rig.replies(), ALL);
+}
+
+#[test]
+fn what_a_session_that_is_gone_has_in_flight_is_waited_for_when_its_slot_leaves() {
+    let mut rig = Rig::tracking("");
+    rig.run("SET k 1");
+    let a = rig.tracker("a:1");
+    rig.sent(a);
+    rig.engine.on_client_closed(rig.session);
+    rig.serve();
+    rig.engine.on_topology(&Arc::new(groups(3, &["a:1", "b:1"], &[("l", ON_B), ("k", ON_B)])));
+    assert!(rig.settled().is_empty());
+    rig.engine.on_backend_bytes(a, b"+OK\r\n");
+    assert_eq!(rig.settled(), [3]);
+}
+
+#[test]
+fn watch_is_refused_while_the_sessions_connection_is_down() {
+    let mut rig = Rig::tracking("");
+    rig.run("GET k");
+    let a = rig.tracker("a:1");
+    rig.answers(a, "_\r\n");
+    rig.engine.on_backend_closed(a, "reset by peer");
+    rig.serve();
+    rig.replies();
+    rig.run("WATCH k");
+    assert_eq!(rig.replies(), "-ERR backend a:1 is down: reset by peer\r\n");
+}
+
+#[test]
+fn an_exec_after_the_watching_connection_was_lost_runs_nothing() {
+    let mut rig = Rig::tracking("");
+    rig.run("WATCH k");
+    let a = rig.tracker("a:1");
+    rig.answers(a, "+OK\r\n");
+    rig.engine.on_backend_closed(a, "reset by peer");
+    let due = rig.engine.next_deadline().expect("it will connect again");
+    rig.engine.set_now(due);
+    rig.engine.on_tick();
+    rig.serve();
+    assert_eq!(rig.engine.backends[a as usize].state, State::Ready);
+    rig.replies();
+    rig.run("MULTI");
+    rig.run("SET k 1");
+    rig.run("EXEC");
+    assert_eq!(rig.replies(), "+OK\r\n+QUEUED\r\n_\r\n");
+}
+
+#[test]
+fn bcast_is_confirmed_also_when_a_server_leaves_that_it_waits_for() {
+    let mut rig = Rig::new(settings());
+    rig.change(2, &[("l", ON_B)]);
+    rig.run("HELLO 3");
+    rig.replies();
+    rig.engine.on_client_bytes(rig.session, request("CLIENT TRACKING ON BCAST").as_bytes());
+    rig.engine.finish_turn();
+    rig.engine.on_topology(&Arc::new(groups(3, &["a:1"], &[])));
+    rig.engine.finish_turn();
+    rig.engine.audit().expect("healthy");
+    rig.serve();
+    assert!(rig.replies().ends_with("+OK\r\n"));
 }
 
 #[test]

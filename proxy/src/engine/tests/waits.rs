@@ -262,6 +262,25 @@ fn client_unblock_ends_a_wait_even_before_it_is_sent() {
 }
 
 #[test]
+fn a_wait_that_no_server_has_seen_in_its_time_is_looked_for_once_all_the_same() {
+    const ON_ITS_WAY: SlotState = SlotState::Preparing { from: GroupIndex(0), to: GroupIndex(1) };
+    let mut rig = Rig::new(settings());
+    // The connection has yet to come when the slot leaves.
+    rig.ask("*3 $5 BLPOP $1 k $2 10 ");
+    rig.change(2, &[("k", ON_ITS_WAY)]);
+    rig.turn();
+    rig.to(11_000_000);
+    rig.change(3, &[("k", ON_B)]);
+    rig.turn();
+    assert_eq!(rig.replies(), "");
+    let new = rig.only_dedicated("b:1");
+    assert_eq!(rig.words(new), "*3 $5 BLPOP $1 k $1 1 ");
+    rig.says(new, FOUND);
+    rig.turn();
+    assert_eq!(rig.replies(), FOUND);
+}
+
+#[test]
 fn a_stream_is_read_from_the_end_that_it_had_wherever_its_slot_goes() {
     const READ: &str = "*6 $5 XREAD $5 BLOCK $1 0 $7 STREAMS $1 k ";
     let mut rig = Rig::new(settings());

@@ -193,6 +193,10 @@ impl Engine {
                 }
             }
             self.open_for_bcast(session);
+            if self.tracking(session).is_some_and(|tracking| tracking.opening) {
+                // What it waits for may just have been given up.
+                self.make_resumable(session);
+            }
         }
     }
 
@@ -219,6 +223,7 @@ impl Engine {
     #[cold]
     pub(in super::super) fn on_tracker_lost(&mut self, backend: u32, was_ready: bool) {
         let session = self.backends[backend as usize].lessee;
+        self.break_watch_on(session, backend);
         if was_ready {
             self.invalidate_all(session);
         }

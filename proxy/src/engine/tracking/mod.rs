@@ -287,10 +287,14 @@ impl Engine {
     fn invalidate_all(&mut self, session: u32) {
         let target = &self.sessions[session as usize];
         let in_resp3 = target.protocol == Protocol::Resp3;
+        // What is still to be answered is read after this was said.
+        let reads_on = target.in_flight() > 0 || target.stall != Stall::None;
         let Some(tracking) = self.tracking_mut(session) else { return };
         let has_read = tracking.is_bcast() || tracking.slots.contains(&true);
         if has_read && in_resp3 {
-            tracking.slots.fill(false);
+            if !reads_on {
+                tracking.slots.fill(false);
+            }
             self.push_to_tracker(session, INVALIDATE_ALL);
         }
     }
@@ -300,7 +304,10 @@ impl Engine {
         if session != NO_INDEX
             && let Some(tracking) = self.tracking(session)
         {
-            let after = tracking.last_split;
+            let after = match self.moves.holds_answer(session) {
+                true => self.sessions[session as usize].next,
+                false => tracking.last_split,
+            };
             self.push_to_session_after(session, after, bytes);
         }
     }

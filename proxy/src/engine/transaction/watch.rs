@@ -65,6 +65,9 @@ impl Engine {
             return Ok(lease);
         }
         let lease = match self.tracker_for(session, server, slot) {
+            Some(lease) if self.leased(lease).is_none() => {
+                return Err(self.down_text(lease.backend));
+            }
             Some(lease) => {
                 self.leases.sessions.insert(session);
                 lease
@@ -127,6 +130,14 @@ impl Engine {
         {
             let server = self.backends.get(watch.lease.backend as usize);
             watch.broken |= !server.is_some_and(|server| stays(&server.address));
+        }
+    }
+
+    /// The session's own connection is lost; the next one is made by the same lease, and has watched nothing.
+    pub(in crate::engine) fn break_watch_on(&mut self, session: u32, backend: u32) {
+        let own = self.sessions.get_mut(session as usize).and_then(|target| target.own.as_mut());
+        if let Some(watch) = own.and_then(|own| own.watch.as_mut()) {
+            watch.broken |= watch.lease.backend == backend;
         }
     }
 

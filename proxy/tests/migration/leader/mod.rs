@@ -60,7 +60,10 @@ fn value(reply: Reply) -> Value {
         Reply::Status(text) => Value::Bytes(text.into_bytes()),
         Reply::Bulk(bytes) => Value::Bytes(bytes),
         Reply::Error(words) => Value::Error(words),
-        Reply::Array(items) => Value::Array(items.into_iter().map(value).collect()),
+        // A leader speaks RESP2.
+        Reply::Array(items) | Reply::Map(items) | Reply::Push(items) => {
+            Value::Array(items.into_iter().map(value).collect())
+        }
     }
 }
 

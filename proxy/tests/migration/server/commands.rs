@@ -4,7 +4,7 @@ use super::data::{Data, Entry, Place, Value};
 use super::reply::{Reply, shown};
 
 /// Commands that a server without memory to spare refuses.
-const NEED_MEMORY: [&[u8]; 16] = [
+const NEED_MEMORY: [&[u8]; 18] = [
     b"HMSET",
     b"SLOTSRESTORE",
     b"SET",
@@ -21,6 +21,8 @@ const NEED_MEMORY: [&[u8]; 16] = [
     b"RENAME",
     b"RENAMENX",
     b"GETSET",
+    b"XADD",
+    b"BLMOVE",
 ];
 
 /// What a command runs on.
@@ -36,13 +38,13 @@ pub(crate) struct Call<'a> {
 }
 
 /// A failure of a command: what the client is answered.
-type Ran = Result<Reply, Reply>;
+pub(super) type Ran = Result<Reply, Reply>;
 
-fn error<T>(text: &str) -> Result<T, Reply> {
+pub(super) fn error<T>(text: &str) -> Result<T, Reply> {
     Err(Reply::Error(text.into()))
 }
 
-fn wrong_type<T>() -> Result<T, Reply> {
+pub(super) fn wrong_type<T>() -> Result<T, Reply> {
     error("WRONGTYPE Operation against a key holding the wrong kind of value")
 }
 
@@ -92,6 +94,7 @@ pub(crate) fn run(call: &mut Call<'_>, args: &[Vec<u8>]) -> Option<Reply> {
             b"TYPE" | b"DUMP" | b"MEMORY" | b"RENAME" | b"RENAMENX" | b"DBSIZE" | b"OBJECT" => {
                 call.keys(&name, args)
             }
+            b"XADD" | b"XLEN" | b"XINFO" => call.stream(&name, args),
             b"RESTORE" | b"RESTORE-ASKING" => call.restore(args),
             b"SLOTSRESTORE" => call.restore(&[args, &[b"REPLACE".to_vec()]].concat()),
             b"SCAN" => call.scan(args),
@@ -103,7 +106,7 @@ pub(crate) fn run(call: &mut Call<'_>, args: &[Vec<u8>]) -> Option<Reply> {
 }
 
 impl Call<'_> {
-    fn place(&self, args: &[Vec<u8>], at: usize) -> Place {
+    pub(super) fn place(&self, args: &[Vec<u8>], at: usize) -> Place {
         let missing = || panic!("a server was sent {}, which lacks an argument", shown(args));
         (self.database, args.get(at).cloned().unwrap_or_else(missing))
     }

@@ -9,6 +9,44 @@ pub(crate) enum Value {
     List(Vec<Vec<u8>>),
     Set(BTreeSet<Vec<u8>>),
     Hash(BTreeMap<Vec<u8>, Vec<u8>>),
+    Stream(Stream),
+}
+
+/// What names an entry of a stream: milliseconds, and a number within them.
+pub(crate) type EntryId = (u64, u64);
+
+/// A stream without groups; its entries have one field.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Stream {
+    pub(crate) entries: Vec<(EntryId, Vec<u8>)>,
+    /// The last one that was given out.
+    pub(crate) last: EntryId,
+}
+
+/// As servers write it.
+pub(crate) fn id_text((ms, number): EntryId) -> String {
+    format!("{ms}-{number}")
+}
+
+/// What [`id_text`] has written.
+pub(crate) fn read_id(text: &[u8]) -> Option<EntryId> {
+    let (ms, number) = std::str::from_utf8(text).ok()?.split_once('-')?;
+    Some((ms.parse().ok()?, number.parse().ok()?))
+}
+
+impl Stream {
+    /// Adds an entry now.
+    pub(crate) fn add(&mut self, now_ms: u64, value: Vec<u8>) -> EntryId {
+        let (ms, number) = self.last;
+        self.last = if now_ms > ms { (now_ms, 0) } else { (ms, number + 1) };
+        self.entries.push((self.last, value));
+        self.last
+    }
+
+    /// What was added after this one.
+    pub(crate) fn after(&self, id: EntryId) -> &[(EntryId, Vec<u8>)] {
+        &self.entries[self.entries.partition_point(|(known, _)| *known <= id)..]
+    }
 }
 
 impl Value {
@@ -19,6 +57,7 @@ impl Value {
             Self::List(_) => "list",
             Self::Set(_) => "set",
             Self::Hash(_) => "hash",
+            Self::Stream(_) => "stream",
         }
     }
 
@@ -29,17 +68,30 @@ impl Value {
             Self::List(items) => items.iter().map(|item| item.len() + 11).sum(),
             Self::Set(items) => items.iter().map(|item| item.len() + 11).sum(),
             Self::Hash(fields) => fields.iter().map(|(f, v)| f.len() + v.len() + 22).sum(),
+            // Never big: what moves a big one in pieces has tests of its own, with real servers.
+            Self::Stream(_) => 100,
         }
     }
 
     /// What DUMP makes of it.
     pub(crate) fn dump(&self) -> Vec<u8> {
         let mut parts: Vec<&[u8]> = vec![self.kind().as_bytes()];
+        let ids: Vec<String> = match self {
+            Self::Stream(stream) => {
+                let entries = stream.entries.iter().map(|(id, _)| *id);
+                entries.chain([stream.last]).map(id_text).collect()
+            }
+            _ => Vec::new(),
+        };
         match self {
             Self::Text(text) => parts.push(text),
             Self::List(items) => parts.extend(items.iter().map(Vec::as_slice)),
             Self::Set(items) => parts.extend(items.iter().map(Vec::as_slice)),
             Self::Hash(fields) => fields.iter().for_each(|(f, v)| parts.extend([&f[..], v])),
+            Self::Stream(stream) => {
+                let values = stream.entries.iter().map(|(_, value)| &value[..]).chain([&b""[..]]);
+                ids.iter().zip(values).for_each(|(id, value)| parts.extend([id.as_bytes(), value]));
+            }
         }
         super::reply::encode(&parts)
     }
@@ -52,6 +104,13 @@ impl Value {
             b"string" => Self::Text(parts.next()?),
             b"list" => Self::List(parts.collect()),
             b"set" => Self::Set(parts.collect()),
+            b"stream" => {
+                let parts: Vec<Vec<u8>> = parts.collect();
+                let entry = |pair: &[Vec<u8>]| Some((read_id(&pair[0])?, pair[1].clone()));
+                let mut entries = parts.chunks(2).map(entry).collect::<Option<Vec<_>>>()?;
+                let (last, _) = entries.pop()?;
+                Self::Stream(Stream { entries, last })
+            }
             _ => {
                 let parts: Vec<Vec<u8>> = parts.collect();
                 Self::Hash(parts.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
@@ -79,6 +138,8 @@ pub(crate) struct Data {
     next_end: u64,
     /// How often each key was changed, for WATCH.
     changes: BTreeMap<Place, u64>,
+    /// What has changed since somebody asked, for clients that track.
+    touched: Vec<Place>,
 }
 
 impl Data {
@@ -90,14 +151,24 @@ impl Data {
         if let Some(at) = expires {
             self.next_end = if self.next_end == 0 { at } else { self.next_end.min(at) };
         }
-        *self.changes.entry(place.clone()).or_default() += 1;
+        self.touch(&place);
         self.keys.insert(place, Entry { value, expires });
     }
 
     pub(crate) fn remove(&mut self, place: &Place) -> Option<Entry> {
         let gone = self.keys.remove(place)?;
-        *self.changes.entry(place.clone()).or_default() += 1;
+        self.touch(place);
         Some(gone)
+    }
+
+    fn touch(&mut self, place: &Place) {
+        *self.changes.entry(place.clone()).or_default() += 1;
+        self.touched.push(place.clone());
+    }
+
+    /// What has changed since this was asked last, in that order.
+    pub(crate) fn take_touched(&mut self) -> Vec<Place> {
+        std::mem::take(&mut self.touched)
     }
 
     /// Sets or takes away a key's end.

@@ -107,7 +107,7 @@ impl Scripts {
             Reply::Bulk(bytes) => Value::String(sound(self.lua.create_string(bytes))),
             Reply::Status(text) => table("ok", text),
             Reply::Error(text) => table("err", text),
-            Reply::Array(items) => {
+            Reply::Array(items) | Reply::Map(items) | Reply::Push(items) => {
                 let items = items.iter().map(|item| self.value(item));
                 Value::Table(sound(self.lua.create_sequence_from(items)))
             }

@@ -285,6 +285,7 @@ impl World {
             Reply::Status(_) if migrate.codis => Reply::Int(1),
             outcome => outcome,
         };
+        self.invalidate(server, None);
         match script {
             None => self.answer(wire, &outcome),
             Some((running, database)) => {

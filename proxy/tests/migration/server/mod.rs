@@ -1,15 +1,18 @@
 //! A model Redis server: what it is, and the connections that others have to it.
 //!
 //! [`data`] are its keys, [`commands`] what runs on them, [`lua`] its scripts; [`wires`] is how bytes get to it and back,
-//! [`serve`] how requests get from there to those, [`waits`] who waits for an element of a list, and [`migrate`] the one command that waits for another server, with everything that can happen
+//! [`serve`] how requests get from there to those, [`waits`] who waits for an element of a list or a stream, [`tracking`] who is told of what has changed, and [`migrate`] the one command that waits for another server, with everything that can happen
 //! meanwhile.
 
 pub(crate) mod commands;
 pub(crate) mod data;
 pub(crate) mod lua;
 pub(crate) mod migrate;
+mod replica;
 pub(crate) mod reply;
 pub(crate) mod serve;
+mod streams;
+pub(crate) mod tracking;
 pub(crate) mod waits;
 pub(crate) mod wires;
 
@@ -17,6 +20,7 @@ use data::{Data, Place};
 use migrate::Blocked;
 use reply::{Reply, Request};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use tracking::{Tracked, Tracks};
 use waits::Waiting;
 
 /// One server. What its process holds in memory alone is in `run`.
@@ -56,6 +60,7 @@ pub(crate) struct Run {
     pub(crate) links: BTreeMap<String, (usize, u32)>,
     /// A turn of it is due.
     pub(crate) scheduled: bool,
+    pub(crate) tracked: Tracked,
 }
 
 impl Server {
@@ -129,8 +134,12 @@ pub(crate) struct Client {
     pub(crate) ran: Vec<Reply>,
     /// A WAIT of it is not over.
     pub(crate) waits: bool,
-    /// A BLPOP of it.
+    /// A command of it that blocks.
     pub(crate) waiting: Option<Waiting>,
+    pub(crate) resp3: bool,
+    pub(crate) tracks: Option<Tracks>,
+    /// It is told these behind the answer to its present command.
+    pub(crate) pushes: Vec<Vec<u8>>,
 }
 
 impl Wire {

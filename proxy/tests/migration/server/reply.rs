@@ -9,6 +9,10 @@ pub(crate) enum Reply {
     Bulk(Vec<u8>),
     Error(String),
     Array(Vec<Reply>),
+    /// Fields and values.
+    Map(Vec<Reply>),
+    /// What answers no request, in RESP3.
+    Push(Vec<Reply>),
 }
 
 impl std::fmt::Debug for Reply {
@@ -39,10 +43,32 @@ impl Reply {
                 out.extend_from_slice(format!("*{}\r\n", items.len()).as_bytes());
                 items.iter().for_each(|item| item.encode(out));
             }
+            // In RESP2, fields and values in one list.
+            Self::Map(items) => Self::Array(items.clone()).encode(out),
+            Self::Push(items) => {
+                out.extend_from_slice(format!(">{}\r\n", items.len()).as_bytes());
+                items.iter().for_each(|item| item.encode3(out));
+            }
         }
     }
 
-    /// The reply at the beginning of `bytes`, and its length, once it is whole.
+    /// The same in RESP3, where there is one nothing for all.
+    pub(crate) fn encode3(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Nil => out.extend_from_slice(b"_\r\n"),
+            Self::Array(items) => {
+                out.extend_from_slice(format!("*{}\r\n", items.len()).as_bytes());
+                items.iter().for_each(|item| item.encode3(out));
+            }
+            Self::Map(items) => {
+                out.extend_from_slice(format!("%{}\r\n", items.len() / 2).as_bytes());
+                items.iter().for_each(|item| item.encode3(out));
+            }
+            other => other.encode(out),
+        }
+    }
+
+    /// The reply at the beginning of `bytes`, of either protocol, and its length, once it is whole.
     pub(crate) fn parse(bytes: &[u8]) -> Option<(Self, usize)> {
         let end = bytes.windows(2).position(|two| two == b"\r\n")?;
         let (line, mut at) = (std::str::from_utf8(&bytes[1..end]).unwrap_or(""), end + 2);
@@ -51,6 +77,7 @@ impl Reply {
             b'-' => Self::Error(line.into()),
             b':' => Self::Int(line.parse().ok()?),
             b'$' | b'*' if line == "-1" => Self::Nil,
+            b'_' => Self::Nil,
             b'$' => {
                 let body = bytes.get(at..at + line.parse::<usize>().ok()?)?;
                 at += body.len() + 2;
@@ -59,14 +86,19 @@ impl Reply {
                 }
                 Self::Bulk(body.to_vec())
             }
-            _ => {
+            kind => {
                 let mut items = Vec::new();
-                for _ in 0..line.parse::<usize>().ok()? {
+                let each = if kind == b'%' { 2 } else { 1 };
+                for _ in 0..each * line.parse::<usize>().ok()? {
                     let (item, length) = Self::parse(&bytes[at..])?;
                     items.push(item);
                     at += length;
                 }
-                Self::Array(items)
+                match kind {
+                    b'>' => Self::Push(items),
+                    b'%' => Self::Map(items),
+                    _ => Self::Array(items),
+                }
             }
         };
         Some((reply, at))

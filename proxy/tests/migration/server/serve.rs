@@ -11,9 +11,6 @@ use codis_proto::moves;
 /// The longest time that one request takes.
 const REQUEST_US_MAX: u64 = 20;
 
-/// How long replicas lag behind, at most, in microseconds.
-const LAG_US_MAX: u64 = 30_000;
-
 /// Commands that clients of a server may be told of by COMMAND INFO, and of one of Codis.
 const KNOWN: [&[u8]; 6] = [b"eval", b"scan", b"migrate", b"memory", b"unlink", b"client"];
 const KNOWN_TO_CODIS: [&[u8]; 7] =
@@ -36,6 +33,8 @@ impl World {
         if target.frozen || target.down || target.run.blocked.is_some() {
             return;
         }
+        self.end_turn(server);
+        let target = &mut self.servers[server];
         while let Some(wire) = target.run.backlog.pop_front() {
             target.run.last_id += 1;
             target.run.accepted.insert(target.run.last_id, wire);
@@ -73,8 +72,6 @@ impl World {
             None => self.kill(wire),
             Some((request, length)) => {
                 self.wires[wire].input.drain(..length);
-                let now_ms = self.now_ms();
-                self.servers[server].data.expire(now_ms);
                 let near = self.wires[wire].near;
                 self.tell(|| format!("server {server} runs for {near:?}: {}", shown(&request)));
                 if self.is_late(wire) && self.plan.codis {
@@ -83,13 +80,24 @@ impl World {
                     return self.wake_server(server);
                 }
                 self.note_late(server, wire, &request);
-                if let Some(reply) = self.take_request(server, wire, &request) {
+                let reply = self.take_request(server, wire, &request);
+                self.invalidate(server, Some(wire));
+                if let Some(reply) = reply {
                     self.answer(wire, &reply);
                 }
                 self.serve_waiting(server);
+                self.invalidate(server, None);
                 self.wake_server(server);
             }
         }
+    }
+
+    /// What a server does by itself between requests.
+    pub(crate) fn end_turn(&mut self, server: usize) {
+        let now_ms = self.now_ms();
+        self.servers[server].data.expire(now_ms);
+        self.invalidate(server, None);
+        self.tell_all(server);
     }
 
     /// A proxy has given a connection up, and what it had sent runs all the same. Its client was told that nobody knows; but it may
@@ -111,9 +119,13 @@ impl World {
     pub(crate) fn answer(&mut self, wire: usize, reply: &Reply) {
         let target = &mut self.wires[wire];
         if !target.killed {
-            reply.encode(&mut target.back);
+            match target.client.resp3 {
+                true => reply.encode3(&mut target.back),
+                false => reply.encode(&mut target.back),
+            }
             self.wake_returning(wire);
             self.tell(|| format!("  answered on {wire}: {reply:?}"));
+            self.push_behind_answer(wire);
         }
     }
 
@@ -169,7 +181,7 @@ impl World {
                 return self.script(server, wire, &name, args);
             }
             (b"WAIT", _) => return self.wait_for_replica(server, wire, args),
-            (b"BLPOP", _) => return self.begin_to_wait(server, wire, args),
+            (b"BLPOP" | b"BLMOVE" | b"XREAD", _) => return self.begin_to_wait(server, wire, args),
             _ => {}
         }
         Some(self.simple(server, wire, args))
@@ -195,11 +207,12 @@ impl World {
         }
         let replies = requests.iter().map(|request| {
             let is_script = request[0].eq_ignore_ascii_case(b"EVAL");
-            if is_script {
-                self.script_at_once(server, wire, request)
-            } else {
-                self.simple(server, wire, request)
-            }
+            let reply = match is_script {
+                true => self.script_at_once(server, wire, request),
+                false => self.simple(server, wire, request),
+            };
+            self.invalidate(server, Some(wire));
+            reply
         });
         Reply::Array(replies.collect())
     }
@@ -221,8 +234,12 @@ impl World {
                 }
                 _ => Reply::Error("ERR DB index is out of range".into()),
             },
+            b"HELLO" => {
+                client.resp3 = args.get(1).is_some_and(|version| version == b"3");
+                Reply::Map(vec![Reply::bulk("server"), Reply::bulk("redis")])
+            }
             b"CLIENT" => self.client_command(server, wire, args),
-            b"BLPOP" => self.pop_at_once(server, wire, args),
+            b"BLPOP" | b"BLMOVE" => self.try_at_once(server, wire, args),
             b"INFO" => Reply::bulk(self.info(server)),
             b"COMMAND" => {
                 let known: &[&[u8]] = if self.plan.codis { &KNOWN_TO_CODIS } else { &KNOWN };
@@ -235,7 +252,9 @@ impl World {
             }
             _ => {
                 let database = client.database;
-                self.on_data(server, wire, database, args)
+                let reply = self.on_data(server, wire, database, args);
+                self.remember_reads(server, wire, args);
+                reply
             }
         }
     }
@@ -312,6 +331,7 @@ impl World {
                 Reply::ok()
             }
             b"ID" => Reply::Int(client.id),
+            b"TRACKING" => self.begin_to_track(wire, args),
             b"LIST" => {
                 let line = |(id, wire): (&i64, &usize)| {
                     let client = &self.wires[*wire].client;
@@ -453,39 +473,6 @@ impl World {
             };
             step = self.scripts.go_on(&running, &reply);
         }
-    }
-
-    /// WAIT: the replica has everything after a while, or the time is up before.
-    fn wait_for_replica(&mut self, server: usize, wire: usize, args: &Request) -> Option<Reply> {
-        let patience_us = 1000 * number(&args[2]).unwrap_or(0) as u64;
-        // Now and then longer than anyone waits.
-        let slow = self.servers_may_fail() && self.rng.u8(..8) == 0;
-        let lag = self.rng.u64(..LAG_US_MAX) * if slow { 20 } else { 1 };
-        let has_replica = self.servers[server].replica.is_some();
-        let follows = has_replica && lag < patience_us;
-        let run = self.servers[server].runs;
-        self.wires[wire].client.waits = true;
-        let due = self.now + if follows { lag } else { patience_us };
-        self.at(due, Event::Waited { server, run, wire, follows });
-        None
-    }
-
-    pub(crate) fn waited(&mut self, server: usize, run: u64, wire: usize, follows: bool) {
-        let target = &mut self.servers[server];
-        if target.runs != run || !self.wires[wire].client.waits {
-            return;
-        }
-        if target.frozen {
-            let later = self.now + 1_000;
-            return self.at(later, Event::Waited { server, run, wire, follows });
-        }
-        self.wires[wire].client.waits = false;
-        let follows = follows && target.replica.is_some();
-        if follows {
-            target.replica = Some(target.data.clone());
-        }
-        self.answer(wire, &Reply::Int(i64::from(follows)));
-        self.wake_server(server);
     }
 }
 

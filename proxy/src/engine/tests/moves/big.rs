@@ -143,3 +143,18 @@ fn an_answer_that_comes_in_pieces_is_held_and_one_that_is_too_large_ends_the_ses
     bed.ask("GET m");
     assert_eq!(bed.moved_keys(), ["m"]);
 }
+
+#[test]
+fn an_invalidation_goes_out_behind_the_answer_that_was_held_until_exists_said_yes() {
+    let mut bed = Bed::ready();
+    bed.ask("HELLO 3");
+    bed.ask("CLIENT TRACKING ON");
+    bed.replies();
+    bed.ask_big("GET k");
+    let tracker = bed.rig.tracker("a:1");
+    bed.rig.sent(tracker);
+    let gone = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n";
+    let came = format!("$5\r\nvalue\r\n:1\r\n{gone}");
+    bed.rig.engine.on_backend_bytes(tracker, came.as_bytes());
+    assert_eq!(bed.replies(), format!("$5\r\nvalue\r\n{gone}"));
+}

@@ -1,13 +1,20 @@
 //! What a client sends, made request by request, and what it must be answered.
 
-use crate::ledger::{Asked, Join, key};
+mod begun;
+mod keyed;
+
+use crate::ledger::Asked;
 use crate::plan::Plan;
+use crate::transactions::Transaction;
+use begun::Begun;
 
 /// What must come back, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Expect {
     /// The answer to this request of the ledger.
     Asked(usize),
+    /// The answer to EXEC of this transaction of the ledger.
+    Executed(usize),
     /// Exactly this.
     Exactly(Vec<u8>),
     /// Something that starts so.
@@ -65,8 +72,21 @@ pub(crate) struct Script {
     off: bool,
     skip: bool,
     name: String,
+    resp3: bool,
+    begun: Begun,
+    /// The one name that keys may have.
+    only: Option<usize>,
     /// Nothing that follows may run.
     over: bool,
+}
+
+/// Where what a client asks for is noted.
+pub(crate) struct Sheet<'a> {
+    pub(crate) asked: &'a mut Vec<Asked>,
+    pub(crate) transactions: &'a mut Vec<Transaction>,
+    pub(crate) node: usize,
+    /// That of its proxy.
+    pub(crate) epoch: u64,
 }
 
 fn bulk(bytes: &[u8]) -> Vec<u8> {
@@ -108,6 +128,9 @@ impl Script {
             off: false,
             skip: false,
             name: String::new(),
+            resp3: false,
+            begun: Begun::Nothing,
+            only: None,
             over: false,
             rng,
         }
@@ -153,13 +176,18 @@ impl Script {
     }
 
     /// The next request.
-    pub(crate) fn next(&mut self, asked: &mut Vec<Asked>, node: usize, epoch: u64) -> Made {
+    pub(crate) fn next(&mut self, sheet: &mut Sheet<'_>) -> Made {
         self.left = self.left.saturating_sub(1);
         if !self.authenticated {
             return self.unauthenticated();
         }
+        if self.has_begun() {
+            return self.go_on(sheet);
+        }
         match self.rng.u8(..100) {
-            0..75 => self.keyed(asked, node, epoch),
+            0..71 => self.keyed(sheet),
+            71..75 if !self.off && !self.skip => self.begin(sheet),
+            71..75 => self.keyed(sheet),
             75..79 => {
                 let database = self.rng.u16(..self.databases);
                 self.database = database;
@@ -167,6 +195,7 @@ impl Script {
             }
             79..82 => self.client_reply(),
             82 => self.reset(),
+            83 | 84 => self.hello(),
             _ => self.local(),
         }
     }
@@ -211,7 +240,16 @@ impl Script {
         }
     }
 
+    fn hello(&mut self) -> Made {
+        self.resp3 = self.rng.u8(..3) != 0;
+        match self.resp3 {
+            true => self.made(&[b"HELLO", b"3"], Expect::Starts("%7\r\n")),
+            false => self.made(&[b"hello", b"2"], Expect::Starts("*14\r\n")),
+        }
+    }
+
     fn reset(&mut self) -> Made {
+        self.resp3 = false;
         self.off = false;
         self.skip = false;
         self.database = 0;
@@ -231,10 +269,10 @@ impl Script {
                 self.exactly(&[b"CLIENT", b"SETNAME", tag.as_bytes()], b"+OK\r\n")
             }
             4 => {
-                let name = if self.name.is_empty() {
-                    b"$-1\r\n".to_vec()
-                } else {
-                    bulk(self.name.as_bytes())
+                let name = match self.name.is_empty() {
+                    true if self.resp3 => b"_\r\n".to_vec(),
+                    true => b"$-1\r\n".to_vec(),
+                    false => bulk(self.name.as_bytes()),
                 };
                 self.exactly(&[b"CLIENT", b"GETNAME"], &name)
             }
@@ -255,132 +293,10 @@ impl Script {
         }
     }
 
-    fn value(&mut self, number: usize) -> Vec<u8> {
-        let len = match self.rng.u8(..20) {
-            0..14 => self.rng.usize(..40),
-            14..19 => self.rng.usize(..3_000),
-            _ if self.large => self.rng.usize(60_000..400_000),
-            _ => self.rng.usize(..8_000),
-        };
-        filler(self.client, number, len)
-    }
-
-    fn many(&mut self, number: usize, count: usize) -> Vec<Vec<u8>> {
-        let mut one = |place| {
-            let name = self.rng.usize(..self.names.len());
-            key(&self.names[name], self.client, number, place)
-        };
-        (0..count).map(&mut one).collect()
-    }
-
-    /// A request that goes to a server.
-    fn keyed(&mut self, asked: &mut Vec<Asked>, node: usize, epoch: u64) -> Made {
-        let number = asked.len();
-        let name = self.rng.usize(..self.names.len());
-        let one = key(&self.names[name], self.client, number, 0);
-        let count =
-            if self.rng.u8(..4) == 0 { self.rng.usize(1..=20) } else { self.rng.usize(1..=4) };
-        let mut join = Join::Whole;
-        let mut keys = vec![1];
-        let mut write = false;
-        let mut args: Vec<Vec<u8>> = match self.rng.u8(..16) {
-            // A command that only the servers know.
-            0 if !self.calm && self.rng.bool() => vec![b"SIM.GET".to_vec(), one],
-            0..3 => vec![b"GET".to_vec(), one],
-            3..5 => {
-                write = true;
-                vec![b"set".to_vec(), one, self.value(number)]
-            }
-            5 => {
-                write = true;
-                vec![b"APPEND".to_vec(), one, self.value(number)]
-            }
-            6 => {
-                write = true;
-                vec![b"INCR".to_vec(), one]
-            }
-            7 => {
-                let len = if self.large && self.rng.bool() {
-                    self.rng.usize(..600_000)
-                } else {
-                    self.rng.usize(..5_000)
-                };
-                vec![b"GETRANGE".to_vec(), one, b"0".to_vec(), len.to_string().into_bytes()]
-            }
-            8 => vec![
-                b"LRANGE".to_vec(),
-                one,
-                b"0".to_vec(),
-                self.rng.usize(..60).to_string().into_bytes(),
-            ],
-            9 => {
-                // Two keys of one slot.
-                let other = key(&self.names[name], self.client, number, 1);
-                write = true;
-                vec![b"RENAME".to_vec(), one, other]
-            }
-            10 => {
-                write = true;
-                keys = vec![3];
-                vec![b"EVAL".to_vec(), b"return 1".to_vec(), b"1".to_vec(), one, b"x".to_vec()]
-            }
-            11..13 => {
-                join = Join::Values;
-                [vec![b"MGET".to_vec()], self.many(number, count)].concat()
-            }
-            13 => {
-                join = Join::Ok;
-                write = true;
-                let keys = self.many(number, count);
-                let mut args = vec![b"MSET".to_vec()];
-                for key in keys {
-                    args.push(key);
-                    // Of many values none is large, as they stand in one request.
-                    let value = self.value(number);
-                    args.push(value[..value.len().min(1_000)].to_vec());
-                }
-                args
-            }
-            _ => {
-                join = Join::Sum;
-                let command = [&b"DEL"[..], b"EXISTS", b"unlink", b"TOUCH"][self.rng.usize(..4)];
-                write = command == b"DEL" || command == b"unlink";
-                [vec![command.to_vec()], self.many(number, count)].concat()
-            }
-        };
-        if join != Join::Whole {
-            let stride = if join == Join::Ok { 2 } else { 1 };
-            keys = (1..args.len()).step_by(stride).collect();
-        }
-        if self.rng.u8(..8) == 0 {
-            args[0] = args[0]
-                .iter()
-                .map(|byte| {
-                    if byte.is_ascii_alphabetic() && self.rng.bool() { byte ^ 0x20 } else { *byte }
-                })
-                .collect();
-        }
-        let visible = self.visible();
-        let slices: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
-        let bytes = self.encode(&slices);
-        asked.push(Asked {
-            args,
-            join,
-            runs: (0..if join == Join::Whole { 1 } else { keys.len() }).map(|_| None).collect(),
-            keys,
-            name,
-            write,
-            database: self.database,
-            node,
-            epoch,
-            refused: self.over,
-        });
-        Made { bytes, expect: (visible && !self.over).then_some(Expect::Asked(number)) }
-    }
-
     /// The last bytes of the script, if its ending has any. What follows them must not run.
-    pub(crate) fn last(&mut self, asked: &mut Vec<Asked>, node: usize, epoch: u64) -> Vec<Made> {
+    pub(crate) fn last(&mut self, sheet: &mut Sheet<'_>) -> Vec<Made> {
         let mut last = Vec::new();
+        self.leave_begun(sheet);
         match self.ending {
             Ending::Stay | Ending::Eof | Ending::Reset => return last,
             Ending::EofMidway if !self.authenticated => {
@@ -388,8 +304,8 @@ impl Script {
                 return last;
             }
             Ending::EofMidway => {
-                let whole = self.keyed(asked, node, epoch).bytes;
-                if let Some(asked) = asked.last_mut() {
+                let whole = self.keyed(sheet).bytes;
+                if let Some(asked) = sheet.asked.last_mut() {
                     asked.refused = true;
                 }
                 let cut = self.rng.usize(..whole.len());
@@ -416,7 +332,7 @@ impl Script {
         }
         self.over = true;
         for _ in 0..self.rng.usize(..3) {
-            last.push(self.keyed(asked, node, epoch));
+            last.push(self.keyed(sheet));
         }
         last
     }
