@@ -239,3 +239,35 @@ pub(super) async fn prepare_master<M: Member, S: Servers>(
         Err(error) => Err(format!("cannot fence {addr}: {error}; it is tried again each second")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drive::info::parse;
+
+    #[test]
+    fn old_servers_are_taken_where_they_are_those_of_codis_and_pika_is_not() {
+        for (info, codis, words) in [
+            ("redis_version:5.0.0", false, None),
+            ("redis_version:4.0.14", false, Some("5.0 or newer")),
+            ("redis_version:3.2.11", false, Some("Codis 3.1")),
+            ("redis_version:3.2.11", true, None),
+            ("redis_version:2.8.21", true, Some("Codis 3.1")),
+            ("redis_version:8.0.2", true, None),
+            ("", true, Some("upgrade it")),
+            ("pika_version:3.5.5\r\nredis_version:7.0.0", true, Some("Pika")),
+        ] {
+            let seen = Seen { facts: parse(info), codis, ..Seen::default() };
+            let refusal = refuse_old("10.0.0.1:6379", &seen).err();
+            assert_eq!(refusal.is_some(), words.is_some(), "{info:?} {codis}: {refusal:?}");
+            assert!(
+                words.is_none_or(|words| refusal.unwrap_or_default().contains(words)),
+                "{info}"
+            );
+        }
+        let old = Seen { facts: parse("redis_version:3.2.11"), codis: true, ..Seen::default() };
+        assert!(note_of_age("a:1", &old).is_some_and(|note| note.contains("3.2.11")));
+        let new = Seen { facts: parse("redis_version:7.0.0"), ..Seen::default() };
+        assert_eq!(note_of_age("a:1", &new), None);
+    }
+}
