@@ -44,7 +44,7 @@ use plan::{Bug, CODIS_EVERY};
 use std::sync::Mutex;
 use verdict::{Outcome, run};
 
-const SEEDS: Seeds = Seeds { program: "migration", all: 6_000 };
+const SEEDS: Seeds = Seeds { program: "migration", all: 10_000 };
 
 /// So many seeds are tried for each planted bug.
 const BUG_SEEDS: u64 = 40_000;
