@@ -30,7 +30,7 @@ fn programs() -> (tempfile::TempDir, PathBuf) {
 fn check(fault: &str, more: &[&str]) -> Output {
     let (_folder, programs) = programs();
     Command::new(PROGRAM)
-        .args(["check", "--duration", "45s", "--rate", "200000", "--clients", "32", "-P", "16"])
+        .args(["check", "--duration", "40s", "--rate", "200000", "--clients", "32", "-P", "16"])
         .arg("--bin-dir")
         .arg(programs)
         .args(more)
