@@ -4,7 +4,7 @@
 use crate::bed::{Bed, key_of};
 use crate::moves::has_all;
 use codis_proxy::slots::slot;
-use codis_testbed::{Client, CodisServer, Value, eventually};
+use codis_testbed::{Client, CodisServer, Traffic, Value, eventually};
 
 const PASSWORD: &str = "correct horse";
 
@@ -66,6 +66,22 @@ fn assert_moved(all: &[(usize, String, Value)], mut from: Client, mut to: Client
     assert_eq!(from.call(&["EXISTS", &big]), Value::Integer(0));
 }
 
+/// All slots have moved from one server to the other while clients worked, who go on.
+fn moved_under_load(
+    bed: &Bed,
+    all: &[(usize, String, Value)],
+    from: &CodisServer,
+    to: &CodisServer,
+) -> Traffic {
+    let traffic = bed.traffic();
+    eventually("there is load", || traffic.answered() > 500);
+    move_all(bed, 4);
+    assert_moved(all, from.client(), to.client());
+    let moved = traffic.answered();
+    eventually("there is load", || traffic.answered() > moved + 500);
+    traffic
+}
+
 #[test]
 fn slots_move_from_servers_of_codis_to_one_of_today_under_load_and_no_client_notices() {
     let bed = Bed::start(1);
@@ -73,12 +89,7 @@ fn slots_move_from_servers_of_codis_to_one_of_today_under_load_and_no_client_not
     take_place(&bed, &one);
     add_group(&bed, 4, &other);
     let all = fill(&one);
-    let traffic = bed.traffic();
-    eventually("there is load", || traffic.answered() > 500);
-    move_all(&bed, 4);
-    assert_moved(&all, one.client(), other.client());
-    let moved = traffic.answered();
-    eventually("there is load", || traffic.answered() > moved + 500);
+    let traffic = moved_under_load(&bed, &all, &one, &other);
     move_all(&bed, 1);
     assert_moved(&all, other.client(), bed.servers[0][0].client());
     traffic.stop();
@@ -91,12 +102,7 @@ fn with_a_password_slots_move_among_servers_of_codis_by_their_own_command() {
     take_place(&bed, &one);
     add_group(&bed, 4, &other);
     let all = fill(&one);
-    let traffic = bed.traffic();
-    eventually("there is load", || traffic.answered() > 500);
-    move_all(&bed, 4);
-    assert_moved(&all, one.client(), other.client());
-    let moved = traffic.answered();
-    eventually("there is load", || traffic.answered() > moved + 500);
+    let traffic = moved_under_load(&bed, &all, &one, &other);
     // Its end comes in the middle of a step, again and again.
     bed.admin.run(&format!("slots migrate --beg 0 --end 511 --gid {GID}"));
     for _ in 0..10 {
