@@ -8,9 +8,8 @@ use codis_proto::{BIG_KEY_PREFIX, RESERVED_KEYS};
 /// How long everything may take to end once nothing fails any more, in microseconds.
 const HEALED_US_MAX: u64 = 300_000_000;
 
-/// What a client may wait beyond a barrier's deadline: the leader's messages, the servers' answers to a fence, and a replica that two
-/// movers of a key wait for, one after the other.
-const ROUND_TRIPS_US: u64 = 90_000;
+/// What a client may wait beyond a barrier's deadline: the leader's messages and the servers' answers to a fence.
+const ROUND_TRIPS_US: u64 = 60_000;
 
 /// What a run leaves behind.
 pub(crate) struct Outcome {
