@@ -4,6 +4,8 @@
 //! any size streams through without being gathered. Every type of RESP3 is known but for those whose
 //! length is not said before (`$?`, `*?`), which no server sends.
 
+use super::request::strict_integer;
+
 /// The longest header of a bulk string or an array: type, sign, 19 digits and the line's end.
 const HEADER_BYTES_MAX: usize = 24;
 
@@ -184,6 +186,16 @@ impl Scanner {
     pub fn is_between_replies(&self) -> bool {
         self.elements == 0
     }
+}
+
+/// The bytes of the bulk string that `rest` begins with, which is taken off it. `None`: it begins with none that is whole.
+pub(crate) fn take_bulk<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let line_end = memchr::memchr(b'\r', rest)?;
+    let len = strict_integer(rest.get(..line_end)?.strip_prefix(b"$")?)?;
+    let start = line_end + 2;
+    let bulk = rest.get(start..start + usize::try_from(len).ok()?)?;
+    *rest = rest.get(start + bulk.len() + 2..)?;
+    Some(bulk)
 }
 
 /// Where the element at the start of `bytes` ends, if it is one of the kinds that nearly all are: a

@@ -5,7 +5,7 @@ use super::topic::is_of_keyspace;
 use crate::engine::Engine;
 use crate::engine::route::is_reserved;
 use crate::resp::Protocol;
-use crate::resp::request::strict_integer;
+use crate::resp::reply::take_bulk;
 use std::rc::Rc;
 
 /// From this size on a message is shared by the sessions that get it; a smaller one is copied to each, next to what
@@ -31,19 +31,10 @@ pub(super) fn read(bytes: &[u8]) -> Option<Message<'_>> {
     ];
     let kind = KINDS.iter().find_map(|(start, form)| Some((bytes.strip_prefix(*start)?, *form)));
     let (mut rest, form) = kind?;
-    let name = bulk(&mut rest)?;
-    let channel = if form == Form::Pattern { bulk(&mut rest)? } else { name };
-    let payload = bulk(&mut rest)?;
+    let name = take_bulk(&mut rest)?;
+    let channel = if form == Form::Pattern { take_bulk(&mut rest)? } else { name };
+    let payload = take_bulk(&mut rest)?;
     Some(Message { form, name, channel, payload })
-}
-
-fn bulk<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let line_end = memchr::memchr(b'\r', rest)?;
-    let len = strict_integer(rest.get(..line_end)?.strip_prefix(b"$")?)?;
-    let start = line_end + 2;
-    let bulk = rest.get(start..start + usize::try_from(len).ok()?)?;
-    *rest = rest.get(start + bulk.len() + 2..)?;
-    Some(bulk)
 }
 
 impl Message<'_> {

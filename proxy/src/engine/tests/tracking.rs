@@ -258,3 +258,14 @@ fn a_database_that_is_selected_while_a_connection_greets_is_selected_behind_the_
     assert_eq!(rig.replies(), format!("+OK\r\n{ALL}$1\r\n5\r\n"));
     rig.turn();
 }
+
+#[test]
+fn bcast_does_not_tell_of_codis_own_keys() {
+    let mut rig = Rig::tracking(" BCAST");
+    let a = rig.tracker("a:1");
+    rig.replies();
+    rig.answers(a, ">2\r\n$10\r\ninvalidate\r\n*1\r\n$14\r\n__codis_wait__\r\n");
+    assert_eq!(rig.replies(), "");
+    rig.answers(a, OF_K);
+    assert_eq!(rig.replies(), OF_K);
+}

@@ -6,6 +6,7 @@ use super::super::lane::Lane;
 use super::super::route::Server;
 use super::super::{Engine, NO_INDEX};
 use super::Tracking;
+use super::invalidation::without_reserved;
 use crate::command::ids;
 use crate::resp::Protocol;
 
@@ -204,7 +205,9 @@ impl Engine {
     #[cold]
     pub(in super::super) fn on_tracker_push(&mut self, backend: u32, push: &[u8]) {
         let session = self.backends[backend as usize].lessee;
-        self.push_to_tracker(session, push);
+        if let Some(push) = without_reserved(push) {
+            self.push_to_tracker(session, &push);
+        }
     }
 
     /// The handshake of a session's own connection went well.

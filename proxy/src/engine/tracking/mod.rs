@@ -10,6 +10,7 @@
 //! one of its connections is lost.
 
 mod connections;
+mod invalidation;
 mod options;
 
 use super::dispatch::Flow;
