@@ -147,7 +147,7 @@ impl Scanner {
         };
         self.header[held..=held + end].copy_from_slice(&window[..=end]);
         let line = &self.header[1..held + end];
-        let number = line.strip_suffix(b"\r").and_then(super::request::strict_integer);
+        let number = line.strip_suffix(b"\r").and_then(strict_integer);
         self.header_len = 0;
         self.counted(kind, number.ok_or(BadReply(kind))?)?;
         Ok(end + 1)
