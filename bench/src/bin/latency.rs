@@ -30,11 +30,11 @@ struct Options {
     #[arg(long, value_delimiter = ',', default_value = "1,2")]
     threads: Vec<usize>,
     /// Rounds, in which contenders take turns.
-    #[arg(long, default_value_t = 9)]
+    #[arg(long, default_value_t = 201)]
     rounds: usize,
-    /// Seconds of each open loop; a closed one takes half as long.
-    #[arg(long, default_value_t = 3)]
-    seconds: u64,
+    /// Seconds of each loop, after as long a warm-up.
+    #[arg(long, default_value_t = 0.1)]
+    seconds: f64,
     /// Where the plots go; none without it.
     #[arg(long)]
     plots: Option<PathBuf>,
@@ -44,10 +44,8 @@ const CLIENTS: usize = 50;
 const MIX: &str = "get=80,set=20";
 const VALUE_BYTES: usize = 64;
 const KEYS: u64 = 100_000;
-/// Before each measurement.
-const WARMUP: Duration = Duration::from_millis(500);
-
-/// What was measured of one contender, round by round: a stall of the machine is in one of them, and not in their medians.
+/// What was measured of one contender, round by round: a stall of the machine is in few of them, and not in
+/// their medians.
 struct Measured {
     name: String,
     per_second: Vec<f64>,
@@ -124,24 +122,21 @@ fn compare(
     let place = Place { threads, core: None };
     let running: Vec<Contender> = kinds.iter().map(|kind| start(kind, &backends, place)).collect();
     let mut measured: Vec<Measured> = running.iter().map(|one| Measured::new(&one.name)).collect();
-    let closed = Duration::from_secs(options.seconds).div_f64(2.0);
-    for round in 0..options.rounds {
+    let length = Duration::from_secs_f64(options.seconds);
+    for _ in 0..options.rounds {
         for (contender, measured) in running.iter().zip(&mut measured) {
-            measured.closed(contender, closed)?;
-            eprintln!("round {} {} closed: {:?}", round + 1, measured.name, measured.per_second);
+            measured.closed(contender, length)?;
         }
     }
     // Half of what the slowest can do, so that each has the same to do.
     let slowest = measured.iter().map(Measured::middle).fold(f64::INFINITY, f64::min);
     let same = (slowest / 2.0 / 100.0).round() * 100.0;
-    let open = Duration::from_secs(options.seconds);
-    for round in 0..options.rounds {
+    for _ in 0..options.rounds {
         for (contender, measured) in running.iter().zip(&mut measured) {
-            eprintln!("round {} {} open", round + 1, measured.name);
-            let outcome = load(contender, open, Some(measured.middle() / 2.0))?;
+            let outcome = load(contender, length, Some(measured.middle() / 2.0))?;
             measured.unsent += outcome.unsent + outcome.unanswered;
             measured.half.0.push(outcome.counts.all());
-            let outcome = load(contender, open, Some(same))?;
+            let outcome = load(contender, length, Some(same))?;
             measured.unsent += outcome.unsent + outcome.unanswered;
             measured.same.0.push(outcome.counts.all());
         }
@@ -170,7 +165,7 @@ impl Measured {
         if let (Some(before), Some(after)) = (before, after) {
             // The warm-up is in the CPU time and not in the replies.
             let counted = outcome.elapsed.as_secs_f64();
-            let part = counted / (counted + WARMUP.as_secs_f64());
+            let part = counted / (counted + duration.as_secs_f64());
             self.cpu_us.push(after.since(before).total_ns as f64 / 1000.0 * part / replies);
         }
         Ok(())
@@ -197,7 +192,7 @@ fn load(
     let target = Target { host: "127.0.0.1".to_owned(), address: contender.address().parse()? };
     let mut plan = Plan::new(vec![target], mix, Values::new(&ValueSizes::Fixed(VALUE_BYTES), 1));
     (plan.clients, plan.keys, plan.rate) = (CLIENTS, KEYS, rate);
-    (plan.warmup, plan.duration) = (WARMUP, duration);
+    (plan.warmup, plan.duration) = (duration, duration);
     let outcome = run(plan, &mut Silent)?;
     let errors = outcome.counts.error_replies() + outcome.counts.lost_connections;
     if errors > 0 {

@@ -8,7 +8,7 @@ use rustix::time::{
 };
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::time::Duration;
+use std::time::Instant;
 
 /// The timer's place among a poll's tokens: after those of all connections.
 const TOKEN: Token = Token(usize::MAX - 1);
@@ -17,6 +17,8 @@ const TOKEN: Token = Token(usize::MAX - 1);
 #[derive(Debug)]
 pub(crate) struct Timer {
     timer: OwnedFd,
+    /// What it was last set to.
+    due: Option<Instant>,
 }
 
 impl Timer {
@@ -24,11 +26,16 @@ impl Timer {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         registry.register(&mut SourceFd(&timer.as_raw_fd()), TOKEN, Interest::READABLE)?;
-        Ok(Self { timer })
+        Ok(Self { timer, due: None })
     }
 
-    /// Wakes the poll once, after `wait`.
-    pub(crate) fn set(&self, wait: Duration) {
+    /// Wakes the poll once, when it is `due`. To set it costs some microseconds where the clock is a hypervisor's, so what it
+    /// is set to already is left.
+    pub(crate) fn set(&mut self, due: Instant, now: Instant) {
+        if self.due.replace(due) == Some(due) {
+            return;
+        }
+        let wait = due.saturating_duration_since(now);
         let it_value = Timespec {
             tv_sec: wait.as_secs().try_into().unwrap_or(i64::MAX),
             // Nothing at all would turn it off.

@@ -252,7 +252,7 @@ impl Worker {
                 return Some(Duration::ZERO);
             }
             // The poll's own timeout counts in milliseconds.
-            self.timer.set(due - now);
+            self.timer.set(due, now);
         }
         Some(SLEEP_MAX)
     }
@@ -294,11 +294,13 @@ impl Worker {
     fn drive(&mut self, event: &Event, buffer: &mut [u8]) -> Result<(), Lost> {
         let Self { slots, counts, stop, plan, .. } = self;
         let Some(connection) = &mut slots[event.token().0].connection else { return Ok(()) };
-        if event.is_writable() || event.is_error() {
+        if event.is_error() || (event.is_writable() && !connection.connected) {
             if let Some(error) = connection.transport.socket().take_error()? {
                 return Err(error.into());
             }
             connection.connected = true;
+        }
+        if event.is_writable() {
             // In cipher there is something to write before there is a request.
             counts.sent_bytes += connection.write()? as u64;
         }
