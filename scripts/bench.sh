@@ -40,7 +40,7 @@ part() {
 
 part peers "$bin/codis-bench-peers" --proxy "$bin/codis-proxy" --rounds 3 --percent "$([ -n "$quick" ] && echo 2 || echo 25)"
 part latency "$bin/codis-bench-latency" --proxy "$bin/codis-proxy" --plots docs/plots \
-    --rounds "$([ -n "$quick" ] && echo 3 || echo 101)"
+    --proxy-core 0 --rounds "$([ -n "$quick" ] && echo 3 || echo 101)"
 part waiting "$bin/codis-bench-waiting" --proxy "$bin/codis-proxy" --rounds "$([ -n "$quick" ] && echo 1 || echo 5)"
 part memory "$bin/codis-bench-memory" --proxy "$bin/codis-proxy"
 export CODIS_LOADTEST_BINARY=$bin/codis-loadtest

@@ -10,6 +10,7 @@ use codis_loadtest::run::{
 };
 use codis_testbed::Redis;
 use hdrhistogram::Histogram;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,6 +30,10 @@ struct Options {
     /// How many threads the proxies have, one table each.
     #[arg(long, value_delimiter = ',', default_value = "1,2")]
     threads: Vec<usize>,
+    /// A core that proxies with one thread have to themselves, in one more table; servers and load share the others. None
+    /// without it.
+    #[arg(long)]
+    proxy_core: Option<usize>,
     /// Rounds, in which contenders take turns.
     #[arg(long, default_value_t = 201)]
     rounds: usize,
@@ -90,24 +95,66 @@ fn main() -> Result<(), Box<dyn Error>> {
     let kinds = contenders(&options.proxy, &options.peers, &options.only)?;
     println!("# Latencies in open loops\n\n{}.\n", describe_machine(&kinds));
     println!(
-        "{CLIENTS} clients, {MIX}, values of {VALUE_BYTES} bytes, {KEYS} keys, two Redis servers, no process bound to a core; \
+        "{CLIENTS} clients, {MIX}, values of {VALUE_BYTES} bytes, {KEYS} keys, two Redis servers; \
          medians of {} rounds of {} s. Latencies count from when a request was due, in milliseconds.\n",
         options.rounds, options.seconds
     );
     for threads in &options.threads {
-        let kinds: Vec<Kind> =
-            kinds.iter().filter(|kind| kind.can_have(*threads)).cloned().collect();
-        let (measured, rate) = compare(&options, &kinds, *threads)?;
-        print_table(&measured, *threads, rate);
-        if let Some(folder) = &options.plots {
-            std::fs::create_dir_all(folder)?;
-            let series: Vec<Series<'_>> = measured
-                .iter()
-                .filter_map(|one| Some(Series { name: &one.name, latencies: one.same.typical()? }))
-                .collect();
-            let title = format!("{threads} thread(s), {rate:.0} requests/s");
-            plot_latencies(&folder.join(format!("latency-{threads}.svg")), &title, &series)?;
-        }
+        let title = format!("{threads} thread{} each", if *threads == 1 { "" } else { "s" });
+        let place = Place { threads: *threads, core: None };
+        let place_name = threads.to_string();
+        measure(
+            &options,
+            &kinds,
+            place,
+            &format!("{title}, no process bound to a core"),
+            &place_name,
+        )?;
+    }
+    if let Some(core) = options.proxy_core {
+        leave(core)?;
+        let place = Place { threads: 1, core: Some(core) };
+        let title =
+            "1 thread each, on a core of its own; the servers and the load share the others";
+        measure(&options, &kinds, place, title, "own-core")?;
+    }
+    Ok(())
+}
+
+/// Binds this thread, and with it the servers and the load that it starts, to the cores that are not `core`.
+fn leave(core: usize) -> Result<(), Box<dyn Error>> {
+    let mut set = sched_getaffinity(None)?;
+    if core >= CpuSet::MAX_CPU || !set.is_set(core) || set.count() < 2 {
+        return Err(format!(
+            "--proxy-core={core}: this process must be allowed that core and one more"
+        )
+        .into());
+    }
+    set.unset(core);
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// Compares what can run so; prints a table, and plots it.
+fn measure(
+    options: &Options,
+    kinds: &[Kind],
+    place: Place,
+    title: &str,
+    plot: &str,
+) -> Result<(), Box<dyn Error>> {
+    let kinds: Vec<Kind> =
+        kinds.iter().filter(|kind| kind.can_have(place.threads)).cloned().collect();
+    let (measured, rate) = compare(options, &kinds, place)?;
+    println!("### {title}\n");
+    print_table(&measured, rate);
+    if let Some(folder) = &options.plots {
+        std::fs::create_dir_all(folder)?;
+        let series: Vec<Series<'_>> = measured
+            .iter()
+            .filter_map(|one| Some(Series { name: &one.name, latencies: one.same.typical()? }))
+            .collect();
+        let title = format!("{title}; {rate:.0} requests/s");
+        plot_latencies(&folder.join(format!("latency-{plot}.svg")), &title, &series)?;
     }
     Ok(())
 }
@@ -116,10 +163,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn compare(
     options: &Options,
     kinds: &[Kind],
-    threads: usize,
+    place: Place,
 ) -> Result<(Vec<Measured>, f64), Box<dyn Error>> {
     let backends = [Redis::start(), Redis::start()];
-    let place = Place { threads, core: None };
     let running: Vec<Contender> = kinds.iter().map(|kind| start(kind, &backends, place)).collect();
     let mut measured: Vec<Measured> = running.iter().map(|one| Measured::new(&one.name)).collect();
     let length = Duration::from_secs_f64(options.seconds);
@@ -204,8 +250,7 @@ fn load(
     Ok(outcome)
 }
 
-fn print_table(measured: &[Measured], threads: usize, same: f64) {
-    println!("### {threads} thread{} each\n", if threads == 1 { "" } else { "s" });
+fn print_table(measured: &[Measured], same: f64) {
     println!(
         "| through | closed loop, requests/s | CPU us | at half of that: p50 | p99 | p99.9 | max | at {same:.0}/s: p50 | p99 | p99.9 | max |"
     );
