@@ -118,6 +118,9 @@ const UNLINK: &str = "redis.call('SELECT', 0) \
      if type(gone) == 'table' then gone = redis.call('DEL', unpack(KEYS)) end \
      return gone";
 
+/// [`UNLINK`] for one key that may be a big string.
+const FREE: &str = include_str!("moves/free.lua");
+
 /// The arguments of EVAL that drop `keys` of `database` on the source whose run id is `run_id`, once they are safe at
 /// `address`.
 #[must_use]
@@ -132,6 +135,22 @@ pub fn unlink_arguments(
     arguments.extend(keys.iter().map(|key| key.to_vec()));
     arguments.extend([run_id.into(), address.into(), database.to_string().into()]);
     arguments
+}
+
+/// The arguments of EVAL that drop `key` of `database` on the source whose run id is `run_id`, once it is safe at `address`,
+/// without holding the server up: a string of more than `big_bytes` is freed in the background, which UNLINK does not do.
+#[must_use]
+pub fn free_arguments(
+    run_id: &str,
+    address: &str,
+    database: u32,
+    key: &[u8],
+    big_bytes: u64,
+) -> Vec<Vec<u8>> {
+    let numbers = [database.to_string(), big_bytes.to_string()];
+    let texts = [run_id, address].into_iter().map(str::to_owned).chain(numbers);
+    let start = [b"EVAL".to_vec(), FREE.into(), b"1".to_vec(), key.to_vec()];
+    start.into_iter().chain(texts.map(String::into_bytes)).collect()
 }
 
 /// How the script is named in a call.

@@ -1,8 +1,10 @@
 //! The move script on real servers: what becomes of keys at the source and at the target.
 
 use codis_proto::CLEAN_KEY;
-use codis_proto::moves::unlink_arguments;
-use codis_proto::moves::{Moved, SCRIPT, SCRIPT_SHA1, SEVERAL, Script, Target, UNCLEAN, UNKNOWN};
+use codis_proto::moves::{
+    Moved, SCRIPT, SCRIPT_SHA1, SEVERAL, Script, Target, UNCLEAN, UNKNOWN, free_arguments,
+    unlink_arguments,
+};
 use codis_testbed::{Client, Redis, RedisOptions, Value};
 
 /// A source that is clean towards a target.
@@ -201,6 +203,73 @@ fn a_copy_stays_and_is_dropped_once_it_is_safe() {
     assert_eq!(pair.a.call(&unlink).integer(), 2);
     assert_eq!((pair.places(b"k"), pair.places(b"l")), (TARGET, TARGET));
     assert_eq!(pair.moved_by(copy, &keys).0, [Moved::NotHere, Moved::NotHere]);
+}
+
+/// A big string that is safe at the target is freed in a database that has nothing else, and in no other.
+#[test]
+fn a_big_string_is_dropped_where_no_other_key_is() {
+    let mut pair = Pair::start();
+    pair.a.pipeline(&["SELECT 15", "SET mine 15", "SELECT 14", "SET k 14", "SELECT 3"]);
+    let big = "v".repeat(2000);
+    for (key, value) in [("k", &big[..]), ("small", "v"), ("other", &big[..])] {
+        pair.a.call(&["SET", key, value]);
+    }
+    pair.a.run("RPUSH list a b");
+    pair.a.run("CONFIG RESETSTAT");
+    let free = |key: &str, run_id: &str, address: &str| {
+        free_arguments(run_id, address, 3, key.as_bytes(), 1000)
+    };
+    for key in ["k", "small", "list"] {
+        let answer = pair.a.call(&free(key, &pair.run_id, &pair.address));
+        assert_eq!(answer.integer(), 1, "{key}");
+    }
+    assert_eq!(pair.a.call(&free("none", &pair.run_id, &pair.address)).integer(), 0);
+    let calls = pair.a.run("INFO commandstats").text();
+    let count = |name: &str| {
+        let line =
+            calls.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
+        line.and_then(|line| line.split(',').next()?.parse().ok()).unwrap_or(0)
+    };
+    assert_eq!((count("move"), count("unlink")), (1, 3), "{calls}");
+    pair.a.run("SELECT 3");
+    assert_eq!(pair.a.run("KEYS *"), Value::Array(vec![Value::bulk("other")]));
+    pair.a.run("SELECT 14");
+    assert_eq!(pair.a.run("GET k").text(), "14");
+    pair.a.run("SELECT 15");
+    assert_eq!(pair.a.run("GET mine").text(), "15");
+
+    // Not clean: nothing happens, wherever it comes from.
+    pair.a.call(&["EVAL", "redis.call('SELECT', 0) redis.call('DEL', KEYS[1])", "1", CLEAN_KEY]);
+    let error = pair.a.call(&free("other", &pair.run_id, &pair.address)).error().expect("an error");
+    assert!(error.starts_with(UNCLEAN), "{error}");
+    pair.a.run("SELECT 3");
+    assert_eq!(pair.a.run("STRLEN other").integer(), 2000);
+}
+
+/// Where FLUSHDB is refused, or every database has keys, it goes by UNLINK as others do.
+#[test]
+fn a_big_string_is_dropped_at_once_where_it_cannot_be_put_aside() {
+    for obstacle in ["full", "-flushdb", "-move"] {
+        let mut pair = Pair::start();
+        let big = "v".repeat(2000);
+        pair.a.call(&["SET", "k", &big]);
+        if obstacle == "full" {
+            for database in 1..16 {
+                pair.a.pipeline(&[&format!("SELECT {database}"), "SET mine 1"]);
+            }
+            pair.a.run("SELECT 0");
+        } else {
+            pair.a.run(&format!("ACL SETUSER default {obstacle}"));
+        }
+        let free = free_arguments(&pair.run_id, &pair.address, 0, b"k", 1000);
+        assert_eq!(pair.a.call(&free).integer(), 1, "{obstacle}");
+        assert_eq!(pair.a.run("EXISTS k").integer(), 0);
+        for database in 1..16 {
+            pair.a.run(&format!("SELECT {database}"));
+            let left = i64::from(obstacle == "full");
+            assert_eq!(pair.a.run("DBSIZE").integer(), left, "{obstacle} {database}");
+        }
+    }
 }
 
 #[test]

@@ -94,6 +94,8 @@ pub(crate) fn run(call: &mut Call<'_>, args: &[Vec<u8>]) -> Option<Reply> {
             b"TYPE" | b"DUMP" | b"MEMORY" | b"RENAME" | b"RENAMENX" | b"DBSIZE" | b"OBJECT" => {
                 call.keys(&name, args)
             }
+            b"MOVE" => call.move_key(args),
+            b"FLUSHDB" => Ok(call.flush()),
             b"XADD" | b"XLEN" | b"XINFO" => call.stream(&name, args),
             b"RESTORE" | b"RESTORE-ASKING" => call.restore(args),
             b"SLOTSRESTORE" => call.restore(&[args, &[b"REPLACE".to_vec()]].concat()),
@@ -306,6 +308,26 @@ impl Call<'_> {
             at => drop(self.data.end_at(&place, at.map(|at| at as u64))),
         }
         Ok(Reply::Int(1))
+    }
+
+    fn move_key(&mut self, args: &[Vec<u8>]) -> Ran {
+        let place = self.place(args, 1);
+        let to = (number(&args[2])? as u32, place.1.clone());
+        if self.data.get(&to).is_some() {
+            return Ok(Reply::Int(0));
+        }
+        let Some(entry) = self.data.remove(&place) else { return Ok(Reply::Int(0)) };
+        self.data.put(to, entry.value, entry.expires);
+        Ok(Reply::Int(1))
+    }
+
+    fn flush(&mut self) -> Reply {
+        let keys: Vec<Vec<u8>> =
+            self.data.of_database(self.database).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            self.data.remove(&(self.database, key));
+        }
+        Reply::ok()
     }
 
     fn keys(&mut self, name: &[u8], args: &[Vec<u8>]) -> Ran {

@@ -480,6 +480,7 @@ impl World {
 fn is_too_new(args: &Request) -> bool {
     match args[0].to_ascii_uppercase().as_slice() {
         b"UNLINK" | b"MEMORY" => true,
+        b"FLUSHDB" => args.len() > 1,
         b"HSET" => args.len() != 4,
         _ => false,
     }

@@ -15,7 +15,7 @@ mod whole;
 
 use std::time::Duration;
 
-use codis_proto::moves::unlink_arguments;
+use codis_proto::moves::free_arguments;
 
 use super::copies::Copy;
 use super::exclusion::{Inside, Moment};
@@ -111,7 +111,7 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
                 self.switch(way, target, hidden, left).await?;
                 self.settle(&mut Waiter::default(), &way.plan.rules, way.target).await?;
                 let _inside = self.inside(way)?;
-                self.unlink_old(way, source).await?;
+                self.free_old(way, source).await?;
                 Attempt::Over
             }
         };
@@ -120,14 +120,15 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
     }
 
     /// Removes the old copy of a key that is safe on its target. Refused where a MIGRATE may still bring it back there.
-    async fn unlink_old(
+    async fn free_old(
         &self,
         way: &Way<'_>,
         source: &mut Link<N::Connection>,
     ) -> Result<(), Trouble> {
         let address = &way.target.address;
-        let unlink = unlink_arguments(&source.run_id, address, way.database, &[way.key]);
-        source.all_well_in(way.database, vec![unlink], CALL_MAX).await?;
+        let big = way.plan.rules.big_bytes;
+        let free = free_arguments(&source.run_id, address, way.database, way.key, big);
+        source.all_well_in(way.database, vec![free], CALL_MAX).await?;
         Ok(())
     }
 

@@ -32,7 +32,7 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         match outcome.first().and_then(Value::integer).and_then(Moved::from_number) {
             Some(Moved::There | Moved::WasThere) if settle::is_needed(&rules, way.target) => {
                 self.settle(&mut Waiter::default(), &rules, way.target).await?;
-                self.unlink_old(way, &mut source).await
+                self.free_old(way, &mut source).await
             }
             Some(Moved::There | Moved::WasThere | Moved::NotHere) => Ok(()),
             _ => {
