@@ -24,7 +24,7 @@ fmt: ## Format the code
 bench-instructions: ## the engine's instructions a request, against bench/instructions.txt
 	@bench/instructions.sh
 
-bench: ## CPU, latencies and memory beside the peers that are installed; FILL=1 writes docs/performance.md; about 20 minutes
+bench: ## CPU, latencies and memory beside the peers that are installed; FILL=1 writes docs/performance.md; about half an hour
 	@scripts/bench.sh
 
 bench-meta: ## the metadata group: how long changes take, how many a second, 1,000 proxies; about a minute

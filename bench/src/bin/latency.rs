@@ -49,6 +49,7 @@ const CLIENTS: usize = 50;
 const MIX: &str = "get=80,set=20";
 const VALUE_BYTES: usize = 64;
 const KEYS: u64 = 100_000;
+
 /// What was measured of one contender, round by round: a stall of the machine is in few of them, and not in
 /// their medians.
 struct Measured {
@@ -102,14 +103,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for threads in &options.threads {
         let title = format!("{threads} thread{} each", if *threads == 1 { "" } else { "s" });
         let place = Place { threads: *threads, core: None };
-        let place_name = threads.to_string();
-        measure(
-            &options,
-            &kinds,
-            place,
-            &format!("{title}, no process bound to a core"),
-            &place_name,
-        )?;
+        let title = format!("{title}, no process bound to a core");
+        measure(&options, &kinds, place, &title, &threads.to_string())?;
     }
     if let Some(core) = options.proxy_core {
         leave(core)?;
