@@ -138,6 +138,13 @@ pub enum ControlMessage {
         /// `host:port`.
         address: String,
     },
+    /// A client waits for a big key to move.
+    Wanted {
+        /// The key's database.
+        database: u16,
+        /// Its name.
+        key: Vec<u8>,
+    },
     /// The shard works by the topology of this epoch, and everything that was in flight by older ones in slots
     /// that changed has been answered.
     Settled {

@@ -78,9 +78,9 @@ impl Pair {
         let answer = self.call(rules, keys);
         assert_eq!(answer.error(), None);
         let items = answer.items();
-        assert_eq!(items.len(), keys.len() + 2);
+        assert_eq!(items.len(), keys.len() + 3);
         let number = |item: &Value| Moved::from_number(item.integer()).expect("a known number");
-        (items[..keys.len()].iter().map(number).collect(), items[keys.len() + 1].text())
+        (items[..keys.len()].iter().map(number).collect(), items[keys.len() + 2].text())
     }
 
     fn moved(&mut self, keys: &[&[u8]]) -> Vec<Moved> {

@@ -26,6 +26,10 @@ impl Servers for DriveHandle {
         DriveHandle::moves(self)
     }
 
+    fn want(&self, database: u32, key: Vec<u8>) {
+        DriveHandle::want(self, database, key);
+    }
+
     async fn weigh(&self, addr: &str) -> Result<Vec<SlotWeight>, String> {
         DriveHandle::weigh(self, addr).await
     }

@@ -39,7 +39,7 @@ use codis_proto::admin::v1::{self as api, ServerFacts};
 use tokio::task::JoinHandle;
 
 use crate::node::Node;
-use moves::{Board, Exclusion, Net, Sockets};
+use moves::{Board, Exclusion, Net, Sockets, Wanted};
 use troubles::Troubles;
 use wire::RedisServers;
 
@@ -56,6 +56,7 @@ struct Context<M, S> {
     /// Keeps promotions and moves of a group apart.
     exclusion: Exclusion,
     board: Board,
+    wanted: Wanted,
 }
 
 impl<M: Member, S: Servers> Context<M, S> {
@@ -68,6 +69,7 @@ impl<M: Member, S: Servers> Context<M, S> {
             sockets: Sockets::default(),
             exclusion: Exclusion::default(),
             board: Board::default(),
+            wanted: Wanted::default(),
         }
     }
 
@@ -149,6 +151,11 @@ impl DriveHandle {
     pub fn moves(&self) -> api::Moves {
         let context = &self.running.context;
         context.board.show(context.sockets.now())
+    }
+
+    /// Has a big key moved next that a client waits for, where it is to move and this member leads.
+    pub fn want(&self, database: u32, key: Vec<u8>) {
+        self.running.context.wanted.add(database, key);
     }
 
     /// How many keys and bytes each slot has on a master, by a walk over all of its keys.

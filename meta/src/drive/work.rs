@@ -31,13 +31,15 @@ pub(super) async fn run(context: Arc<Context<Node, RedisServers>>, password: Str
         };
         let over = standing.wait_for(|standing| !standing.leads || standing.term != term);
         // What is under way ends here, in the middle: what it has sent may still run, and is guarded.
-        let Context { member, servers, sockets, exclusion, board, .. } = &*context;
-        let mover = Mover::new((member, servers, sockets), exclusion, board, &password, term);
+        let Context { member, servers, sockets, exclusion, board, wanted, .. } = &*context;
+        let mover =
+            Mover::new((member, servers, sockets), exclusion, (board, wanted), &password, term);
         tokio::select! {
             () = async { tokio::join!(lead(&context, term), mover.run()); } => {}
             _ = over => {}
         }
         context.board.clear();
+        context.wanted.clear();
         context.publish(std::collections::BTreeMap::new());
         context.troubles.clear();
     }

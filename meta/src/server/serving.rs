@@ -42,6 +42,9 @@ pub trait Servers: Send + Sync + 'static {
     /// How the moves of slots are doing; `moves` itself is empty.
     fn moves(&self) -> api::Moves;
 
+    /// A client of some proxy waits for a big key to move.
+    fn want(&self, database: u32, key: Vec<u8>);
+
     /// How many keys and bytes each of the slots has on a master.
     ///
     /// # Errors
@@ -129,7 +132,7 @@ impl Services {
     pub fn begin(&self, parts: Parts) {
         let mut tasks = JoinSet::new();
         let counters = Counters::start(&parts.node, &mut tasks);
-        let links = Links::start(&parts.node, &mut tasks);
+        let links = Links::start(&parts.node, &parts.servers, &mut tasks);
         tasks.spawn(votes::give(parts.node.clone()));
         let Parts { node, peers, servers, about } = parts;
         self.member.begin(node.clone(), peers.clone());

@@ -103,8 +103,8 @@ pub const SPECS: [Spec; 20] = specs! {
         "No further slot begins to move, and those that move are left to what clients ask for";
     MigrationDurability "migration_durability" Values::Choice(&["replica", "aof", "none"]), "replica",
         "Where a moved key must be before its old copy goes";
-    MigrationBatchTime "migration_batch_time" Values::Time(MS / 10, SECOND), "1ms",
-        "How long a step may keep the servers; the number of keys in one follows from it";
+    MigrationBatchTime "migration_batch_time" Values::Time(MS / 10, SECOND), "400us",
+        "How long a step keeps the source as a rule; the number of keys in one follows from it";
     MigrationBigBytes "migration_big_bytes" Values::Size(1 << 10, GB), "1mb",
         "A larger key moves in pieces";
     MigrationBigElements "migration_big_elements" Values::Number(100, 1_000_000_000), "10000",

@@ -3,8 +3,8 @@
 use codis_meta::state::delta;
 use codis_proto::admin::v1 as api;
 use codis_proto::link::v1::member_message::Body;
-use codis_proto::link::v1::{Ack, MemberMessage, ProxyMessage, Stats, Stopping, TopologyChange};
-use codis_proto::link::v1::{Welcome, proxy_message};
+use codis_proto::link::v1::{Ack, Key, MemberMessage, ProxyMessage, Stats, Stopping};
+use codis_proto::link::v1::{TopologyChange, Wanted, Welcome, proxy_message};
 use codis_proto::meta::v1 as pb;
 use pb::Presence;
 use pb::command::Change;
@@ -136,6 +136,18 @@ async fn acknowledgements_and_counters_reach_the_group() {
         let proxy = listed.expect("listed").into_inner().proxies.remove(0);
         assert!(proxy.connected);
         proxy.stats_unix_ms > 0 && proxy.stats.is_some_and(|stats| stats.ops_total == 9)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn big_keys_that_clients_wait_for_are_handed_on() {
+    let member = Member::alone().await;
+    let proxy = Proxy::connect(&member, register("p")).await.expect("it is taken in");
+    let keys = vec![Key { database: 3, name: b"big".to_vec() }];
+    proxy.say(proxy_message::Body::Wanted(Wanted { keys })).await;
+    eventually("the migrator knows", async || {
+        *member.servers.wanted.lock().expect("no test panics with it") == [(3, b"big".to_vec())]
     })
     .await;
 }

@@ -44,6 +44,8 @@ pub(crate) struct FakeServers {
     /// The masters that the fence was written on.
     pub(crate) prepared: Mutex<Vec<String>>,
     pub(crate) moves: Mutex<api::Moves>,
+    /// Big keys that clients of proxies wait for.
+    pub(crate) wanted: Mutex<Vec<(u32, Vec<u8>)>>,
     /// What slots weigh, by master; the others cannot be walked.
     pub(crate) weights: Mutex<BTreeMap<String, Vec<SlotWeight>>>,
 }
@@ -71,6 +73,10 @@ impl Servers for FakeServers {
 
     fn moves(&self) -> api::Moves {
         self.moves.lock().expect("no test panics with it").clone()
+    }
+
+    fn want(&self, database: u32, key: Vec<u8>) {
+        self.wanted.lock().expect("no test panics with it").push((database, key));
     }
 
     async fn weigh(&self, addr: &str) -> Result<Vec<SlotWeight>, String> {

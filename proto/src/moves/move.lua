@@ -3,13 +3,19 @@
 -- KEYS: the keys, all of the selected database.
 -- ARGV: run id, host, port, database there, timeout in ms, COPY or -, big bytes, big elements,
 --       budget in bytes, password of the target (may be empty), target's address as its field in the clean hash.
--- Answer: one number for each key, then the bytes that went, then the words of the last failure.
+-- Answer: one number for each key, then the bytes that went, how long it took in microseconds, and the words of the last failure.
 --   0 not here   1 is at the target now   2 was at the target before   3 big, left alone
 --   4 failed     5 not tried: the budget was used up
 -- With COPY, keys that are 1 or 2 are still here.
 
 -- Redis before 5.0 would have its replicas run the script, which must not move keys anywhere, instead of what it did.
 if redis.replicate_commands then redis.replicate_commands() end
+
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+local began = now()
 
 local run, host, port, db, timeout = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local copy = ARGV[6] == 'COPY'
@@ -132,5 +138,6 @@ if #some > 0 then
 end
 
 answer[#KEYS + 1] = bytes
-answer[#KEYS + 2] = failure
+answer[#KEYS + 2] = now() - began
+answer[#KEYS + 3] = failure
 return answer

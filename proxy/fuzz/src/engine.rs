@@ -394,7 +394,7 @@ impl Driver {
                 Effect::Ask { session, client, sequence, .. } => {
                     self.questions.push((session, client, sequence))
                 }
-                Effect::Pause { .. } | Effect::Resume { .. } => {}
+                Effect::Pause { .. } | Effect::Resume { .. } | Effect::Wanted { .. } => {}
                 // Nobody monitors.
                 Effect::Monitored { .. } | Effect::MonitorEnded { .. } => {}
                 Effect::Settled { epoch } => {

@@ -222,6 +222,11 @@ async fn serve(
         let deadline = drain.as_ref().map(|drain| drain.deadline);
         tokio::select! {
             message = inbox.recv() => match message {
+                Some(ControlMessage::Wanted { database, key }) => {
+                    if let Some(link) = &link {
+                        link.wanted(database, key);
+                    }
+                }
                 Some(ControlMessage::Settled { shard, epoch }) => {
                     if let Some(link) = &link {
                         link.settled(shard, epoch);

@@ -59,6 +59,13 @@ pub enum Effect {
         /// The client's id.
         client: u64,
     },
+    /// A client's request waits for a big key to move: the migrator may take it next.
+    Wanted {
+        /// The key's database.
+        database: u16,
+        /// Its name.
+        key: Vec<u8>,
+    },
     /// Every request that was sent by an older topology than that of this epoch, for a slot that has gone
     /// elsewhere since, has been answered. Epochs rise from one to the next.
     Settled {

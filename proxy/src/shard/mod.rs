@@ -272,6 +272,9 @@ impl Shard {
                     let token = self.connections.session(session);
                     self.ring.resume(token);
                 }
+                Effect::Wanted { database, key } => {
+                    self.tell(ControlMessage::Wanted { database, key });
+                }
                 Effect::Settled { epoch } => {
                     self.tell(ControlMessage::Settled { shard: self.number, epoch });
                 }

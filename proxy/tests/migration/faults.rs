@@ -207,8 +207,6 @@ impl World {
                     // What was lost may have been on its way to the target already.
                     self.histories.call(&key.place, What::Becomes(before), self.now, None);
                 }
-            } else if key.large {
-                self.note_old_copy(&key);
             }
         }
     }
@@ -232,21 +230,6 @@ impl World {
         let times = if self.plan.durability == "replica" { 2 } else { 1 };
         for _ in 0..times {
             self.histories.call(&key.place, What::Returns(old.clone()), self.now, None);
-        }
-    }
-
-    /// A big key is read at its source until its copy at the target is known to be safe; where the source has lost some of it,
-    /// reads may show what is left until then.
-    fn note_old_copy(&mut self, key: &Key) {
-        let (owner, from) = self.owners(&key.place.1);
-        let value = |group: u32| {
-            let entry = self.servers[group as usize - 1].data.get(&key.place);
-            entry.map(|entry| entry.value.clone())
-        };
-        let (there, here) = (value(owner), from.and_then(value));
-        if there.is_some() && here.is_some() && there != here {
-            self.histories.call(&key.place, What::Becomes(here), self.now, None);
-            self.histories.call(&key.place, What::Becomes(there), self.now, None);
         }
     }
 

@@ -31,6 +31,10 @@ impl World {
         if self.plan.big {
             self.set("migration_big_bytes", "1kb");
         }
+        if self.plan.rest_ms > 0 {
+            self.set("migration_async_numkeys", "1");
+            self.set("migration_interval", &format!("{}ms", self.plan.rest_ms));
+        }
         if self.plan.walkers > 0 && self.plan.trouble != Trouble::Losses {
             self.lay_untouched();
         }

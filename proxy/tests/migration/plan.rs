@@ -168,6 +168,9 @@ pub(crate) struct Plan {
     pub(crate) durability: &'static str,
     /// Some keys are big.
     pub(crate) big: bool,
+    /// Milliseconds that the migrator rests after each key; 0 where it takes many at a time and does not rest. What goes
+    /// wrong then does so in the middle of a move.
+    pub(crate) rest_ms: u64,
     /// By client.
     pub(crate) speaks: Vec<Speaks>,
     /// Pairs of lists of one slot each: elements go from one to the other.
@@ -223,6 +226,7 @@ impl Plan {
             deadline_ms: 300,
             durability: if replicas && rng.u8(..4) != 0 { "replica" } else { "none" },
             big,
+            rest_ms: [0, 0, 20, 60][(seed / 3 % 4) as usize],
             walkers: rng.usize(0..=1),
             walk_us: [2_000, 20_000, 60_000][rng.usize(..3)],
             speaks: Vec::new(),

@@ -2,6 +2,7 @@
 //!
 //! The driver here is a plain one; the unkind one is in the other simulation, `tests/simulation`.
 
+use crate::leader::desk::lock;
 use crate::plan::Bug;
 use crate::server::{Near, Wire};
 use crate::world::{Event, World};
@@ -295,6 +296,13 @@ impl World {
             Effect::Ask { .. } => return Err("a shard asks its control thread".into()),
             // Nobody monitors.
             Effect::Monitored { .. } | Effect::MonitorEnded { .. } => {}
+            Effect::Wanted { database, key } => {
+                // It may be lost on the way.
+                if self.rng.bool() {
+                    let leader = lock(&self.group).leader();
+                    self.leaders[leader].wanted.add(u32::from(database), key);
+                }
+            }
             Effect::Settled { epoch } => {
                 self.nodes[node].settled = epoch;
                 self.acknowledge_settled(self.nodes[node].proxy);

@@ -58,6 +58,8 @@ impl World {
             }
             // Nobody monitors.
             Effect::Monitored { .. } | Effect::MonitorEnded { .. } => {}
+            // Slots that migrate are in the other simulation.
+            Effect::Wanted { .. } => {}
             Effect::Settled { epoch } => {
                 let node = &mut self.nodes[node];
                 if epoch <= node.settled || epoch > node.epoch {

@@ -34,6 +34,7 @@ mod source;
 mod survey;
 mod trouble;
 mod walk;
+mod wanted;
 mod weigh;
 
 use std::collections::BTreeSet;
@@ -57,6 +58,7 @@ pub(super) use exclusion::Shut;
 pub(super) use link::older_mover;
 pub use net::{Connection, Net, NetError, Request, Value, request};
 pub use sockets::{Socket, Sockets};
+pub use wanted::Wanted;
 pub(super) use weigh::weigh;
 
 /// How long to wait for a change of the state before looking anyhow.
@@ -72,6 +74,7 @@ pub struct Mover<'a, M, S, N> {
     net: &'a N,
     exclusion: &'a Exclusion,
     board: &'a Board,
+    wanted: &'a Wanted,
     password: &'a str,
     term: u64,
     hosts: Hosts,
@@ -84,12 +87,12 @@ impl<'a, M: Member, S: Servers, N: Net> Mover<'a, M, S, N> {
     pub fn new(
         (member, servers, net): (&'a M, &'a S, &'a N),
         exclusion: &'a Exclusion,
-        board: &'a Board,
+        (board, wanted): (&'a Board, &'a Wanted),
         password: &'a str,
         term: u64,
     ) -> Self {
         let (hosts, admission) = (Hosts::default(), Admission::default());
-        Self { member, servers, net, exclusion, board, password, term, hosts, admission }
+        Self { member, servers, net, exclusion, board, wanted, password, term, hosts, admission }
     }
 
     /// Works until it is dropped, which is to be when the term is over.

@@ -2,19 +2,27 @@
 
 use std::time::Duration;
 
-/// The size of the first step, and of the greatest: a script cannot hand more keys to MIGRATE.
-const FIRST: usize = 32;
+/// The greatest size: a script cannot hand more keys to MIGRATE.
 const MOST: usize = 2000;
 
-/// The size of a batch: it doubles while steps are short and halves when one was long.
+/// By which part of itself a size changes at a time.
+const PART: usize = 16;
+
+/// The size of a batch, from 1 on. It grows a little after a step that was shorter than wanted and shrinks as much after
+/// one that was longer, so that every other step is a little longer: one that a busy machine has held up
+/// counts no more than any other. Where it is far off, it doubles or halves.
+///
+/// What a step takes however few keys it has, the way to the target above all, no size makes shorter. So half as
+/// much again as the shortest step took is wanted at least.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
     size: usize,
+    shortest: Duration,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { size: FIRST }
+        Self { size: 1, shortest: Duration::MAX }
     }
 }
 
@@ -24,13 +32,18 @@ impl Pace {
         self.size.min(usize::try_from(cap).unwrap_or(MOST)).max(1)
     }
 
-    /// Learns from a step of `count`, of which each costs `cost`, where `wanted` is to be spent.
+    /// Learns from a step of `count`, some of which went, that kept the source for `cost`; it should be `wanted`.
     pub(super) fn learn(&mut self, count: usize, cost: Duration, wanted: Duration) {
+        self.shortest = self.shortest.min(cost);
+        let wanted = wanted.max(self.shortest + self.shortest / 2);
+        let part = (self.size / PART).max(1);
         if cost > wanted {
             // From what it was, as the last one may have been smaller than it might.
-            self.size = (self.size.min(count.max(1)) / 2).max(1);
-        } else if cost < wanted / 2 && count >= self.size {
-            self.size = (self.size * 2).min(MOST);
+            let was = self.size.min(count.max(1));
+            self.size = if cost > wanted * 4 { was / 2 } else { was.saturating_sub(part) }.max(1);
+        } else if count >= self.size {
+            let more = if cost < wanted / 4 { self.size } else { part };
+            self.size = (self.size + more).min(MOST);
         }
     }
 }
@@ -41,16 +54,21 @@ mod tests {
 
     const WANTED: Duration = Duration::from_millis(1);
 
-    /// Where it comes to rest when each key costs `each`.
-    fn settled(each: Duration, cap: u64) -> Vec<usize> {
+    /// Where it comes to rest when a step costs `fixed` and each key `each`.
+    fn settled_beside(fixed: Duration, each: Duration, cap: u64) -> Vec<usize> {
         let mut pace = Pace::default();
         let mut sizes = Vec::new();
-        for _ in 0..40 {
+        for _ in 0..200 {
             let size = pace.size(cap);
-            pace.learn(size, each * u32::try_from(size).expect("it is small"), WANTED);
+            let keys = u32::try_from(size).expect("it is small");
+            pace.learn(size, fixed + each * keys, WANTED);
             sizes.push(size);
         }
-        sizes.split_off(30)
+        sizes.split_off(190)
+    }
+
+    fn settled(each: Duration, cap: u64) -> Vec<usize> {
+        settled_beside(Duration::ZERO, each, cap)
     }
 
     #[test]
@@ -59,11 +77,39 @@ mod tests {
             let each = Duration::from_micros(micros);
             for size in settled(each, 10_000) {
                 let cost = each * u32::try_from(size).expect("it is small");
-                assert!(cost <= WANTED, "{micros} us: {size}");
-                assert!(cost * 2 > WANTED / 2 || size == MOST, "{micros} us: {size}");
+                let off = WANTED / 8 + each;
+                assert!(cost <= WANTED + off, "{micros} us: {size}");
+                assert!(cost + off >= WANTED || size == MOST, "{micros} us: {size}");
             }
         }
-        assert!(settled(Duration::from_millis(5), 10_000).iter().all(|size| *size == 1));
+        assert!(settled(Duration::from_millis(5), 10_000).iter().all(|size| *size <= 2));
+    }
+
+    #[test]
+    fn a_step_that_was_held_up_is_soon_forgotten() {
+        let mut pace = Pace { size: 100, ..Pace::default() };
+        pace.learn(100, WANTED / 2, WANTED);
+        pace.learn(100, WANTED * 10, WANTED);
+        assert_eq!(pace.size(10_000), 50, "{pace:?}");
+        for _ in 0..12 {
+            pace.learn(pace.size, WANTED / 2, WANTED);
+        }
+        assert!(pace.size(10_000) >= 90, "{pace:?}");
+    }
+
+    #[test]
+    fn a_target_that_is_far_away_does_not_make_batches_small() {
+        let micros = Duration::from_micros;
+        for far in [micros(900), micros(2000), micros(50_000)] {
+            for size in settled_beside(far, micros(10), 10_000) {
+                let cost = far + micros(10) * u32::try_from(size).expect("it is small");
+                assert!(
+                    cost > far + far / 4 || cost > WANTED * 9 / 10 || size == MOST,
+                    "{far:?}: {size}"
+                );
+                assert!(cost < WANTED.max(far * 2), "{far:?}: {size}");
+            }
+        }
     }
 
     #[test]
@@ -75,8 +121,8 @@ mod tests {
 
     #[test]
     fn a_short_step_of_few_teaches_nothing() {
-        let mut pace = Pace::default();
-        pace.learn(3, Duration::ZERO, WANTED);
-        assert_eq!(pace.size(10_000), FIRST);
+        let mut pace = Pace { size: 32, ..Pace::default() };
+        pace.learn(3, WANTED / 2, WANTED);
+        assert_eq!(pace.size(10_000), 32);
     }
 }

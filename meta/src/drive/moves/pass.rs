@@ -16,12 +16,12 @@ use super::settle::{self, Waiter};
 use super::slot::slot;
 use super::source::Lookout;
 use super::trouble::Trouble;
-use super::walk::Walk;
+use super::walk::{SCAN_COUNT, Walk};
 use super::{Member, Mover, Servers};
 use crate::state::limits::SLOT_COUNT;
 
-/// How many keys may wait for their batch before no more are looked for.
-const QUEUE_MAX: usize = 4000;
+/// How many places of the table a SCAN beside a batch looks at, at most.
+const SCAN_MAX: usize = 1000;
 
 /// What a pass came to.
 #[derive(Debug, Default)]
@@ -131,13 +131,11 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
         loop {
             lookout.look(self.mover, self.plan).await?;
             let batch = self.next_batch(walk.is_over());
-            let queued: usize = self.lanes.values().map(|lane| lane.queue.len()).sum();
-            let scan = !walk.is_over() && queued < QUEUE_MAX;
-            if batch.is_none() && !scan && self.removals.is_empty() {
+            if batch.is_none() && walk.is_over() && self.removals.is_empty() {
                 break;
             }
             let moved = batch.is_some();
-            self.step(batch, scan.then_some(&mut walk)).await?;
+            self.step(batch, &mut walk).await?;
             self.move_big(lookout).await?;
             if moved && !self.plan.rules.interval.is_zero() {
                 self.mover.net.sleep(self.plan.rules.interval).await;
@@ -147,6 +145,18 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
         let blocked = self.lanes.iter();
         let blocked = blocked.filter_map(|(id, lane)| Some((*id, lane.blocked.clone()?)));
         Ok(Passed { blocked: blocked.collect(), unfinished: self.unfinished })
+    }
+
+    /// How many places a step with a batch or without looks at: none where the keys for another batch are there. Beside
+    /// a batch it is about as many as have gone with it, so that one step is like the other.
+    fn scan_count(&self, beside_a_batch: bool) -> usize {
+        let size = self.pace.size(self.plan.rules.batch_keys);
+        let queued: usize = self.lanes.values().map(|lane| lane.queue.len()).sum();
+        match beside_a_batch {
+            true if queued >= size => 0,
+            true => size.min(SCAN_MAX),
+            false => SCAN_COUNT,
+        }
     }
 
     /// The keys for the next step: a whole batch, or what there is at the end of the walk.
@@ -196,11 +206,7 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
     }
 
     /// Removes what is safe elsewhere, moves a batch and reads on, in one go.
-    async fn step(
-        &mut self,
-        mut batch: Option<Batch>,
-        walk: Option<&mut Walk>,
-    ) -> Result<(), Trouble> {
+    async fn step(&mut self, mut batch: Option<Batch>, walk: &mut Walk) -> Result<(), Trouble> {
         let group = batch.as_ref().map_or(self.plan.source.group, |batch| batch.lane);
         let inside = self.mover.exclusion.enter(self.moment, [self.plan.source.group, group]);
         let _inside = inside.ok_or(Trouble::Stale)?;
@@ -210,7 +216,10 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
         requests.extend(
             batch.as_mut().map(|batch| (batch.database, std::mem::take(&mut batch.request))),
         );
-        requests.extend(walk.as_ref().and_then(|walk| walk.question()));
+        let places = self.scan_count(batch.is_some());
+        let scan = (places > 0).then(|| walk.question(places)).flatten();
+        let scans = scan.is_some();
+        requests.extend(scan);
         // Within the script the source may wait for the target, for a key and then for another.
         let patience = CALL_MAX * 2 + Duration::from_millis(self.plan.rules.migrate_timeout_ms * 4);
         let began = self.mover.net.now();
@@ -221,7 +230,7 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
             self.removed(removal, answers.next()).await?;
         }
         let answer = batch.as_ref().and_then(|_| answers.next());
-        if let Some((walk, answer)) = walk.zip(answers.next()) {
+        if let Some(answer) = answers.next().filter(|_| scans) {
             let page = walk.answer(&self.source, answer)?;
             for key in page.keys {
                 self.found(page.database, key);
@@ -283,18 +292,24 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
             Value::Error(why) => return self.refused(id, database, keys, &why).await,
             answer => answer.into_items().unwrap_or_default(),
         };
-        if items.len() != keys.len() + 2 {
+        if items.len() != keys.len() + 3 {
             return Err(self.source.refused("the move script", "not as it answers"));
         }
         let bytes = items[keys.len()].integer().and_then(|bytes| u64::try_from(bytes).ok());
-        let words = items[keys.len() + 1].text().unwrap_or_default().to_owned();
+        let kept = items[keys.len() + 1].integer().and_then(|micros| u64::try_from(micros).ok());
+        let words = items[keys.len() + 2].text().unwrap_or_default().to_owned();
+        // How long the source was kept, by its own clock: the way there and back keeps nobody. Where that stands
+        // still, all of it counts.
+        let kept = kept.filter(|micros| *micros > 0).map_or(took, Duration::from_micros);
         let count = keys.len();
         let mut outcome = Sorted::default();
         for (key, item) in keys.into_iter().zip(&items) {
             outcome.sort(key, item.integer().and_then(Moved::from_number));
         }
         let Sorted { there, big, not_tried, went, failed } = outcome;
-        self.pace.learn(count - not_tried.len(), took, self.plan.rules.batch_time);
+        if went > 0 {
+            self.pace.learn(count - not_tried.len(), kept, self.plan.rules.batch_time);
+        }
         let Some(lane) = self.lanes.get_mut(&id) else { return Ok(()) };
         lane.script = Script::Sha1;
         not_tried.into_iter().rev().for_each(|key| lane.queue.push_front((database, key)));
@@ -309,7 +324,7 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
                 }
             }
         }
-        let step = Step { keys: went, bytes: bytes.unwrap_or(0), took };
+        let step = Step { keys: went, bytes: bytes.unwrap_or(0), took: kept };
         let size = self.pace.size(self.plan.rules.batch_keys);
         self.mover.board.step(self.plan.source.group, self.mover.net.now(), step, size);
         if failed {
@@ -356,9 +371,15 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
         }
     }
 
+    /// The next key to go in pieces: those that clients wait for come first.
+    fn next_big(&mut self) -> Option<(u32, Vec<u8>)> {
+        let moves = |key: &[u8]| self.lane_of[slot(key) as usize] != 0;
+        self.mover.wanted.take(moves).or_else(|| self.big.pop_front())
+    }
+
     /// Moves what is to go in pieces.
     async fn move_big(&mut self, lookout: &mut Lookout) -> Result<(), Trouble> {
-        while let Some((database, key)) = self.big.pop_front() {
+        while let Some((database, key)) = self.next_big() {
             let number = slot(&key);
             let id = self.lane_of[number as usize];
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
@@ -367,7 +388,8 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
             let moved =
                 self.mover.move_big(self.plan, self.moment, place, database, &key, lookout).await;
             match moved {
-                Ok(()) => {}
+                // Proxies may have asked for it once more meanwhile.
+                Ok(()) => self.mover.wanted.forget(database, &key),
                 Err(error @ (Trouble::Lost(_) | Trouble::Stale)) => return Err(error),
                 Err(error) if error.is_of(self.source.address()) => return Err(error),
                 Err(error) => self.block(id, error.to_string()),

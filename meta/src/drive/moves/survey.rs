@@ -20,6 +20,9 @@ use crate::drive::server::Marks;
 const NAMED_MAX: usize = 3;
 const NAME_BYTES_MAX: usize = 40;
 
+/// One in so many keys is measured. Each costs the source as much as it does to find three by SCAN.
+const MEASURED: u64 = 16;
+
 /// Keys of a slot on its target that nobody has left over there.
 #[derive(Debug, Default)]
 pub(super) struct Foreign {
@@ -42,8 +45,9 @@ pub(super) struct Looked {
 #[derive(Debug, Default)]
 pub(super) struct Weighed {
     pub(super) keys: u64,
+    /// An estimate.
     pub(super) bytes: u64,
-    /// Keys that are big by their bytes, with their databases.
+    /// Keys among those that were measured that are big by their bytes, with their databases.
     pub(super) big: Vec<(u32, Vec<u8>)>,
 }
 
@@ -129,7 +133,7 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
         Page { database, keys: keys.into_iter().filter(is_old).collect() }
     }
 
-    /// Counts what the source has of the slots.
+    /// Counts what the source has of the slots, and estimates the bytes from some of the keys.
     pub(super) async fn weigh_source(
         &self,
         plan: &Plan,
@@ -137,7 +141,7 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
     ) -> Result<Weighed, Trouble> {
         let mut link = self.open(&plan.source.address).await?;
         let mut walk = Walk::begin(&mut link).await?;
-        let mut weighed = Weighed::default();
+        let mut estimate = Estimate::default();
         let mut asked = Page::default();
         loop {
             let requests = size_requests(link.abilities, &asked);
@@ -145,17 +149,54 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
             let keys = std::mem::take(&mut asked.keys);
             for (bytes, key) in sizes(&link, answers)?.into_iter().zip(keys) {
                 // Those that have gone meanwhile have none.
-                let Some(bytes) = bytes else { continue };
-                weighed.keys += 1;
-                weighed.bytes += bytes;
-                if bytes > plan.rules.big_bytes {
-                    weighed.big.push((asked.database, key));
+                if let Some(bytes) = bytes {
+                    estimate.measured(bytes, (asked.database, key), plan.rules.big_bytes);
                 }
             }
-            let Some(page) = page else { return Ok(weighed) };
+            let Some(page) = page else { return Ok(estimate.weighed()) };
             asked.database = page.database;
-            asked.keys = page.keys.into_iter().filter(|key| slots.contains(&slot(key))).collect();
+            let mut keys = page.keys;
+            keys.retain(|key| slots.contains(&slot(key)) && estimate.found());
+            asked.keys = keys;
         }
+    }
+}
+
+/// What keys take, from every so manieth of them.
+#[derive(Debug, Default)]
+struct Estimate {
+    keys: u64,
+    /// Those that were measured and are not big, and what they take.
+    measured: u64,
+    bytes: u64,
+    /// What those take that are big. They stand for no others.
+    big_bytes: u64,
+    big: Vec<(u32, Vec<u8>)>,
+}
+
+impl Estimate {
+    /// Counts a key; answers whether it is to be measured.
+    fn found(&mut self) -> bool {
+        let measure = self.keys.is_multiple_of(MEASURED);
+        self.keys += 1;
+        measure
+    }
+
+    fn measured(&mut self, bytes: u64, key: (u32, Vec<u8>), big_bytes: u64) {
+        if bytes > big_bytes {
+            self.big_bytes += bytes;
+            self.big.push(key);
+        } else {
+            self.measured += 1;
+            self.bytes += bytes;
+        }
+    }
+
+    fn weighed(self) -> Weighed {
+        let others = u128::from(self.keys.saturating_sub(self.big.len() as u64));
+        let bytes = u128::from(self.bytes) * others / u128::from(self.measured.max(1));
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(self.big_bytes);
+        Weighed { keys: self.keys, bytes, big: self.big }
     }
 }
 

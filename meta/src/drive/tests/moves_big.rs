@@ -128,6 +128,33 @@ async fn a_big_key_survives_lost_connections_and_a_new_leader() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn big_keys_that_clients_wait_for_move_first() {
+    let (from, to) = (redis(), redis());
+    let fill = "for i = 1, 3000 do redis.call('SET', 'small' .. i, 'value') end
+        for key = 1, 10 do
+            for i = 1, 200 do redis.call('RPUSH', 'big' .. key, i) end
+        end";
+    assert!(from.client().call(&["EVAL", fill, "0"]).error().is_none());
+    let meta = with_low_limits(&[&from], &[&to]).await;
+    // So that the walk takes long.
+    meta.set("migration_async_numkeys", "1").await;
+    meta.set("migration_interval", "10ms").await;
+    let drive = meta.drive("");
+    queue(&meta, 0, 1023, 2).await;
+    for key in 1..=10 {
+        drive.want(0, format!("big{key}").into_bytes());
+    }
+    let all = "EXISTS big1 big2 big3 big4 big5 big6 big7 big8 big9 big10";
+    until("they have moved", async || to.client().run(all) == Value::Integer(10)).await;
+    assert!(from.client().run("DBSIZE").integer() > 1000);
+    meta.set("migration_async_numkeys", "1000").await;
+    meta.set("migration_interval", "0").await;
+    at_rest(&meta).await;
+    assert_eq!(to.client().run("LLEN big7"), Value::Integer(200));
+    assert_eq!(contents(&from), Contents::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_big_key_that_the_target_has_already_is_dropped_on_the_source() {
     let (from, to) = (redis(), redis());
     make(&from, 0, 1000);

@@ -28,7 +28,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::serving::{Services, stopping};
+use super::serving::{Servers, Services, stopping};
 use crate::node::Node;
 use acks::Acks;
 use feed::Feed;
@@ -58,6 +58,7 @@ enum Stand {
 /// All of the proxies' streams at this member.
 pub(super) struct Links {
     node: Node,
+    servers: Arc<dyn Servers>,
     feed: Feed,
     registry: Registry,
     acks: Acks,
@@ -66,9 +67,14 @@ pub(super) struct Links {
 
 impl Links {
     /// Starts what runs beside the streams, until `tasks` is dropped.
-    pub(super) fn start(node: &Node, tasks: &mut JoinSet<()>) -> Arc<Self> {
+    pub(super) fn start(
+        node: &Node,
+        servers: &Arc<dyn Servers>,
+        tasks: &mut JoinSet<()>,
+    ) -> Arc<Self> {
         let links = Arc::new(Self {
             node: node.clone(),
+            servers: Arc::clone(servers),
             feed: Feed::new(),
             registry: Registry::default(),
             acks: Acks::default(),

@@ -119,6 +119,11 @@ impl Stream {
                 )));
             }
             Some(Body::Stats(stats)) => self.links.registry.count_up(&self.token, stats),
+            Some(Body::Wanted(wanted)) => {
+                for key in wanted.keys {
+                    self.links.servers.want(key.database, key.name);
+                }
+            }
             Some(Body::Stopping(_)) => {
                 self.stopped = true;
                 self.links.offline(&self.token, self.start_unix_ms, true).await;

@@ -8,6 +8,7 @@
 //! received ──> save     the newest goes to the disk        ──┐
 //! received ──> install  the newest goes to every shard       ├──> acks ──> session
 //! shards   ──> Settled                                     ──┘
+//! shards   ──> Wanted   big keys that clients wait for     ────> session
 //! ```
 //!
 //! The tasks run on the control thread and share [`Shared`]; none waits for another. What is between them holds
@@ -46,6 +47,7 @@ use codis_proto::link::v1 as wire;
 use codis_proto::meta::v1 as pb;
 use follower::Follower;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -54,6 +56,9 @@ use tracing::warn;
 
 /// How long the group may take to be told that the proxy stops.
 const STOPPING_MAX: Duration = Duration::from_secs(1);
+
+/// How many big keys the group is told of at a time.
+const WANTED_MAX: usize = 100;
 
 /// Where the group is, and how to speak to it.
 #[derive(Debug, Clone)]
@@ -106,6 +111,8 @@ struct Shared {
     /// The counters to send next.
     stats: watch::Sender<Option<wire::Stats>>,
     acks: Acks,
+    /// Big keys that clients wait for, to be told of next.
+    wanted: watch::Sender<BTreeSet<(u16, Vec<u8>)>>,
     /// Why the group will never take this proxy.
     refused: watch::Sender<Option<String>>,
     /// The proxy ends, and holds no connection to any server.
@@ -157,6 +164,7 @@ impl Link {
             received: watch::Sender::new(None),
             stats: watch::Sender::new(None),
             acks: Acks::new(facts.cores.len(), epoch),
+            wanted: watch::Sender::default(),
             refused: watch::Sender::new(None),
             stopping: watch::Sender::new(false),
             serves_saved: watch::Sender::new(false),
@@ -181,6 +189,14 @@ impl Link {
     /// Notes that `shard` works by `epoch`, with nothing of an older one in flight.
     pub(super) fn settled(&self, shard: usize, epoch: u64) {
         self.shared.acks.settled(shard, epoch);
+    }
+
+    /// Tells the migrator that a client waits for a big key. Where many are waited for, not of all: what it is not told of it
+    /// finds by itself.
+    pub(super) fn wanted(&self, database: u16, key: Vec<u8>) {
+        self.shared
+            .wanted
+            .send_if_modified(|wanted| wanted.len() < WANTED_MAX && wanted.insert((database, key)));
     }
 
     /// How the link stands, now and later.

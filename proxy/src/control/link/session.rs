@@ -7,6 +7,7 @@ use crate::topology::from_group;
 use codis_meta::state::delta;
 use codis_proto::link::v1 as wire;
 use codis_proto::meta::v1 as pb;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tonic::Streaming;
@@ -95,6 +96,7 @@ impl<'a> Session<'a> {
     /// Follows until the stream ends; `Ok` when the proxy has said that it stops.
     pub(super) async fn run(mut self) -> Result<(), Failure> {
         let mut acks = self.shared.acks.epoch();
+        let mut wanted = self.shared.wanted.subscribe();
         let mut stats = self.shared.stats.subscribe();
         let mut stopping = self.shared.stopping.subscribe();
         // Those were counted for an earlier stream.
@@ -102,16 +104,18 @@ impl<'a> Session<'a> {
         loop {
             let ack = *acks.borrow_and_update();
             let ack_due = ack > self.acked;
+            let wanted_due = !wanted.borrow_and_update().is_empty();
             let stats_due = stats.has_changed().unwrap_or(false);
             let event = tokio::select! {
                 biased;
                 _ = stopping.wait_for(|stopping| *stopping) => Event::Stopping,
-                room = self.out.reserve(), if ack_due || stats_due => match room {
+                room = self.out.reserve(), if ack_due || wanted_due || stats_due => match room {
                     Ok(_) => Event::Room,
                     Err(_closed) => return Err(Failure::unreachable("the stream was cut")),
                 },
                 body = next(&mut self.inbound) => Event::Message(body?),
                 _ = acks.changed(), if !ack_due => Event::Due,
+                _ = wanted.changed(), if !wanted_due => Event::Due,
                 _ = stats.changed(), if !stats_due => {
                     stats.mark_changed();
                     Event::Due
@@ -124,6 +128,7 @@ impl<'a> Session<'a> {
                 }
                 Event::Message(body) => self.take(body).await?,
                 Event::Room if ack_due => self.acknowledge(ack),
+                Event::Room if wanted_due => self.say_wanted(),
                 Event::Room => {
                     let stats = stats.borrow_and_update().clone();
                     self.say(ProxyBody::Stats(stats.unwrap_or_default()));
@@ -137,6 +142,12 @@ impl<'a> Session<'a> {
         self.say(ProxyBody::Ack(wire::Ack { epoch }));
         self.acked = epoch;
         self.shared.status.send_modify(|status| status.acked_epoch = epoch);
+    }
+
+    fn say_wanted(&self) {
+        let wanted = self.shared.wanted.send_replace(BTreeSet::new());
+        let key = |(database, name)| wire::Key { database: u32::from(database), name };
+        self.say(ProxyBody::Wanted(wire::Wanted { keys: wanted.into_iter().map(key).collect() }));
     }
 
     /// Sends what there is room for.

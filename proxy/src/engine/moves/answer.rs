@@ -11,14 +11,15 @@ fn error_words(reply: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(words).trim_end().to_owned())
 }
 
-/// What the script answers for so many keys, and the words of its last failure.
+/// What the script answers for so many keys, and the words of its last failure. The bytes and the time between them are for
+/// the migrator.
 fn script_answer(reply: &[u8], keys: usize) -> Option<(Vec<Moved>, String)> {
     let (header, mut rest) = line(reply)?;
-    if strict_integer(header.strip_prefix(b"*")?)? != keys as i64 + 2 {
+    if strict_integer(header.strip_prefix(b"*")?)? != keys as i64 + 3 {
         return None;
     }
-    let mut numbers = Vec::with_capacity(keys + 1);
-    for _ in 0..=keys {
+    let mut numbers = Vec::with_capacity(keys + 2);
+    for _ in 0..keys + 2 {
         let (number, after) = line(rest)?;
         numbers.push(strict_integer(number.strip_prefix(b":")?)?);
         rest = after;
@@ -64,7 +65,7 @@ impl Engine {
         let is_last = match &mut self.moves.calls[index as usize].what {
             What::Safe(question) => Self::on_safe_part(question, part, reply),
             What::Read(reading) => reading.take(part, reply),
-            What::RunId | What::Script { .. } | What::Unlink { .. } => true,
+            What::RunId | What::Script { .. } | What::Unlink { .. } | What::Look(_) => true,
         };
         if !is_last {
             return;
@@ -75,6 +76,7 @@ impl Engine {
             What::Script { line, jobs, copy } => self.on_script(line, jobs, copy, reply),
             What::Unlink { jobs } => self.on_unlinked(jobs, reply),
             What::Safe(question) => self.on_safe(question),
+            What::Look(looking) => self.on_look(looking, reply),
             What::Read(reading) => self.on_read(reading),
         }
     }
@@ -164,17 +166,17 @@ mod tests {
 
     #[test]
     fn the_scripts_answer_is_one_number_a_key_then_bytes_then_words() {
-        let reply = b"*5\r\n:0\r\n:4\r\n:5\r\n:1234\r\n$10\r\nOOM no way\r\n";
+        let reply = b"*6\r\n:0\r\n:4\r\n:5\r\n:1234\r\n:600\r\n$10\r\nOOM no way\r\n";
         let expected = vec![Moved::NotHere, Moved::Failed, Moved::NotTried];
         assert_eq!(script_answer(reply, 3), Some((expected, "OOM no way".into())));
         assert_eq!(
-            script_answer(b"*3\r\n:1\r\n:9\r\n$0\r\n\r\n", 1),
+            script_answer(b"*4\r\n:1\r\n:9\r\n:5\r\n$0\r\n\r\n", 1),
             Some((vec![Moved::There], String::new()))
         );
         for nonsense in [
-            &b"*5\r\n:0\r\n:4\r\n:6\r\n:1\r\n$0\r\n\r\n"[..],
-            b"*4\r\n:0\r\n:4\r\n:1\r\n$0\r\n\r\n",
-            b"*5\r\n:0\r\n$1\r\n4\r\n:5\r\n:1\r\n$0\r\n\r\n",
+            &b"*6\r\n:0\r\n:4\r\n:6\r\n:1\r\n:1\r\n$0\r\n\r\n"[..],
+            b"*5\r\n:0\r\n:4\r\n:1\r\n:1\r\n$0\r\n\r\n",
+            b"*6\r\n:0\r\n$1\r\n4\r\n:5\r\n:1\r\n:1\r\n$0\r\n\r\n",
             b"+OK\r\n",
             b"",
         ] {

@@ -11,6 +11,7 @@ impl Moves {
         let names = |(waiter, round): &(u32, u64)| *waiter == session && *round == wait.round;
         let waited = self.jobs.iter().filter(|(_, job)| job.waiters.iter().any(names)).count() > 0;
         let reads = self.calls.iter().any(|(_, call)| match &call.what {
+            What::Look(looking) => names(&looking.name()),
             What::Read(reading) => names(&reading.name()),
             _ => false,
         });

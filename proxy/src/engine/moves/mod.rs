@@ -88,6 +88,10 @@ enum Outcome {
     Failed(String),
     /// The source has answered the read of a big key.
     Answer { reply: Vec<u8>, since_us: u32 },
+    /// The target has the big key that is to be read...
+    AtTarget,
+    /// ...or it has not.
+    NotAtTarget,
 }
 
 /// A session's request that waits for its keys.
@@ -131,6 +135,8 @@ enum What {
     Unlink { jobs: Vec<u32> },
     /// Whether copies at the target are safe.
     Safe(safe::Question),
+    /// Whether the target has a big key.
+    Look(read::Looking),
     /// The read of a big key at its source.
     Read(read::Reading),
 }
@@ -318,21 +324,41 @@ impl Engine {
         keys: &[(u16, &[u8])],
         read: Option<&Request<'_>>,
     ) -> Flow {
-        match self.take_outcome(session) {
+        let outcome = self.take_outcome(session);
+        let ends = match (read, keys) {
+            (Some(request), &[(database, key)]) => {
+                let ends = self.ends_of(session, key);
+                ends.map(|ends| (request, ends, database, key))
+            }
+            _ => None,
+        };
+        match outcome {
             Some(Outcome::Failed(text)) => return self.fail(session, id, &text),
             Some(Outcome::Answer { reply, since_us }) => {
                 self.record(id, since_us, &reply);
                 self.reply(session, &reply);
                 return Flow::Next;
             }
+            Some(Outcome::AtTarget) => {
+                if let Some((request, ends, ..)) = ends {
+                    if runs_script(id) {
+                        self.before_script(ends.target, id, request);
+                    }
+                    return self.send(session, ends.target, id, request);
+                }
+            }
+            Some(Outcome::NotAtTarget) => {
+                if let Some((request, ends, database, key)) = ends {
+                    return self.read_at_source(session, id, ends.source, (database, key), request);
+                }
+            }
             None => {}
         }
-        if let (Some(request), &[(database, key)]) = (read, keys)
+        if let Some((_, ends, database, key)) = ends
             && let Some(job) = self.moves.job_of(database, key)
             && self.moves.jobs[job as usize].big
-            && let Some(source) = self.source_of(session, job)
         {
-            return self.read_at_source(session, id, job, source, request);
+            return self.look_at_target(session, id, ends.target, key);
         }
         let round = self.begin_wait(session, keys.len(), read.is_some());
         for &(database, key) in keys {

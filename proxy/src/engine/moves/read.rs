@@ -1,17 +1,37 @@
 //! Reads of big keys, which go on at the source until the migrator has moved them.
 //!
-//! The read is followed by EXISTS on the same connection. A key that has gone cannot come back to the source, so
-//! if it is there after the read, it was there during it, and nothing but the migrator's copy can have happened at
-//! the target: the answer stands. Else the request goes the common way. The answer is held until then.
+//! The target is asked first whether it has the key. Where it has, the read goes there: what the source has is
+//! equal, or has come back when the source was started anew from an old snapshot. Else the read goes to the source, followed by
+//! EXISTS on the same connection. A key that has gone cannot come back on one connection, so if it is there after
+//! the read, it was there during it, and nothing but the migrator's copy can have happened at the target: the answer
+//! stands. Else the request goes the common way. The answer is held until then.
 
 use super::super::dispatch::{Flow, since_us};
 use super::super::route::Route;
-use super::super::{CutReason, Engine};
+use super::super::{CutReason, Effect, Engine};
 use super::{Call, Job, Outcome, Step, What};
 use crate::command::CommandId;
 use crate::resp::Request;
 use crate::slots;
 use std::rc::Rc;
+
+/// The longest name of a key that the migrator is told of.
+const WANTED_BYTES_MAX: usize = 64 << 10;
+
+/// The question whether the target has a key that is to be read.
+#[derive(Debug)]
+pub(super) struct Looking {
+    session: u32,
+    round: u64,
+    slot: u16,
+}
+
+impl Looking {
+    /// The wait that it ends.
+    pub(super) fn name(&self) -> (u32, u64) {
+        (self.session, self.round)
+    }
+}
 
 /// A read that is under way.
 #[derive(Debug)]
@@ -45,8 +65,15 @@ impl Reading {
     }
 }
 
+/// A session's connections to the two servers of a slot that migrates.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ends {
+    pub(super) source: u32,
+    pub(super) target: u32,
+}
+
 impl Engine {
-    /// The source says that a job's key is big.
+    /// The source says that a job's key is big. Reads go there; for others the migrator is told that it is wanted.
     pub(super) fn on_big(&mut self, index: u32) {
         let Job { waiters, big, .. } = &mut self.moves.jobs[index as usize];
         *big = true;
@@ -59,6 +86,11 @@ impl Engine {
                 None => {}
             }
         }
+        let job = &mut self.moves.jobs[index as usize];
+        if !others.is_empty() && job.key.len() <= WANTED_BYTES_MAX {
+            let (database, key) = (job.place.database, job.key.to_vec());
+            self.effects.push(Effect::Wanted { database, key });
+        }
         self.moves.jobs[index as usize].waiters = others;
         self.pause(
             index,
@@ -67,39 +99,73 @@ impl Engine {
         );
     }
 
-    /// The session's own connection to the source of a job's key: it answers in the session's protocol. The slot waited
-    /// for all connections to its source before it began to migrate, so that nothing is overtaken.
-    pub(super) fn source_of(&mut self, session: u32, job: u32) -> Option<u32> {
-        let slot = self.moves.jobs[job as usize].place.slot;
-        let Route::Migrating { from, .. } = self.routes.slots[usize::from(slot)] else {
+    /// The session's own connections to the source and the target of a key: they answer in the session's protocol. The slot
+    /// waited for all connections to its source before it began to migrate, so that nothing is overtaken.
+    pub(super) fn ends_of(&mut self, session: u32, key: &[u8]) -> Option<Ends> {
+        let slot = slots::slot(key);
+        let Route::Migrating { from, to } = self.routes.slots[usize::from(slot)] else {
             return None;
         };
         let lane = self.sessions[session as usize].lane();
-        Some(self.backend_at(from, lane, slot))
+        let source = self.backend_at(from, lane, slot);
+        Some(Ends { source, target: self.backend_at(to, lane, slot) })
     }
 
-    /// Sends the read of a job's key to the source.
+    /// Whether a question that a client waits for can be sent now; else what becomes of the request.
+    fn takes_question(&mut self, session: u32, id: CommandId, backend: u32) -> Option<Flow> {
+        if !self.backends[backend as usize].takes_requests() {
+            return Some(self.refuse_down(session, id, backend));
+        }
+        self.is_full(backend).then(|| self.wait_for(session, backend))
+    }
+
+    /// Asks the target whether it has a big key that is to be read.
+    pub(super) fn look_at_target(
+        &mut self,
+        session: u32,
+        id: CommandId,
+        target: u32,
+        key: &[u8],
+    ) -> Flow {
+        if let Some(flow) = self.takes_question(session, id, target) {
+            return flow;
+        }
+        let round = self.begin_wait(session, 1, true);
+        let what = What::Look(Looking { session, round, slot: slots::slot(key) });
+        let call = self.moves.calls.insert(Call { backend: target, what }) as u32;
+        self.call(target, call, 0, &[b"EXISTS", key]);
+        Flow::Wait
+    }
+
+    /// The target has said whether it has the key.
+    pub(super) fn on_look(&mut self, looking: Looking, reply: Result<&[u8], &str>) {
+        let Looking { session, round, slot } = looking;
+        let outcome = match reply {
+            Ok(b":1\r\n") => Outcome::AtTarget,
+            Ok(_) => Outcome::NotAtTarget,
+            Err(words) => Outcome::Failed(self.move_error(slot, words)),
+        };
+        self.end_round(session, round, outcome);
+    }
+
+    /// Sends the read of a key to the source.
     pub(super) fn read_at_source(
         &mut self,
         session: u32,
         id: CommandId,
-        job: u32,
         backend: u32,
+        (database, key): (u16, &[u8]),
         request: &Request<'_>,
     ) -> Flow {
-        let Job { place, ref key, .. } = self.moves.jobs[job as usize];
-        let key = Rc::clone(key);
-        if !self.backends[backend as usize].takes_requests() {
-            return self.refuse_down(session, id, backend);
+        if let Some(flow) = self.takes_question(session, id, backend) {
+            return flow;
         }
-        if self.is_full(backend) {
-            return self.wait_for(session, backend);
-        }
+        let key: Rc<[u8]> = key.into();
         let round = self.begin_wait(session, 1, true);
         let reading = Reading {
             session,
             round,
-            database: place.database,
+            database,
             key: Rc::clone(&key),
             since_us: since_us(self.now_us),
             reply: Vec::new(),

@@ -181,9 +181,9 @@ impl Bed {
 
     /// The source answers a call of the script.
     fn script_says(&mut self, numbers: &[u8], words: &str) {
-        let mut reply = format!("*{}\r\n", numbers.len() + 2);
+        let mut reply = format!("*{}\r\n", numbers.len() + 3);
         numbers.iter().for_each(|number| reply += &format!(":{number}\r\n"));
-        self.a_says(&format!("{reply}:100\r\n{}", bulk(words)));
+        self.a_says(&format!("{reply}:100\r\n:50\r\n{}", bulk(words)));
     }
 
     /// Lets milliseconds pass.

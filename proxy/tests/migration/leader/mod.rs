@@ -11,7 +11,7 @@ use crate::plan::PASSWORD;
 use crate::server::reply::Reply;
 use crate::server::{Near, Wire};
 use crate::world::{Event, World};
-use codis_meta::drive::moves::{Board, Exclusion, Mover, NetError, Value};
+use codis_meta::drive::moves::{Board, Exclusion, Mover, NetError, Value, Wanted};
 use desk::{Answer, Order, lock};
 use seat::Seat;
 use std::collections::BTreeMap;
@@ -29,6 +29,7 @@ type Working = Pin<Box<dyn Future<Output = ()>>>;
 pub(crate) struct Leader {
     working: Option<Working>,
     woken: Arc<Woken>,
+    pub(crate) wanted: Arc<Wanted>,
     pub(crate) frozen: bool,
 }
 
@@ -83,12 +84,15 @@ impl World {
             bug: self.plan.bug,
         };
         let password = if self.plan.codis { PASSWORD } else { "" };
+        let wanted = Arc::new(Wanted::default());
+        let told = Arc::clone(&wanted);
         let working: Working = Box::pin(async move {
             let (exclusion, board) = (Exclusion::default(), Board::default());
-            Mover::new((&seat, &seat, &seat), &exclusion, &board, password, term).run().await;
+            let told = (&board, &*told);
+            Mover::new((&seat, &seat, &seat), &exclusion, told, password, term).run().await;
         });
         let woken = Arc::new(Woken(AtomicBool::new(true)));
-        self.leaders.push(Leader { working: Some(working), woken, frozen: false });
+        self.leaders.push(Leader { working: Some(working), woken, wanted, frozen: false });
         self.soon(GROUP_US_MAX, Event::LeaderTurn(leader));
     }
 

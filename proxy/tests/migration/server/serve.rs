@@ -457,6 +457,10 @@ impl World {
                     database = number(&args[1]).unwrap_or(0) as u32;
                     Reply::ok()
                 }
+                b"TIME" => {
+                    let parts = [self.now / 1_000_000, self.now % 1_000_000];
+                    Reply::Array(parts.map(|part| Reply::bulk(part.to_string())).into())
+                }
                 b"MIGRATE" => match self.begin_migrate(server, database, &args) {
                     Err(reply) => reply,
                     Ok(migrate) => {

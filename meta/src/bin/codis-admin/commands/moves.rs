@@ -13,7 +13,7 @@ use std::time::Duration;
 const PLAN_TIME: Duration = Duration::from_secs(3600);
 
 /// How often it is looked how far moves are.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The first and the last slot there are.
 const ALL_SLOTS: (u32, u32) = (0, 1023);

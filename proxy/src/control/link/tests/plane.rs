@@ -48,6 +48,25 @@ async fn a_topology_reaches_every_shard_and_is_acknowledged_when_they_have_settl
 }
 
 #[tokio::test]
+async fn the_group_is_told_once_of_each_big_key_that_is_waited_for() {
+    let mut member = Member::start().await;
+    let Proxy { link, path: _path, .. } = Proxy::start(&[&member.address], None);
+    let running = plane(link);
+    for name in ["b", "a", "b"] {
+        running.say(ControlMessage::Wanted { database: 3, key: name.into() });
+    }
+    let (_, mut stream) = member.welcome(&topology(3, 1)).await;
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        if let Some(ProxyBody::Wanted(wanted)) = stream.next().await {
+            told.extend(wanted.keys.into_iter().map(|key| (key.database, key.name)));
+        }
+    }
+    told.sort_unstable();
+    assert_eq!(told, [(3, b"a".to_vec()), (3, b"b".to_vec())]);
+}
+
+#[tokio::test]
 async fn the_group_is_sent_the_counters_of_all_shards() {
     let mut member = Member::start().await;
     let Proxy { link, path: _path, .. } = Proxy::start(&[&member.address], None);

@@ -61,7 +61,7 @@ fn a_key_of_another_database_is_another_key_on_another_connection() {
     let sent = requests(&bed.rig.sent(a3));
     assert_eq!(keys_of(&sent[0]), ["first"]);
     assert_eq!(sent[0][7], "3");
-    bed.rig.engine.on_backend_bytes(a3, b"*3\r\n:0\r\n:0\r\n$0\r\n\r\n");
+    bed.rig.engine.on_backend_bytes(a3, b"*4\r\n:0\r\n:0\r\n:50\r\n$0\r\n\r\n");
     bed.serve();
     let b3 = bed.rig.backend("b:1", 3);
     assert_eq!(requests(&bed.rig.sent(b3)), [["GET", "first"]]);

@@ -140,7 +140,7 @@ impl World {
     fn run_script(&mut self, request: &Sent) -> String {
         let count: usize = request[2].parse().expect("a count");
         let copy = request[3 + count + 5] == "COPY";
-        let mut reply = format!("*{}\r\n", count + 2);
+        let mut reply = format!("*{}\r\n", count + 3);
         for key in &request[3..3 + count] {
             let number = match (self.a.get(key), self.b.contains_key(key)) {
                 (None, _) => 0,
@@ -156,7 +156,7 @@ impl World {
             }
             reply += &format!(":{number}\r\n");
         }
-        format!("{reply}:1\r\n$2\r\nno\r\n")
+        format!("{reply}:1\r\n:50\r\n$2\r\nno\r\n")
     }
 
     /// A connection is lost; the server runs some of what it was sent.
