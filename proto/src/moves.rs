@@ -14,7 +14,7 @@ pub const SIZES: &str = concat!(
 );
 
 /// The script's SHA1 in hexadecimal, by which EVALSHA calls it.
-pub const SCRIPT_SHA1: &str = "7ebd9b893b19419a1b34a0b3477a4072a5c4a959";
+pub const SCRIPT_SHA1: &str = "b5a0a196e96678c26e57846a7b8c6774014758dc";
 
 /// The word that an error reply begins with where the source is not clean towards the target. Nothing was done.
 pub const UNCLEAN: &str = "CODISUNCLEAN";

@@ -157,6 +157,17 @@ fn a_time_to_live_goes_with_its_key_and_an_expired_key_does_not() {
 }
 
 #[test]
+fn the_source_says_how_long_it_was_kept_unless_it_may_not_be_asked_the_time() {
+    let mut pair = Pair::start();
+    pair.a.pipeline(&["SET k v", "SET l v"]);
+    let kept = |answer: Value| answer.items()[2].integer();
+    assert!((1..60_000_000).contains(&kept(pair.call(RULES, &[b"k"]))));
+    pair.a.run("ACL SETUSER default -time");
+    assert_eq!(kept(pair.call(RULES, &[b"l"])), 0);
+    assert_eq!((pair.places(b"k"), pair.places(b"l")), (TARGET, TARGET));
+}
+
+#[test]
 fn where_both_have_a_key_the_target_wins() {
     let mut pair = Pair::start();
     pair.a.pipeline(&["SET k stale", "SET l 1", "SET m 2"]);

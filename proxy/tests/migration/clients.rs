@@ -29,7 +29,7 @@ pub(crate) struct Client {
     pub(crate) paused: bool,
     writing: bool,
     reading: bool,
-    asked: VecDeque<Asked>,
+    pub(crate) asked: VecDeque<Asked>,
     pub(crate) left: usize,
     window: usize,
     pub(crate) values: u64,

@@ -151,7 +151,9 @@ impl World {
 
     /// The first half of a compare-and-set.
     pub(crate) fn ask_watch(&mut self, client: usize, key: Key) {
-        if self.histories.len(&key.place) + 2 >= OPERATIONS_MAX {
+        // The answer for one that failed may still be on its way.
+        let reads = self.clients[client].asked.iter().any(|one| one.what == Question::Watched);
+        if reads || self.histories.len(&key.place) + 2 >= OPERATIONS_MAX {
             return;
         }
         self.clients[client].watches = Some(key.clone());
