@@ -103,7 +103,7 @@ pub const SPECS: [Spec; 20] = specs! {
         "No further slot begins to move, and those that move are left to what clients ask for";
     MigrationDurability "migration_durability" Values::Choice(&["replica", "aof", "none"]), "replica",
         "Where a moved key must be before its old copy goes";
-    MigrationBatchTime "migration_batch_time" Values::Time(MS / 10, SECOND), "400us",
+    MigrationBatchTime "migration_batch_time" Values::Time(MS / 10, SECOND), "225us",
         "How long a step keeps the source as a rule; the number of keys in one follows from it";
     MigrationBigBytes "migration_big_bytes" Values::Size(1 << 10, GB), "1mb",
         "A larger key moves in pieces";

@@ -1,11 +1,20 @@
 //! Copying one key, piece after piece: while one is written the next is read.
 
+use std::time::Duration;
+
 use futures_util::future::join;
 
 use super::chunk::{CHUNK_BYTES, Chunk};
 use super::elements::{self, Kind};
 use super::{Link, Lookout, Member, Mover, Net, PIECE_MAX, Servers, Trouble, Value, Way};
 use crate::drive::moves::net::Request;
+
+/// The servers rest for half as long as a piece took, so that they are there for others, but no longer than this: where the
+/// way to them takes the time, they have rested...
+const REST_MAX: Duration = Duration::from_micros(250);
+
+/// ...and not before this has come together, as a shorter sleep is not to be had.
+const REST_MIN: Duration = Duration::from_millis(1);
 
 /// A copy on its way.
 pub(super) struct Copying<'a, 'm, M, S, N: Net> {
@@ -15,6 +24,8 @@ pub(super) struct Copying<'a, 'm, M, S, N: Net> {
     pub(super) target: &'a mut Link<N::Connection>,
     pub(super) hidden: &'a [u8],
     pub(super) lookout: &'a mut Lookout,
+    /// How long the servers are to rest yet.
+    pub(super) rest: Duration,
 }
 
 impl<M: Member, S: Servers, N: Net> Copying<'_, '_, M, S, N> {
@@ -60,7 +71,9 @@ impl<M: Member, S: Servers, N: Net> Copying<'_, '_, M, S, N> {
         let mut reads = vec![kind.read(self.way.key, &place, chunk)];
         let mut writes = Vec::new();
         while !reads.is_empty() {
+            let began = self.mover.net.now();
             let answers = self.write_and_read(writes, std::mem::take(&mut reads)).await?;
+            self.rest_after(self.mover.net.now().saturating_sub(began)).await;
             let answer = answers.into_iter().next().unwrap_or(Value::Nil);
             let piece = elements::piece(kind, &mut place, answer)
                 .ok_or_else(|| self.source.refused(kind.name(), "not as Redis answers it"))?;
@@ -75,6 +88,13 @@ impl<M: Member, S: Servers, N: Net> Copying<'_, '_, M, S, N> {
         }
         self.write_and_read(writes, Vec::new()).await?;
         Ok(())
+    }
+
+    async fn rest_after(&mut self, took: Duration) {
+        self.rest += (took / 2).min(REST_MAX);
+        if self.rest >= REST_MIN {
+            self.mover.net.sleep(std::mem::take(&mut self.rest)).await;
+        }
     }
 
     /// The commands that give fields of a hash their times to live.

@@ -100,7 +100,8 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
     ) -> Result<Attempt, Trouble> {
         target.ask_well(copy.announcement(way.database).into(), CALL_MAX).await?;
         let hidden = copy.name();
-        let mut copying = Copying { mover: self, way, source, target, hidden, lookout };
+        let rest = Duration::ZERO;
+        let mut copying = Copying { mover: self, way, source, target, hidden, lookout, rest };
         if !copying.run(kind).await? {
             return Ok(Attempt::Indivisible);
         }
