@@ -23,6 +23,9 @@ use crate::state::limits::SLOT_COUNT;
 /// How many places of the table a SCAN beside a batch looks at, at most.
 const SCAN_MAX: usize = 1000;
 
+/// How often the way to the source is measured, of which the shortest counts.
+const PINGS: usize = 5;
+
 /// What a pass came to.
 #[derive(Debug, Default)]
 pub(super) struct Passed {
@@ -67,6 +70,8 @@ pub(super) struct Pass<'p, 'm, M, S, N: Net> {
     /// By slot, the lane that its keys take; 0 for none.
     lane_of: [u32; SLOT_COUNT],
     pace: &'p mut Pace,
+    /// How long the way to the source and back takes, once it is known.
+    way: Option<Duration>,
     /// To be made with the next step.
     removals: Vec<Removal>,
     /// Keys that are to go in pieces.
@@ -92,6 +97,7 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
             lanes: BTreeMap::new(),
             lane_of: [0; SLOT_COUNT],
             pace,
+            way: None,
             removals: Vec::new(),
             big: VecDeque::new(),
             unfinished: BTreeSet::new(),
@@ -298,15 +304,19 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
         let bytes = items[keys.len()].integer().and_then(|bytes| u64::try_from(bytes).ok());
         let kept = items[keys.len() + 1].integer().and_then(|micros| u64::try_from(micros).ok());
         let words = items[keys.len() + 2].text().unwrap_or_default().to_owned();
-        // How long the source was kept, by its own clock: the way there and back keeps nobody. Where that stands
-        // still, all of it counts.
-        let kept = kept.filter(|micros| *micros > 0).map_or(took, Duration::from_micros);
         let count = keys.len();
         let mut outcome = Sorted::default();
         for (key, item) in keys.into_iter().zip(&items) {
             outcome.sort(key, item.integer().and_then(Moved::from_number));
         }
         let Sorted { there, big, not_tried, went, failed } = outcome;
+        // How long the source was kept, by its own clock: the way there and back keeps nobody.
+        let kept = match kept.filter(|micros| *micros > 0) {
+            Some(micros) => Duration::from_micros(micros),
+            // For a script, that clock stands still at some servers: Valkey 9 is one.
+            None if went > 0 => took.saturating_sub(self.way_there_and_back().await?),
+            None => took,
+        };
         if went > 0 {
             self.pace.learn(count - not_tried.len(), kept, self.plan.rules.batch_time);
         }
@@ -332,6 +342,21 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
             self.block(id, format!("{address} does not take a key: {words}"));
         }
         Ok(())
+    }
+
+    /// How long the way to the source and back takes; measured once.
+    async fn way_there_and_back(&mut self) -> Result<Duration, Trouble> {
+        if let Some(known) = self.way {
+            return Ok(known);
+        }
+        let mut shortest = Duration::MAX;
+        for _ in 0..PINGS {
+            let began = self.mover.net.now();
+            self.source.all_well(vec![request(&["PING"])]).await?;
+            shortest = shortest.min(self.mover.net.now().saturating_sub(began));
+        }
+        self.way = Some(shortest);
+        Ok(shortest)
     }
 
     /// The script did nothing, or nobody knows what.

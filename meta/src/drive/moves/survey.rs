@@ -263,6 +263,26 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_estimated_from_some_keys_and_big_ones_stand_for_themselves() {
+        let mut estimate = Estimate::default();
+        for number in 0..3200_u64 {
+            if estimate.found() {
+                let bytes = if number == 0 { 5000 } else { 100 };
+                estimate.measured(bytes, (0, number.to_string().into_bytes()), 1000);
+            }
+        }
+        let Weighed { keys, bytes, big } = estimate.weighed();
+        assert_eq!((keys, bytes), (3200, 5000 + 3199 * 100));
+        assert_eq!(big, [(0, b"0".to_vec())]);
+    }
+
+    #[test]
+    fn nothing_takes_nothing() {
+        let Weighed { keys, bytes, big } = Estimate::default().weighed();
+        assert_eq!((keys, bytes, big.len()), (0, 0, 0));
+    }
+
+    #[test]
     fn the_term_of_a_hidden_key_is_in_its_name() {
         assert_eq!(hidden_term(format!("{BIG_KEY_PREFIX}17:3").as_bytes()), Some(17));
         assert_eq!(hidden_term(format!("{BIG_KEY_PREFIX}x").as_bytes()), None);

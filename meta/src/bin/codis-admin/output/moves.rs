@@ -106,7 +106,7 @@ fn sources(sources: &[api::MoveSource]) -> String {
             source.addr.clone(),
             source.doing.clone(),
             format!("{}/{}", source.keys_moved, source.keys_total),
-            format!("{}/{}", bytes(source.bytes_moved), bytes(source.bytes_total)),
+            format!("{}/~{}", bytes(source.bytes_moved), bytes(source.bytes_total)),
             source.keys_a_second.to_string(),
             bytes(source.bytes_a_second),
             left(source.keys_total.saturating_sub(source.keys_moved), source.keys_a_second)
