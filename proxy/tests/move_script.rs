@@ -161,7 +161,12 @@ fn the_source_says_how_long_it_was_kept_unless_it_may_not_be_asked_the_time() {
     let mut pair = Pair::start();
     pair.a.pipeline(&["SET k v", "SET l v"]);
     let kept = |answer: Value| answer.items()[2].integer();
-    assert!((1..60_000_000).contains(&kept(pair.call(RULES, &[b"k"]))));
+    // There are servers that show a script one moment only.
+    let passes = "local a = redis.call('TIME') for i = 1, 1000000 do end
+        local b = redis.call('TIME') return a[1] .. a[2] ~= b[1] .. b[2] and 1 or 0";
+    let passes = pair.a.call(&["EVAL", passes, "0"]).integer() == 1;
+    let took = kept(pair.call(RULES, &[b"k"]));
+    assert!(if passes { (1..60_000_000).contains(&took) } else { took == 0 }, "{took}");
     pair.a.run("ACL SETUSER default -time");
     assert_eq!(kept(pair.call(RULES, &[b"l"])), 0);
     assert_eq!((pair.places(b"k"), pair.places(b"l")), (TARGET, TARGET));
