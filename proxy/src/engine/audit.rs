@@ -232,6 +232,8 @@ impl Engine {
         }
         rule!(
             backend.waiters.is_empty()
+                // They wait for the connection.
+                || matches!(backend.state, State::Connecting | State::Handshake(_))
                 || backend.in_flight.len() > limits.backend_requests_max / 2
                 || backend.output.unsent() > limits.backend_output_bytes_max / 2,
             "backend {index} has room and lets sessions wait"

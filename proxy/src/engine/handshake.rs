@@ -229,6 +229,7 @@ impl Engine {
         target.last_error.clear();
         target.counters.connects += 1;
         self.mark_dirty(backend);
+        self.wake_waiters(backend);
         if self.backends[backend as usize].role == Role::Subscriber {
             self.on_feed_ready(backend);
         }

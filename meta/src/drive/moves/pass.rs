@@ -177,7 +177,10 @@ impl<'p, 'm, M: Member, S: Servers, N: Net> Pass<'p, 'm, M, S, N> {
             lane.singly = lane.singly.saturating_sub(1);
             let same = lane.queue.iter().take(size).take_while(|(other, _)| *other == database);
             let count = same.count();
-            let keys: Vec<Vec<u8>> = lane.queue.drain(..count).map(|(_, key)| key).collect();
+            let mut keys: Vec<Vec<u8>> = lane.queue.drain(..count).map(|(_, key)| key).collect();
+            // SCAN may tell a key twice, and MIGRATE finds the second one at the target already.
+            keys.sort_unstable();
+            keys.dedup();
             let request = self.mover.move_request(
                 &self.plan.rules,
                 lane.place,

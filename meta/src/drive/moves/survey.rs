@@ -20,7 +20,7 @@ use crate::drive::server::Marks;
 const NAMED_MAX: usize = 3;
 const NAME_BYTES_MAX: usize = 40;
 
-/// One in so many keys is measured. Each costs the source as much as it does to find three by SCAN.
+/// One in so many keys is measured: that costs the source more than to find them by SCAN.
 const MEASURED: u64 = 16;
 
 /// Keys of a slot on its target that nobody has left over there.
@@ -162,7 +162,7 @@ impl<M: Member, S: Servers, N: Net> Mover<'_, M, S, N> {
     }
 }
 
-/// What keys take, from every so manieth of them.
+/// What keys take, by one in [`MEASURED`] of them.
 #[derive(Debug, Default)]
 struct Estimate {
     keys: u64,

@@ -57,7 +57,7 @@ use tracing::warn;
 /// How long the group may take to be told that the proxy stops.
 const STOPPING_MAX: Duration = Duration::from_secs(1);
 
-/// How many big keys the group is told of at a time.
+/// How many big keys the group is told of at a time. Their names are of some kilobytes, and a message of some megabytes.
 const WANTED_MAX: usize = 100;
 
 /// Where the group is, and how to speak to it.

@@ -90,8 +90,8 @@ enum Outcome {
     Answer { reply: Vec<u8>, since_us: u32 },
     /// The target has the big key that is to be read...
     AtTarget,
-    /// ...or it has not.
-    NotAtTarget,
+    /// ...or it has not, and had not while this connection to the source stood.
+    NotAtTarget(read::Standing),
 }
 
 /// A session's request that waits for its keys.
@@ -324,41 +324,20 @@ impl Engine {
         keys: &[(u16, &[u8])],
         read: Option<&Request<'_>>,
     ) -> Flow {
-        let outcome = self.take_outcome(session);
-        let ends = match (read, keys) {
-            (Some(request), &[(database, key)]) => {
-                let ends = self.ends_of(session, key);
-                ends.map(|ends| (request, ends, database, key))
-            }
-            _ => None,
-        };
-        match outcome {
+        match self.take_outcome(session) {
             Some(Outcome::Failed(text)) => return self.fail(session, id, &text),
             Some(Outcome::Answer { reply, since_us }) => {
                 self.record(id, since_us, &reply);
                 self.reply(session, &reply);
                 return Flow::Next;
             }
-            Some(Outcome::AtTarget) => {
-                if let Some((request, ends, ..)) = ends {
-                    if runs_script(id) {
-                        self.before_script(ends.target, id, request);
-                    }
-                    return self.send(session, ends.target, id, request);
+            looked => {
+                if let (Some(request), &[key]) = (read, keys)
+                    && let Some(flow) = self.read_big(session, id, key, request, looked.as_ref())
+                {
+                    return flow;
                 }
             }
-            Some(Outcome::NotAtTarget) => {
-                if let Some((request, ends, database, key)) = ends {
-                    return self.read_at_source(session, id, ends.source, (database, key), request);
-                }
-            }
-            None => {}
-        }
-        if let Some((_, ends, database, key)) = ends
-            && let Some(job) = self.moves.job_of(database, key)
-            && self.moves.jobs[job as usize].big
-        {
-            return self.look_at_target(session, id, ends.target, key);
         }
         let round = self.begin_wait(session, keys.len(), read.is_some());
         for &(database, key) in keys {

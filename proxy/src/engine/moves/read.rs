@@ -4,9 +4,12 @@
 //! equal, or has come back when the source was started anew from an old snapshot. Else the read goes to the source, followed by
 //! EXISTS on the same connection. A key that has gone cannot come back on one connection, so if it is there after
 //! the read, it was there during it, and nothing but the migrator's copy can have happened at the target: the answer
-//! stands. Else the request goes the common way. The answer is held until then.
+//! stands. Else the request goes the common way. The answer is held until then. The connection to the source must have
+//! stood before the target was asked: else the key may have gone and come back in between.
 
+use super::super::backend::State;
 use super::super::dispatch::{Flow, since_us};
+use super::super::everywhere::runs_script;
 use super::super::route::Route;
 use super::super::{CutReason, Effect, Engine};
 use super::{Call, Job, Outcome, Step, What};
@@ -16,7 +19,7 @@ use crate::slots;
 use std::rc::Rc;
 
 /// The longest name of a key that the migrator is told of.
-const WANTED_BYTES_MAX: usize = 64 << 10;
+const WANTED_BYTES_MAX: usize = 4 << 10;
 
 /// The question whether the target has a key that is to be read.
 #[derive(Debug)]
@@ -24,6 +27,7 @@ pub(super) struct Looking {
     session: u32,
     round: u64,
     slot: u16,
+    standing: Standing,
 }
 
 impl Looking {
@@ -65,11 +69,12 @@ impl Reading {
     }
 }
 
-/// A session's connections to the two servers of a slot that migrates.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ends {
-    pub(super) source: u32,
-    pub(super) target: u32,
+/// A connection, told from an earlier or later one of the same backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Standing {
+    backend: u64,
+    /// When its present state began.
+    since_us: u64,
 }
 
 impl Engine {
@@ -99,16 +104,45 @@ impl Engine {
         );
     }
 
-    /// The session's own connections to the source and the target of a key: they answer in the session's protocol. The slot
-    /// waited for all connections to its source before it began to migrate, so that nothing is overtaken.
-    pub(super) fn ends_of(&mut self, session: u32, key: &[u8]) -> Option<Ends> {
+    /// The next step of the read of a key, where that is big, or the target was asked for it; `looked` is what it
+    /// said. The connections are the session's own, which answer in its protocol. The slot waited for all
+    /// connections to its source before it began to migrate, so that nothing is overtaken.
+    pub(super) fn read_big(
+        &mut self,
+        session: u32,
+        id: CommandId,
+        (database, key): (u16, &[u8]),
+        request: &Request<'_>,
+        looked: Option<&Outcome>,
+    ) -> Option<Flow> {
+        let is_big =
+            self.moves.job_of(database, key).is_some_and(|job| self.moves.jobs[job as usize].big);
+        if looked.is_none() && !is_big {
+            return None;
+        }
         let slot = slots::slot(key);
         let Route::Migrating { from, to } = self.routes.slots[usize::from(slot)] else {
             return None;
         };
         let lane = self.sessions[session as usize].lane();
-        let source = self.backend_at(from, lane, slot);
-        Some(Ends { source, target: self.backend_at(to, lane, slot) })
+        let (source, target) = (self.backend_at(from, lane, slot), self.backend_at(to, lane, slot));
+        match looked {
+            Some(Outcome::AtTarget) => {
+                if runs_script(id) {
+                    self.before_script(target, id, request);
+                }
+                Some(self.send(session, target, id, request))
+            }
+            Some(Outcome::NotAtTarget(standing)) if *standing == self.connection_to(source) => {
+                Some(self.read_at_source(session, id, source, (database, key), request))
+            }
+            _ => is_big.then(|| self.look_at_target(session, id, (source, target), key)),
+        }
+    }
+
+    fn connection_to(&self, backend: u32) -> Standing {
+        let backend = &self.backends[backend as usize];
+        Standing { backend: backend.serial, since_us: backend.since_us }
     }
 
     /// Whether a question that a client waits for can be sent now; else what becomes of the request.
@@ -119,19 +153,28 @@ impl Engine {
         self.is_full(backend).then(|| self.wait_for(session, backend))
     }
 
-    /// Asks the target whether it has a big key that is to be read.
-    pub(super) fn look_at_target(
+    /// Asks the target whether it has a big key that is to be read, once there is a connection to the source.
+    fn look_at_target(
         &mut self,
         session: u32,
         id: CommandId,
-        target: u32,
+        (source, target): (u32, u32),
         key: &[u8],
     ) -> Flow {
-        if let Some(flow) = self.takes_question(session, id, target) {
-            return flow;
+        for backend in [source, target] {
+            if let Some(flow) = self.takes_question(session, id, backend) {
+                return flow;
+            }
+        }
+        if self.backends[source as usize].state != State::Ready {
+            if self.backends[source as usize].state == State::Idle {
+                self.connect(source);
+            }
+            return self.wait_for(session, source);
         }
         let round = self.begin_wait(session, 1, true);
-        let what = What::Look(Looking { session, round, slot: slots::slot(key) });
+        let standing = self.connection_to(source);
+        let what = What::Look(Looking { session, round, slot: slots::slot(key), standing });
         let call = self.moves.calls.insert(Call { backend: target, what }) as u32;
         self.call(target, call, 0, &[b"EXISTS", key]);
         Flow::Wait
@@ -139,17 +182,17 @@ impl Engine {
 
     /// The target has said whether it has the key.
     pub(super) fn on_look(&mut self, looking: Looking, reply: Result<&[u8], &str>) {
-        let Looking { session, round, slot } = looking;
+        let Looking { session, round, slot, standing } = looking;
         let outcome = match reply {
             Ok(b":1\r\n") => Outcome::AtTarget,
-            Ok(_) => Outcome::NotAtTarget,
+            Ok(_) => Outcome::NotAtTarget(standing),
             Err(words) => Outcome::Failed(self.move_error(slot, words)),
         };
         self.end_round(session, round, outcome);
     }
 
     /// Sends the read of a key to the source.
-    pub(super) fn read_at_source(
+    fn read_at_source(
         &mut self,
         session: u32,
         id: CommandId,

@@ -49,6 +49,49 @@ fn a_read_goes_to_the_target_where_that_has_the_key() {
 }
 
 #[test]
+fn where_the_source_was_lost_while_the_target_was_asked_it_is_asked_again() {
+    let mut bed = Bed::ready();
+    bed.ask_big("GET k");
+    assert_eq!(bed.at_b(), [["EXISTS", "k"]]);
+    let a = bed.rig.backend("a:1", 0);
+    bed.rig.engine.on_backend_closed(a, "reset");
+    bed.pass(20);
+    // The key may have gone, and be back since the source was started anew.
+    bed.b_says(":0\r\n");
+    assert_eq!(bed.at_a(), [["INFO", "server"]]);
+    bed.say_run_id("run2");
+    assert_eq!(bed.moved_keys(), ["k"]);
+    bed.script_says(&[3], "");
+    bed.target_has(false);
+    assert_eq!(bed.at_a(), [["GET", "k"], ["EXISTS", "k"]]);
+    bed.a_says("$5\r\nvalue\r\n:1\r\n");
+    assert_eq!(bed.replies(), "$5\r\nvalue\r\n");
+}
+
+#[test]
+fn the_target_is_not_asked_before_there_is_a_connection_to_the_source() {
+    let mut bed = Bed::ready();
+    bed.ask_big("GET k");
+    bed.target_has(false);
+    bed.at_a();
+    bed.a_says("$5\r\nvalue\r\n:1\r\n");
+    assert_eq!(bed.replies(), "$5\r\nvalue\r\n");
+    // That takes connections of its own.
+    bed.ask("CLIENT NO-TOUCH ON");
+    bed.replies();
+    let known: Vec<usize> = bed.rig.engine.backends.iter().map(|(index, _)| index).collect();
+    let asked = |bed: &Bed| -> Vec<usize> {
+        let new = bed.rig.engine.backends.iter().filter(|(index, _)| !known.contains(index));
+        new.map(|(_, backend)| backend.in_flight.len()).collect()
+    };
+    bed.rig.engine.on_client_bytes(bed.rig.session, &request("GET k"));
+    bed.rig.engine.finish_turn();
+    assert_eq!(asked(&bed), [0, 0], "the source and the target");
+    bed.serve();
+    assert_eq!(asked(&bed), [0, 1]);
+}
+
+#[test]
 fn a_target_that_is_lost_fails_the_read_of_a_big_key() {
     let mut bed = Bed::ready();
     bed.ask_big("GET k");
