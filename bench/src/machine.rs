@@ -3,7 +3,10 @@
 use crate::Kind;
 use std::process::Command;
 
-/// One line: processor, cores, kernel, and the versions of what takes part.
+/// How long an idle core of this virtual machine polls before it halts, in nanoseconds, where its kernel can do that.
+const HALT_POLL: &str = "/sys/module/haltpoll/parameters/guest_halt_poll_ns";
+
+/// One line: processor, cores, kernel with what was set of it, and the versions of what takes part.
 #[must_use]
 pub fn describe(contenders: &[Kind]) -> String {
     let processor = std::fs::read_to_string("/proc/cpuinfo")
@@ -26,8 +29,13 @@ pub fn describe(contenders: &[Kind]) -> String {
     };
     let peers: Vec<String> = contenders.iter().filter_map(version).collect();
     let peers = if peers.is_empty() { "no peer".to_owned() } else { peers.join(", ") };
+    let poll = std::fs::read_to_string(HALT_POLL).unwrap_or_default();
+    let poll = match poll.trim() {
+        "" | "0" => String::new(),
+        poll => format!(" (guest_halt_poll_ns={poll})"),
+    };
     format!(
-        "{processor}, {cores} cores, Linux {}; Redis {redis}; {peers}; commit {}",
+        "{processor}, {cores} cores, Linux {}{poll}; Redis {redis}; {peers}; commit {}",
         kernel.trim(),
         commit.unwrap_or_default(),
     )

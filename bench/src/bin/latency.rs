@@ -27,13 +27,13 @@ struct Options {
     /// Which take part; all that are installed by default.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// How many threads the proxies have, one table each.
-    #[arg(long, value_delimiter = ',', default_value = "1,2")]
+    /// How many threads the proxies have, one table each; none with no number.
+    #[arg(long, value_delimiter = ',', num_args = 0.., default_value = "1,2")]
     threads: Vec<usize>,
-    /// A core that proxies with one thread have to themselves, in one more table; servers and load share the others. None
+    /// A core that the load has to itself, in one more table; proxies with one thread and the servers share the others. None
     /// without it.
     #[arg(long)]
-    proxy_core: Option<usize>,
+    load_core: Option<usize>,
     /// Rounds, in which contenders take turns.
     #[arg(long, default_value_t = 201)]
     rounds: usize,
@@ -100,47 +100,61 @@ fn main() -> Result<(), Box<dyn Error>> {
          medians of {} rounds of {} s. Latencies count from when a request was due, in milliseconds.\n",
         options.rounds, options.seconds
     );
+    let all = sched_getaffinity(None)?;
     for threads in &options.threads {
-        let title = format!("{threads} thread{} each", if *threads == 1 { "" } else { "s" });
-        let place = Place { threads: *threads, core: None };
-        let title = format!("{title}, no process bound to a core");
-        measure(&options, &kinds, place, &title, &threads.to_string())?;
+        let plural = if *threads == 1 { "" } else { "s" };
+        let layout = Layout {
+            title: format!("{threads} thread{plural} each, no process bound to a core"),
+            plot: threads.to_string(),
+            threads: *threads,
+            servers: all,
+            load: all,
+        };
+        measure(&options, &kinds, &layout)?;
     }
-    if let Some(core) = options.proxy_core {
-        leave(core)?;
-        let place = Place { threads: 1, core: Some(core) };
+    if let Some(core) = options.load_core {
         let title =
-            "1 thread each, on a core of its own; the servers and the load share the others";
-        measure(&options, &kinds, place, title, "own-core")?;
+            "1 thread each; the load has a core of its own, proxy and servers share the others";
+        let (load, servers) = part(&all, core)?;
+        let (title, plot) = (title.to_owned(), "load-core".to_owned());
+        measure(&options, &kinds, &Layout { title, plot, threads: 1, servers, load })?;
     }
     Ok(())
 }
 
-/// Binds this thread, and with it the servers and the load that it starts, to the cores that are not `core`.
-fn leave(core: usize) -> Result<(), Box<dyn Error>> {
-    let mut set = sched_getaffinity(None)?;
-    if core >= CpuSet::MAX_CPU || !set.is_set(core) || set.count() < 2 {
+/// Who runs where.
+struct Layout {
+    title: String,
+    /// What the plot's name ends with.
+    plot: String,
+    /// Of each proxy.
+    threads: usize,
+    /// The cores of proxies and servers.
+    servers: CpuSet,
+    /// The cores of the load.
+    load: CpuSet,
+}
+
+/// `core`, and all that are not it.
+fn part(all: &CpuSet, core: usize) -> Result<(CpuSet, CpuSet), Box<dyn Error>> {
+    if core >= CpuSet::MAX_CPU || !all.is_set(core) || all.count() < 2 {
         return Err(format!(
-            "--proxy-core={core}: this process must be allowed that core and one more"
+            "--load-core={core}: this process must be allowed that core and one more"
         )
         .into());
     }
-    set.unset(core);
-    Ok(sched_setaffinity(None, &set)?)
+    let (mut one, mut others) = (CpuSet::new(), *all);
+    one.set(core);
+    others.unset(core);
+    Ok((one, others))
 }
 
 /// Compares what can run so; prints a table, and plots it.
-fn measure(
-    options: &Options,
-    kinds: &[Kind],
-    place: Place,
-    title: &str,
-    plot: &str,
-) -> Result<(), Box<dyn Error>> {
+fn measure(options: &Options, kinds: &[Kind], layout: &Layout) -> Result<(), Box<dyn Error>> {
     let kinds: Vec<Kind> =
-        kinds.iter().filter(|kind| kind.can_have(place.threads)).cloned().collect();
-    let (measured, rate) = compare(options, &kinds, place)?;
-    println!("### {title}\n");
+        kinds.iter().filter(|kind| kind.can_have(layout.threads)).cloned().collect();
+    let (measured, rate) = compare(options, &kinds, layout)?;
+    println!("### {}\n", layout.title);
     print_table(&measured, rate);
     if let Some(folder) = &options.plots {
         std::fs::create_dir_all(folder)?;
@@ -148,8 +162,8 @@ fn measure(
             .iter()
             .filter_map(|one| Some(Series { name: &one.name, latencies: one.same.typical()? }))
             .collect();
-        let title = format!("{title}; {rate:.0} requests/s");
-        plot_latencies(&folder.join(format!("latency-{plot}.svg")), &title, &series)?;
+        let title = format!("{}; {rate:.0} requests/s", layout.title);
+        plot_latencies(&folder.join(format!("latency-{}.svg", layout.plot)), &title, &series)?;
     }
     Ok(())
 }
@@ -158,10 +172,14 @@ fn measure(
 fn compare(
     options: &Options,
     kinds: &[Kind],
-    place: Place,
+    layout: &Layout,
 ) -> Result<(Vec<Measured>, f64), Box<dyn Error>> {
+    // What is started inherits the cores of who starts it.
+    sched_setaffinity(None, &layout.servers)?;
     let backends = [Redis::start(), Redis::start()];
+    let place = Place { threads: layout.threads, core: None };
     let running: Vec<Contender> = kinds.iter().map(|kind| start(kind, &backends, place)).collect();
+    sched_setaffinity(None, &layout.load)?;
     let mut measured: Vec<Measured> = running.iter().map(|one| Measured::new(&one.name)).collect();
     let length = Duration::from_secs_f64(options.seconds);
     for _ in 0..options.rounds {
