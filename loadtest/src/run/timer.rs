@@ -20,8 +20,8 @@ const STEP_MAX: Duration = Duration::from_micros(200);
 
 /// Wakes a poll at a time that is given in nanoseconds. It is edge-triggered, so it need not be read.
 ///
-/// An interrupt of the clock takes one or two microseconds on most machines, and 25 on some that are virtual, where one for
-/// each of 80,000 requests a second was two fifths of the load's work. So the timer finds out what it takes, and goes off no
+/// What an interrupt of the clock takes depends on the machine. On a virtual one it was 25 us, and one for each of 80,000
+/// requests a second was two fifths of the load's work. So the timer finds out what it takes, and goes off no
 /// more often than leaves the thread three quarters of its time. At rates where that matters replies wake the poll more often
 /// than the timer does.
 #[derive(Debug)]
