@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make bench`: CPU and latencies beside whatever peers are installed, memory, what the load itself costs, and the engine in time.
 # The tables go to the terminal, to bench/results/, and with FILL=1 into docs/performance.md, between the marks that are there
-# for each part. About half an hour; QUICK=1 takes two, to see that everything works. `scripts/bench.sh latency` runs one part
+# for each part. More than half an hour; QUICK=1 takes two, to see that everything works. `scripts/bench.sh latency` runs one part
 # alone: peers, latency, memory, load, engine or waiting.
 set -euo pipefail
 cd "$(dirname "$0")/.."
