@@ -60,6 +60,8 @@ impl Bed {
         if !password.is_empty() {
             admin = admin.with_auth(password);
         }
+        // On a machine that is busy with other tests a proxy may be late, and would be shut out; see `impatient`.
+        admin.run("config set barrier_deadline 1m");
         let redis = || Redis::start_with(RedisOptions { password, ..RedisOptions::default() });
         let servers = [[redis(), redis()], [redis(), redis()]];
         for (gid, [master, _]) in (1..).zip(&servers) {
@@ -82,6 +84,12 @@ impl Bed {
             bed.proxies.iter().all(|proxy| list.contains(&proxy.address()))
         });
         bed
+    }
+
+    /// Has a proxy that does not answer shut out as early as by default: its clients are told errors then, and the tests
+    /// that want none must not depend on how fast this machine is.
+    pub fn impatient(&self) {
+        self.admin.run("config set barrier_deadline 2s");
     }
 
     /// A proxy with two shards that follows the group.

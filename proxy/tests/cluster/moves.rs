@@ -74,6 +74,7 @@ fn replicas_have_what_was_moved_before_it_is_gone_elsewhere() {
 #[test]
 fn a_move_goes_on_whatever_dies_and_ends_without_an_operator() {
     let mut bed = Bed::start(3);
+    bed.impatient();
     fill(&bed.servers[0][0], MOVED, number("CODIS_MOVE_KEYS", 6_000));
     let before = snapshot(&bed.servers[0][0]);
     let traffic = traffic_that_may_break(&bed);
@@ -120,6 +121,7 @@ fn traffic_that_may_break(bed: &Bed) -> Traffic {
 #[test]
 fn a_barrier_that_cannot_finish_is_rolled_back_with_its_reason() {
     let bed = Bed::start(1);
+    bed.impatient();
     // A master that cannot be fenced.
     let third = Redis::start();
     bed.admin.run("group create --gid 3");

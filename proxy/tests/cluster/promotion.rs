@@ -70,6 +70,7 @@ fn a_replica_of_a_master_that_is_gone_serves_as_a_group_of_its_own() {
 #[test]
 fn a_frozen_proxy_is_shut_out_of_a_promotion_and_serves_the_new_master_when_it_wakes() {
     let bed = Bed::start(1);
+    bed.impatient();
     bed.sync();
     let key = key_of(0);
     let mut sleeper = bed.proxies[1].client();
