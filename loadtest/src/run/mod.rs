@@ -35,7 +35,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use worker::{Finished, Told, Worker};
@@ -216,14 +216,19 @@ pub fn run(plan: Plan, watch: &mut dyn Watch) -> Result<Outcome, RunError> {
     let plan = Arc::new(plan);
     let (tell, told) = channel();
     let mut threads = Vec::new();
+    let mut give_back = Vec::new();
     for number in 0..plan.threads {
-        let worker = Worker::new(Arc::clone(&plan), number, tell.clone())?;
+        let (giver, emptied) = channel();
+        // One to count in while the other is added up.
+        let _ = giver.send(Box::new(Counts::new(plan.mix.count())));
+        give_back.push(giver);
+        let worker = Worker::new(Arc::clone(&plan), number, tell.clone(), emptied)?;
         let name = format!("load-{number}");
         let spawned = thread::Builder::new().name(name).spawn(move || worker.run());
         threads.push(spawned.map_err(RunError::System)?);
     }
     drop(tell);
-    let outcome = gather(&plan, &told, watch);
+    let outcome = gather(&plan, &told, &give_back, watch);
     plan.stopped.store(true, Relaxed);
     plan.start.give_up();
     drop(told);
@@ -236,7 +241,12 @@ pub fn run(plan: Plan, watch: &mut dyn Watch) -> Result<Outcome, RunError> {
 }
 
 /// Waits for all threads, and adds up what they tell.
-fn gather(plan: &Plan, told: &Receiver<Told>, watch: &mut dyn Watch) -> Result<Outcome, RunError> {
+fn gather(
+    plan: &Plan,
+    told: &Receiver<Told>,
+    give_back: &[Sender<Box<Counts>>],
+    watch: &mut dyn Watch,
+) -> Result<Outcome, RunError> {
     let ended = || RunError::System(io::Error::other("a thread of the load has ended"));
     for _ in 0..plan.threads {
         match told.recv().map_err(|_| ended())? {
@@ -251,7 +261,12 @@ fn gather(plan: &Plan, told: &Receiver<Told>, watch: &mut dyn Watch) -> Result<O
     while running > 0 {
         let wait = sum.next_second.saturating_duration_since(Instant::now());
         match told.recv_timeout(wait) {
-            Ok(Told::Second(counts)) => sum.add(&counts),
+            Ok(Told::Second(number, mut counts)) => {
+                sum.add(&counts);
+                counts.clear();
+                // It may have ended.
+                let _ = give_back[number].send(counts);
+            }
             Ok(Told::Done(finished)) => {
                 running -= 1;
                 sum.finish(finished);

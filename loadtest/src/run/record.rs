@@ -13,16 +13,20 @@ const ERRORS_MAX: usize = 32;
 
 /// Latencies in nanoseconds, with three digits.
 ///
+/// Its memory is there already: the kernel finds a page when it is first written to, and that time would be in the latencies.
+///
 /// # Panics
 /// Never: the bounds are good.
 #[must_use]
 pub fn latencies() -> Histogram<u64> {
-    Histogram::new_with_bounds(RESOLUTION_NS, LATENCY_MAX.as_nanos() as u64, 3)
-        .expect("the bounds are in order, and three digits are allowed")
+    let mut latencies = Histogram::new_with_bounds(RESOLUTION_NS, LATENCY_MAX.as_nanos() as u64, 3)
+        .expect("the bounds are in order, and three digits are allowed");
+    latencies.reset();
+    latencies
 }
 
 /// What was counted, of a second or of all.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Counts {
     /// Latencies of each command, in the order of the mix.
     pub commands: Vec<Histogram<u64>>,
@@ -56,6 +60,15 @@ impl Counts {
             received_bytes: 0,
             lag: latencies(),
         }
+    }
+
+    /// Nothing again, in the same memory.
+    pub fn clear(&mut self) {
+        self.commands.iter_mut().for_each(Histogram::reset);
+        self.lag.reset();
+        self.errors.clear();
+        (self.nils, self.lost_connections, self.lost_requests) = (0, 0, 0);
+        (self.sent_bytes, self.received_bytes) = (0, 0);
     }
 
     /// Counts an error.
@@ -122,6 +135,19 @@ mod tests {
         one.add(&other);
         assert_eq!((one.replies(), one.error_replies(), one.all().len()), (2, 3, 2));
         assert_eq!(one.errors["MOVED"], 2);
+    }
+
+    #[test]
+    fn cleared_counts_are_as_new_ones() {
+        let (mut one, new) = (Counts::new(2), Counts::new(2));
+        one.commands[1].saturating_record(1000);
+        one.lag.saturating_record(1000);
+        one.error("MOVED 1 a:1");
+        (one.nils, one.lost_connections, one.lost_requests) = (1, 2, 3);
+        (one.sent_bytes, one.received_bytes) = (4, 5);
+        assert_ne!(one, new);
+        one.clear();
+        assert_eq!(one, new);
     }
 
     #[test]

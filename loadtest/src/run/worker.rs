@@ -16,7 +16,7 @@ use mio::{Events, Interest, Poll, Token};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 /// Bytes read at a time.
@@ -33,8 +33,8 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) enum Told {
     /// All connections are ready.
     Ready,
-    /// What a second brought.
-    Second(Box<Counts>),
+    /// What a second brought the thread with this number.
+    Second(usize, Box<Counts>),
     /// It cannot go on.
     Failed(RunError),
     /// It is over.
@@ -60,7 +60,9 @@ pub(crate) struct Worker {
     slots: Vec<Slot>,
     keys: Keys,
     rng: fastrand::Rng,
-    counts: Counts,
+    counts: Box<Counts>,
+    /// Counts that were told and added up, to be used again: new memory would cost the load time in each second.
+    emptied: Receiver<Box<Counts>>,
     /// Requests that may still be sent, where their number is given.
     left: Option<u64>,
     pace: Option<Pace>,
@@ -85,6 +87,7 @@ impl Worker {
         plan: Arc<Plan>,
         number: usize,
         tell: Sender<Told>,
+        emptied: Receiver<Box<Counts>>,
     ) -> Result<Self, RunError> {
         let poll = Poll::new().map_err(RunError::System)?;
         let timer = Timer::new(poll.registry()).map_err(RunError::System)?;
@@ -101,7 +104,8 @@ impl Worker {
             slots: slots.collect(),
             keys: Keys::new(&plan.distribution, plan.keys, number, threads),
             rng: fastrand::Rng::with_seed(plan.seed.wrapping_add(number as u64)),
-            counts: Counts::new(plan.mix.count()),
+            counts: Box::new(Counts::new(plan.mix.count())),
+            emptied,
             left: plan.requests.map(|all| share(all, number, threads)),
             roomy: VecDeque::new(),
             stop: None,
@@ -122,7 +126,7 @@ impl Worker {
             Err(error) => Told::Failed(error),
         };
         // Nobody listens any more when another thread has failed.
-        let _ = self.tell.send(Told::Second(Box::new(self.counts)));
+        let _ = self.tell.send(Told::Second(self.number, self.counts));
         let _ = self.tell.send(told);
     }
 
@@ -207,9 +211,11 @@ impl Worker {
     }
 
     fn tell_counts(&mut self) {
-        let counts = std::mem::replace(&mut self.counts, Counts::new(self.plan.mix.count()));
+        let empty = self.emptied.try_recv();
+        let empty = empty.unwrap_or_else(|_| Box::new(Counts::new(self.plan.mix.count())));
+        let counts = std::mem::replace(&mut self.counts, empty);
         // Nobody listens any more when another thread has failed.
-        let _ = self.tell.send(Told::Second(Box::new(counts)));
+        let _ = self.tell.send(Told::Second(self.number, counts));
     }
 
     /// The first requests of every connection.
