@@ -12,6 +12,7 @@ use codis_testbed::Redis;
 use hdrhistogram::Histogram;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::error::Error;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -73,6 +74,14 @@ impl Rounds {
 
     fn quantile(&self, at: f64) -> f64 {
         self.middle(|round| round.value_at_quantile(at))
+    }
+
+    /// In how many rounds p99.9 was lower than that of another in the same round, of how many.
+    fn beside(&self, other: &Self) -> (usize, usize) {
+        let p999 = |round: &Histogram<u64>| round.value_at_quantile(0.999);
+        let rounds = self.0.iter().zip(&other.0);
+        let less = rounds.clone().filter(|(ours, theirs)| p999(ours) < p999(theirs)).count();
+        (less, rounds.count())
     }
 
     /// The round whose p99.9 is the median.
@@ -295,22 +304,69 @@ fn print_table(measured: &[Measured], same: f64) {
     println!();
 }
 
-/// Whether ours has the lowest p99.9 of all proxies, at half of what each can do and at the same rate.
+/// Whether p99.9 of ours is lower than that of each other proxy, at half of what each can do and at the same rate.
 fn verdict(measured: &[Measured]) {
     let proxies: Vec<&Measured> = measured.iter().filter(|one| one.name != DIRECT).collect();
     let [ours, peers @ ..] = &proxies[..] else { return };
-    if peers.is_empty() {
-        return;
-    }
-    let p999 = |rounds: &Rounds| rounds.quantile(0.999);
     for (what, of) in [
         ("at half of what each can do", (|one| &one.half) as fn(&Measured) -> &Rounds),
         ("at the same rate", |one| &one.same),
     ] {
-        let lowest = peers.iter().all(|peer| p999(of(ours)) <= p999(of(peer)));
-        println!(
-            "\np99.9 of codis-proxy the lowest of the proxies {what}: {}",
-            if lowest { "yes" } else { "NO" }
-        );
+        for peer in peers {
+            let (less, rounds) = of(ours).beside(of(peer));
+            let how = Lower::of(less, rounds);
+            println!(
+                "\np99.9 of codis-proxy {what}: {how} {} (lower in {less} of {rounds} rounds).",
+                peer.name
+            );
+        }
+    }
+}
+
+/// What rounds say of two that were measured in turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lower {
+    Yes,
+    No,
+    /// So many rounds for the one and for the other can come about by chance.
+    NotShown,
+}
+
+impl Lower {
+    /// The sign test: were there no difference, one of both answers would be given in one of twenty tables.
+    fn of(less: usize, rounds: usize) -> Self {
+        const DEVIATIONS: f64 = 1.96;
+        let (less, rounds) = (less as f64, rounds as f64);
+        let above = (less - rounds / 2.0) / (rounds / 4.0).sqrt();
+        match above {
+            _ if above > DEVIATIONS => Self::Yes,
+            _ if above < -DEVIATIONS => Self::No,
+            _ => Self::NotShown,
+        }
+    }
+}
+
+impl fmt::Display for Lower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Yes => "lower than that of",
+            Self::No => "HIGHER than that of",
+            Self::NotShown => "no difference shows from that of",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lower;
+
+    #[test]
+    fn a_difference_shows_when_chance_would_not_bring_so_many_rounds() {
+        assert_eq!(Lower::of(114, 201), Lower::NotShown);
+        assert_eq!(Lower::of(115, 201), Lower::Yes);
+        assert_eq!(Lower::of(87, 201), Lower::NotShown);
+        assert_eq!(Lower::of(86, 201), Lower::No);
+        assert_eq!(Lower::of(3, 3), Lower::NotShown, "too few to say");
+        assert_eq!(Lower::of(0, 0), Lower::NotShown);
     }
 }
